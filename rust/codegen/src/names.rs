@@ -1,0 +1,27 @@
+//! Names that are the same in every process.
+//!
+//! Julia numbers what it emits with one counter for the whole process, so numbers depend on what was compiled before;
+//! the order of the numbers within one module does not.
+
+/// A name without its number, and the number.
+pub(crate) fn split(name: &str) -> (&str, Option<u64>) {
+    let base = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = name.get(base.len()..).and_then(|digits| digits.parse().ok());
+    match number {
+        Some(number) => (base.strip_suffix('_').unwrap_or(base), Some(number)),
+        // No digits, or so many that they cannot be a counter.
+        None => (name, None),
+    }
+}
+
+/// Sorts names by the order in which they were emitted. A wrapper may have the number of the function that follows.
+pub(crate) fn emission_order(name: &str) -> (u64, &str) {
+    let (base, number) = split(name);
+    (number.unwrap_or(u64::MAX), base)
+}
+
+/// The name of the `position`-th thing in the module.
+pub(crate) fn numbered(name: &str, position: usize) -> String {
+    let (base, _) = split(name);
+    format!("{}_{position}", if base.is_empty() { "data" } else { base })
+}

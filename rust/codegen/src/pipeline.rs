@@ -1,0 +1,106 @@
+//! The passes that the just-in-time compiler would run, in its order.
+//!
+//! `addOptimizationPasses(level, lower_intrinsics = true)` cannot be called: it would write the offset of this process's
+//! thread-local state into the code (`LowerPTLS(false)`). So it is run without the passes that lower Julia's IR, which
+//! then follow here. What comes after them in the original (`RemoveNI`, `CombineMulAdd`, `DivRemPairs`,
+//! `LowerSimdLoop`) runs before them instead; none of these looks at what the lowering makes. `RemoveNI` takes the
+//! address spaces of the garbage collector out of the data layout: that is put back until the lowering is done.
+
+use inkwell::llvm_sys::core::*;
+use inkwell::llvm_sys::prelude::*;
+use inkwell::llvm_sys::target_machine::LLVMAddAnalysisPasses;
+use inkwell::llvm_sys::transforms::ipo::{LLVMAddGlobalDCEPass, LLVMAddStripDeadPrototypesPass};
+use inkwell::llvm_sys::transforms::scalar::{LLVMAddAggressiveDCEPass, LLVMAddCFGSimplificationPass};
+use inkwell::targets::TargetMachine;
+
+use crate::error::CodegenError;
+use crate::finish::symbol;
+use crate::handle::Handle;
+use crate::invariants::violations;
+use crate::julia_1_5 as julia;
+use crate::target::{OptLevel, Target};
+
+/// A list of passes over a whole module.
+struct Passes(LLVMPassManagerRef);
+
+impl Passes {
+    /// Passes that know the target as those of the just-in-time compiler do (`addTargetPasses`).
+    fn new(handle: &Handle, machine: &TargetMachine) -> Self {
+        let triple = handle.module().get_triple();
+        // SAFETY: the pass manager is new and ours; the passes copy what they need of the triple and the machine.
+        unsafe {
+            let passes = LLVMCreatePassManager();
+            julia::LLVMExtraAddTargetLibraryInfoByTiple(triple.as_ptr(), passes);
+            LLVMAddAnalysisPasses(machine.as_mut_ptr(), passes);
+            Self(passes)
+        }
+    }
+
+    fn run(self, handle: &Handle) {
+        // SAFETY: the module is alive. Julia's passes may abort the process on what breaks the rules of its collector,
+        // which is why `violations` is asked first.
+        unsafe { LLVMRunPassManager(self.0, handle.module().as_mut_ptr()) };
+    }
+}
+
+impl Drop for Passes {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, and disposed of once. It owns its passes.
+        unsafe { LLVMDisposePassManager(self.0) };
+    }
+}
+
+pub(crate) fn optimise(handle: &Handle, target: &Target) -> Result<(), CodegenError> {
+    let machine = target.machine(handle)?;
+    let layout = handle.data_layout();
+
+    let passes = Passes::new(handle, &machine);
+    // SAFETY: adds passes to a list of ours.
+    unsafe { julia::jl_add_optimization_passes(passes.0, target.level.number(), 0) };
+    passes.run(handle);
+    handle.set_data_layout(&layout);
+
+    let broken = violations(handle);
+    if !broken.is_empty() {
+        return Err(CodegenError::GcInvariant(broken));
+    }
+
+    let passes = Passes::new(handle, &machine);
+    lower(&passes, target.level);
+    passes.run(handle);
+    // What `RemoveNI` does.
+    handle.set_data_layout(layout.trim_end_matches(julia::NON_INTEGRAL));
+
+    // For the loader both are there, whether any function needs them or not.
+    let getter = handle.byte_pointer();
+    for (name, ty) in [(symbol::PTLS_GETTER, getter), (symbol::TLS_OFFSET, handle.word())] {
+        if handle.alias(name).is_none() {
+            handle.add_loader_variable(ty, name);
+        }
+    }
+    Ok(())
+}
+
+fn lower(passes: &Passes, level: OptLevel) {
+    let optimise = level >= OptLevel::O2;
+    // SAFETY: adds passes to a list of ours.
+    unsafe {
+        julia::LLVMExtraAddBarrierNoopPass(passes.0);
+        julia::LLVMExtraAddLowerExcHandlersPass(passes.0);
+        julia::LLVMExtraAddLateLowerGCFramePass(passes.0);
+        julia::LLVMExtraAddFinalLowerGCPass(passes.0);
+        if optimise {
+            // Dead uses of the thread-local state. Julia runs the plain pass here, which LLVM-C does not have; this one
+            // has just been run, so it finds nothing else.
+            LLVMAddAggressiveDCEPass(passes.0);
+        }
+        julia::LLVMExtraAddLowerPTLSPass(passes.0, 1);
+        if optimise {
+            LLVMAddCFGSimplificationPass(passes.0);
+            julia::LLVMExtraAddCombineMulAddPass(passes.0);
+        }
+        // Prototypes that were inlined everywhere, declarations that only passes needed.
+        LLVMAddGlobalDCEPass(passes.0);
+        LLVMAddStripDeadPrototypesPass(passes.0);
+    }
+}

@@ -1,0 +1,100 @@
+//! For which machine.
+
+use inkwell::targets::{CodeModel, RelocMode, Target as LlvmTarget, TargetMachine};
+use inkwell::OptimizationLevel;
+
+use crate::error::CodegenError;
+use crate::handle::Handle;
+
+/// Julia's `-O`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OptLevel {
+    /// `-O0`
+    O0,
+    /// `-O1`
+    O1,
+    /// `-O2`, the default
+    O2,
+    /// `-O3`
+    O3,
+}
+
+impl OptLevel {
+    /// As Julia's options have it.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self as i32
+    }
+
+    /// What the just-in-time compiler makes of it for LLVM's code generator (`CodeGenOptLevelFor`).
+    const fn machine(self) -> OptimizationLevel {
+        match self {
+            Self::O0 | Self::O1 => OptimizationLevel::None,
+            Self::O2 => OptimizationLevel::Default,
+            Self::O3 => OptimizationLevel::Aggressive,
+        }
+    }
+}
+
+impl TryFrom<i32> for OptLevel {
+    type Error = CodegenError;
+
+    fn try_from(level: i32) -> Result<Self, CodegenError> {
+        match level {
+            0 => Ok(Self::O0),
+            1 => Ok(Self::O1),
+            2 => Ok(Self::O2),
+            3 => Ok(Self::O3),
+            _ => Err(CodegenError::Level(level)),
+        }
+    }
+}
+
+/// A processor and how hard to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Name of the processor, as LLVM knows it.
+    pub cpu: String,
+    /// Its features: `+avx2,-avx512f,...`.
+    pub features: String,
+    /// The session's optimisation level.
+    pub level: OptLevel,
+}
+
+impl Target {
+    /// This machine, as Julia's just-in-time compiler sees it when it was not told otherwise (`-C native`).
+    ///
+    /// The features are sorted: LLVM lists them in the order of a hash table.
+    #[must_use]
+    pub fn host(level: OptLevel) -> Self {
+        let cpu = TargetMachine::get_host_cpu_name().to_string();
+        // Julia says `x86-64` where LLVM does not know the processor: it is scheduled differently from `generic`.
+        let cpu = if cpu == "generic" && cfg!(target_arch = "x86_64") { "x86-64".to_owned() } else { cpu };
+        let features = TargetMachine::get_host_cpu_features().to_string();
+        let mut features: Vec<&str> = features.split(',').collect();
+        features.sort_unstable();
+        Self { cpu, features: features.join(","), level }
+    }
+
+    /// A machine for position-independent code. The just-in-time compiler puts code anywhere and needs the large code
+    /// model for it; in a library the small one reaches everything.
+    pub(crate) fn machine(&self, handle: &Handle) -> Result<TargetMachine, CodegenError> {
+        let triple = handle.module().get_triple();
+        let error = |text: String| CodegenError::Target {
+            triple: triple.as_str().to_string_lossy().into_owned(),
+            cpu: self.cpu.clone(),
+            text,
+        };
+        let target = LlvmTarget::from_triple(&triple).map_err(|text| error(text.to_string()))?;
+        target
+            .create_target_machine(
+                &triple,
+                &self.cpu,
+                &self.features,
+                self.level.machine(),
+                RelocMode::PIC,
+                CodeModel::Small,
+            )
+            .ok_or_else(|| error("LLVM makes none".to_owned()))
+    }
+}

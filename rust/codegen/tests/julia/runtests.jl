@@ -1,0 +1,126 @@
+# usage: julia runtests.jl <probe library> <work folder> <level 0..3> <mode 0 generic|1 direct|2 invoke> [jit|order|isolate]
+#
+# Emits the methods of cases.jl, has them rewritten and compiled to a library, loads that in the same process, fills the
+# slots with the addresses that stood there, and compares every call with what the just-in-time compiler's code returns.
+using Libdl, Test
+
+const PROBE, WORK, LEVEL, MODE = ARGS[1], ARGS[2], parse(Int32, ARGS[3]), parse(Int32, ARGS[4])
+const WHAT = length(ARGS) >= 5 ? ARGS[5] : "compare"
+const P = Ptr{Cvoid}
+mkpath(WORK)
+include("cases.jl")
+if isdir(joinpath(WORK, "packages")) # a copy of Dates under another uuid
+    pushfirst!(LOAD_PATH, joinpath(WORK, "packages"))
+    const Dates = Base.require(Base.identify_package("Dates"))
+    append!(CASES, Any[
+        (Dates.Date, 2020, 2, 29), (Dates.DateTime, 2020, 2, 29, 12, 30), (Dates.Date, "2020-02-29"),
+        (Dates.format, Dates.Date(2020, 2, 29), "yyyy-mm-dd"), (Dates.format, Dates.DateTime(2020, 2, 29, 1), "HH:MM e, d u yyyy"),
+        (string, Dates.Date(2020, 2, 29)), (repr, Dates.DateTime(2020)), (+, Dates.Date(2020, 1, 31), Dates.Month(1)),
+        (-, Dates.Date(2020, 3, 1), Dates.Date(2020, 2, 1)), (Dates.dayofweek, Dates.Date(2020, 2, 29)),
+        (Dates.monthname, Dates.Date(2020, 2, 29)), (Dates.week, Dates.Date(2020, 2, 29)), (Dates.canonicalize, Dates.CompoundPeriod([Dates.Hour(50)])),
+        (collect, Dates.Date(2020):Dates.Month(1):Dates.Date(2020, 6)), (Dates.DateFormat, "yyyy/mm/dd"),
+        (parse, Dates.DateTime, "2020-02-29T10:11:12.345"), (Dates.tonext, Dates.Date(2020, 2, 29), 3),
+        (round, Dates.DateTime(2020, 2, 29, 12, 30), Dates.Day), (Dates.julian2datetime, 2.4e6), (hash, Dates.Date(2020)),
+        (isless, Dates.Date(2020), Dates.Date(2021)), (Dates.Time, 1, 2, 3), (string, Dates.Hour(3) + Dates.Minute(2)),
+    ])
+end
+
+function method_instance(f, args)
+    types = Any[a isa Type ? Type{a} : typeof(a) for a in args]
+    sig = Tuple{f isa Type ? Type{f} : typeof(f), types...}
+    found = ccall(:jl_gf_invoke_lookup, Any, (Any, UInt), sig, ccall(:jl_get_world_counter, UInt, ()))
+    m = (found isa Method ? found : found.func)::Method
+    ti, env = ccall(:jl_type_intersection_with_env, Any, (Any, Any), sig, m.sig)::Core.SimpleVector
+    return Core.Compiler.specialize_method(m, ti, env)
+end
+
+# No collection from inference until the addresses are in the slots.
+GC.enable(false)
+const INSTANCES = Any[method_instance(c[1], c[2:end]) for c in CASES]
+create_time = @elapsed native =
+    ccall(:jl_create_native, P, (Vector{Any}, Base.CodegenParams, Cint), unique(INSTANCES), Base.CodegenParams(), 0)
+const MODULE = ccall(:jl_get_llvm_module, P, (P,), native)
+
+"The code instance that `jl_create_native` emitted for `mi`, its wrapper's id and its body's."
+function emitted(mi)
+    code = isdefined(mi, :cache) ? mi.cache : nothing
+    while code !== nothing
+        f, s = Ref{Int32}(0), Ref{Int32}(0)
+        ccall(:jl_get_function_id, Cvoid, (P, Any, Ptr{Int32}, Ptr{Int32}), native, code, f, s)
+        (f[] == 0 && s[] == 0) || return (code, f[], s[])
+        code = isdefined(code, :next) ? code.next : nothing
+    end
+    return nothing
+end
+const FOUND = Any[emitted(mi) for mi in INSTANCES]
+llvm_function(id) = ccall(:jl_get_llvm_function, P, (P, UInt32), native, id - 1)
+const EXPORTED = P[]
+const INDEX = map(FOUND) do found
+    found === nothing && return 0
+    _, f, s = found
+    id = f > 0 ? f : f == -1 ? s : Int32(0)
+    id == 0 && return 0
+    push!(EXPORTED, llvm_function(id))
+    return length(EXPORTED)
+end
+
+offset(field) = UInt64(fieldoffset(Core.CodeInstance, findfirst(==(field), collect(fieldnames(Core.CodeInstance)))))
+const LAYOUT = UInt64[offset(:def), offset(:isspecsig), offset(:invoke), offset(:specptr), UInt64(cglobal(:jl_fptr_args))]
+const OBJECT = joinpath(WORK, "o$LEVEL-m$MODE.o")
+const LIB = dlopen(PROBE)
+culprit = WHAT == "isolate" ? "julia_recursion" : ""
+build_time = @elapsed status = ccall(dlsym(LIB, :probe_build), Cint,
+    (P, Ptr{P}, Csize_t, Cint, Cint, Ptr{UInt64}, Cstring, Cstring),
+    MODULE, EXPORTED, length(EXPORTED), LEVEL, MODE, LAYOUT, OBJECT, culprit)
+const TEXT = unsafe_string(ccall(dlsym(LIB, :probe_text), Cstring, ()))
+write(OBJECT * ".report", TEXT)
+status == 0 || error(TEXT)
+const REPORT = split.(split(chomp(TEXT), '\n'), '\t')
+rows(kind) = filter(r -> r[1] == kind, REPORT)
+println("create_native ", round(create_time; digits = 3), " s; ", join((r[2] * " " * r[3] * " s" for r in rows("time")), "; "))
+println(join((r[2] * " " * r[3] for r in rows("count")), "; "), "; functions ", rows("functions")[1][2:3], "; object ", filesize(OBJECT))
+WHAT == "order" && exit(0)
+
+count = Ref{Csize_t}(0)
+slots = ccall(dlsym(LIB, :probe_slots), Ptr{UInt64}, (Ptr{Csize_t},), count)
+const SLOTS = copy(unsafe_wrap(Array, slots, Int(count[])))
+const SHARED = replace(OBJECT, ".o" => ".so")
+run(`cc -shared -nostdlib -Wl,-Bsymbolic -Wl,--build-id=none -o $SHARED $OBJECT`)
+const LOADED = dlopen(SHARED, RTLD_NOW)
+unsafe_store!(Ptr{P}(dlsym(LOADED, :jl_get_ptls_states_slot)), cglobal(:jl_get_ptls_states))
+unsafe_copyto!(Ptr{UInt64}(dlsym(LOADED, :nativecache_slots)), pointer(SLOTS), length(SLOTS))
+const TABLE = Ptr{Int32}(dlsym(LOADED, :nativecache_functions))
+entry(i) = P(TABLE) + unsafe_load(TABLE, i)
+
+function native_call(i, case)
+    f = case[1]
+    args = Any[case[2:end]...]
+    GC.@preserve args ccall(entry(INDEX[i]), Any, (Any, Ptr{Any}, UInt32), f, pointer(args), length(args))
+end
+# `repr` prints every digit that distinguishes one float from another.
+same(a, b) = typeof(a) === typeof(b) && (isequal(a, b) || repr(a) == repr(b))
+outcome(f) = try
+    f()
+catch e
+    ("threw", typeof(e), sprint(showerror, e))
+end
+
+@testset "code generator at -O$LEVEL, mode $MODE" begin
+    @test isempty(rows("unknown"))
+    @test unsafe_string(Ptr{UInt8}(dlsym(LOADED, :nativecache_build_id)), 16) == "0123456789abcdef"
+    missing_imports = unique(r[2] for r in rows("import") if dlsym(dlopen("libjulia"), r[2]; throw_error = false) === nothing)
+    @test isempty(missing_imports)
+    GC.enable(true)
+    called = 0
+    for (i, case) in enumerate(CASES)
+        INDEX[i] == 0 && continue
+        # Emitting a call into a missing library spoils it for the just-in-time compiler of the same process.
+        expected = case[1] === F.missing_library ? true : outcome(() -> Base.invokelatest(case[1], deepcopy(case[2:end])...))
+        got = outcome(() -> native_call(i, deepcopy(case)))
+        called += 1
+        @test same(expected, got)
+        same(expected, got) || println("different: ", case[1], " ", typeof.(case[2:end]), "\n  ", repr(expected), "\n  ", repr(got))
+    end
+    @test called > 100
+    println(called, " of ", length(CASES), " cases called")
+end

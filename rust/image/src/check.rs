@@ -1,0 +1,176 @@
+//! The one pass over all records that [`Image::parse`] makes: every number must refer to something that exists.
+
+use crate::error::ImageError;
+use crate::ids::{CodeIndex, EdgeId, EntryId, FunctionId, NodeId, PackageId, SlotId};
+use crate::layout::Section;
+use crate::model::{Edge, Invoke};
+use crate::node_ref::NodeRef;
+use crate::reader::{behind_end, BucketRef, FunctionRef, Image, SlotRef};
+
+/// Checks every record of every table.
+pub(crate) fn all(image: &Image<'_>) -> Result<(), ImageError> {
+    (0..image.key_count()).try_for_each(|index| image.key_component(index).map(drop))?;
+    (0..image.package_count()).try_for_each(|index| image.package(PackageId(index)).map(drop))?;
+    (0..image.module_set_count()).try_for_each(|index| image.module_set(index).map(drop))?;
+    nodes(image)?;
+    (0..image.slot_count()).try_for_each(|index| slot(image, index))?;
+    (0..image.edge_count()).try_for_each(|index| edge(image, index))?;
+    functions(image)?;
+    (0..image.entry_count()).try_for_each(|index| entry(image, index))
+}
+
+/// Nodes lie one after the other, and each refers to earlier ones only.
+fn nodes(image: &Image<'_>) -> Result<(), ImageError> {
+    let mut rest = image.nodes;
+    for (index, offset) in (0_u32..).zip(image.node_offsets) {
+        let found = u32::from_le_bytes(*offset);
+        follows("offset", Section::NodeOffsets, index, found, image.nodes.len() - rest.len())?;
+        let (node, words) = NodeRef::decode(image.heaps, rest, index)?;
+        rest = rest.get(words..).unwrap_or_default();
+        if let NodeRef::RootModule(package) = node {
+            below("package", Section::Nodes, index, package.0, image.package_count())?;
+        }
+        if let Some(name) = node.name() {
+            without_nul("name", Section::Nodes, index, name.as_bytes())?;
+        }
+        node.try_for_each_operand(|operand| below("operand", Section::Nodes, index, operand.0, index))?;
+    }
+    ends("words used", Section::Nodes, image.nodes.len() - rest.len(), image.nodes.len())
+}
+
+fn slot(image: &Image<'_>, index: u32) -> Result<(), ImageError> {
+    let node = |node: NodeId| below("node", Section::Slots, index, node.0, image.node_count());
+    let clean = |what, bytes: &[u8]| without_nul(what, Section::Slots, index, bytes);
+    match image.slot(SlotId(index))? {
+        SlotRef::Object(object) => node(object),
+        SlotRef::Invoke(code_instance) | SlotRef::Specptr(code_instance) => node(code_instance),
+        SlotRef::Binding { module, name, .. } => {
+            node(module)?;
+            clean("name", name.as_bytes())
+        }
+        SlotRef::CSymbol { library, name } => {
+            clean("library", library.unwrap_or_default().as_bytes())?;
+            clean("name", name.as_bytes())
+        }
+        SlotRef::CString(bytes) => clean("bytes", bytes),
+    }
+}
+
+fn edge(image: &Image<'_>, index: u32) -> Result<(), ImageError> {
+    let node = |what, node: NodeId| below(what, Section::Edges, index, node.0, image.node_count());
+    match image.edge(EdgeId(index))? {
+        Edge::Callee(method_instance) => node("method instance", method_instance),
+        Edge::Table { typename, signature } => {
+            node("type name", typename)?;
+            node("signature", signature)
+        }
+    }
+}
+
+/// Lists of functions lie one after the other, so a few words cannot claim a long list many times over.
+fn functions(image: &Image<'_>) -> Result<(), ImageError> {
+    let mut end = 0;
+    for (index, record) in (0_u32..).zip(image.functions) {
+        let [.., start, _, _, _] = record.map(u32::from_le_bytes);
+        follows("list offset", Section::Functions, index, start, end)?;
+        let function = image.function(FunctionId(index))?;
+        end += function.slots.len() + function.callees.len() + function.edges.len();
+        references(image, index, &function)?;
+        invocable(index, function.invoke, function.spec.is_some(), function.rettype_const.is_some())?;
+    }
+    ends("words used", Section::Lists, end, image.lists.len())
+}
+
+fn references(image: &Image<'_>, index: u32, function: &FunctionRef<'_>) -> Result<(), ImageError> {
+    let check = |what, found, limit| below(what, Section::Functions, index, found, limit);
+    let node = |what, node: NodeId| check(what, node.0, image.node_count());
+    let code = |what, code: CodeIndex| check(what, code.0, image.code_count);
+    node("method instance", function.method_instance)?;
+    node("return type", function.rettype)?;
+    function.rettype_const.map_or(Ok(()), |constant| node("constant result", constant))?;
+    function.inferred.map_or(Ok(()), |inferred| node("inferred code", inferred))?;
+    if let Invoke::Wrapper(wrapper) = function.invoke {
+        code("wrapper", wrapper)?;
+    }
+    function.spec.map_or(Ok(()), |spec| code("specialised code", spec))?;
+    function.slots.iter().try_for_each(|slot| check("slot", slot.0, image.slot_count()))?;
+    function.callees.iter().try_for_each(|callee| check("callee", callee.0, image.function_count()))?;
+    function.edges.iter().try_for_each(|edge| check("edge", edge.0, image.edge_count()))
+}
+
+/// What `invoke` calls without asking must be there: a null `specptr` or result would be followed.
+pub(crate) fn invocable(index: u32, invoke: Invoke, spec: bool, constant: bool) -> Result<(), ImageError> {
+    let what = match invoke {
+        Invoke::Args | Invoke::Sparam if !spec => "specialised code",
+        Invoke::ConstReturn if !constant => "constant result",
+        _ => return Ok(()),
+    };
+    Err(ImageError::Missing { what, section: Section::Functions.name(), index, because: "invoke" })
+}
+
+fn entry(image: &Image<'_>, index: u32) -> Result<(), ImageError> {
+    let entry = image.entry(EntryId(index))?;
+    if let Some(package) = entry.package {
+        below("package", Section::Entries, index, package.0, image.package_count())?;
+    }
+    match entry.bucket {
+        BucketRef::Compiled(function) => {
+            below("function", Section::Entries, index, function.0, image.function_count())
+        }
+        BucketRef::Skipped { .. } | BucketRef::Failed { .. } => Ok(()),
+    }
+}
+
+/// Names are handed to C functions, which would stop at a NUL or throw because of it.
+#[inline]
+pub(crate) fn without_nul(
+    what: &'static str,
+    section: Section,
+    index: u32,
+    bytes: &[u8],
+) -> Result<(), ImageError> {
+    match bytes.iter().position(|byte| *byte == 0) {
+        None => Ok(()),
+        Some(at) => {
+            let at = at as u64;
+            Err(ImageError::NulInside { what, section: section.name(), index, at })
+        }
+    }
+}
+
+#[inline]
+pub(crate) fn below(
+    what: &'static str,
+    section: Section,
+    index: u32,
+    found: u32,
+    limit: u32,
+) -> Result<(), ImageError> {
+    if found < limit {
+        return Ok(());
+    }
+    Err(behind_end(what, section, index, found, limit as usize))
+}
+
+#[inline]
+fn follows(
+    what: &'static str,
+    section: Section,
+    index: u32,
+    found: u32,
+    expected: usize,
+) -> Result<(), ImageError> {
+    if found as usize == expected {
+        return Ok(());
+    }
+    let (found, expected) = (u64::from(found), expected as u64);
+    Err(ImageError::Mismatch { what, section: section.name(), index, found, expected })
+}
+
+fn ends(what: &'static str, section: Section, found: usize, expected: usize) -> Result<(), ImageError> {
+    if found == expected {
+        return Ok(());
+    }
+    let (found, expected) = (found as u64, expected as u64);
+    Err(ImageError::Mismatch { what, section: section.name(), index: 0, found, expected })
+}

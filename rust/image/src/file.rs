@@ -1,0 +1,247 @@
+//! The library file: `ELF shared object || padding || image || trailer`.
+//!
+//! The dynamic linker ignores what follows the ELF file, so machine code and tables travel in one file and are
+//! replaced in one rename.
+
+use crate::error::{Hash, ImageError};
+use crate::layout::FORMAT_VERSION;
+use crate::reader::Image;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+use twox_hash::XxHash3_128;
+
+/// The last bytes of a library file.
+pub const TRAILER_MAGIC: [u8; 8] = *b"NCLIBEND";
+/// Bytes of the trailer.
+pub const TRAILER_SIZE: usize = 96;
+/// The image begins at a multiple of this in the file.
+pub const IMAGE_ALIGN: usize = 64;
+
+const ELF_MAGIC: [u8; 4] = *b"\x7fELF";
+
+/// The content hash of anything: XXH3 with 128 bits, in canonical (big-endian) order.
+#[must_use]
+pub fn content_hash(bytes: &[u8]) -> Hash {
+    Hash(XxHash3_128::oneshot(bytes).to_be_bytes())
+}
+
+/// What stands at the end of a library file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trailer {
+    /// Length of the ELF file.
+    pub elf_len: u64,
+    /// Where the image begins.
+    pub image_offset: u64,
+    /// Length of the image.
+    pub image_len: u64,
+    /// Length of the whole file.
+    pub file_len: u64,
+    /// Hash of everything before the image.
+    pub elf_hash: Hash,
+    /// Hash of the image; the ELF file has it as `nativecache_build_id`.
+    pub image_hash: Hash,
+}
+
+/// Where the parts of a library file lie.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// The ELF shared object.
+    pub elf: Range<usize>,
+    /// The image.
+    pub image: Range<usize>,
+    /// Hash of the image; must be what `nativecache_build_id` holds.
+    pub image_hash: Hash,
+}
+
+impl Layout {
+    /// The image's bytes; empty if `file` is not the file that was verified.
+    #[must_use]
+    pub fn image_bytes<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        file.get(self.image.clone()).unwrap_or_default()
+    }
+}
+
+impl Trailer {
+    /// Reads the trailer from the end of `bytes`: a whole library file, or just its last [`TRAILER_SIZE`] bytes.
+    ///
+    /// Magic and format version are looked at first: they are the last 16 bytes in every version of the format.
+    ///
+    /// # Errors
+    /// If there is none, if it is of another version, or if it is damaged.
+    pub fn read(bytes: &[u8]) -> Result<Self, ImageError> {
+        let truncated = || ImageError::Truncated {
+            part: "library file",
+            found: bytes.len() as u64,
+            expected: TRAILER_SIZE as u64,
+        };
+        let (rest, magic) = bytes.split_last_chunk::<8>().ok_or_else(truncated)?;
+        if *magic != TRAILER_MAGIC {
+            if bytes.starts_with(&ELF_MAGIC) {
+                // An ELF file without our end is most likely ours without its end.
+                let expected = (bytes.len() + TRAILER_SIZE) as u64;
+                return Err(ImageError::Truncated {
+                    part: "library file",
+                    found: bytes.len() as u64,
+                    expected,
+                });
+            }
+            return Err(ImageError::BadMagic {
+                part: "library file",
+                found: magic.as_slice().into(),
+                expected: &TRAILER_MAGIC,
+            });
+        }
+        let (_, version) = rest.split_last_chunk::<4>().ok_or_else(truncated)?;
+        let version = u32::from_le_bytes(*version);
+        if version != FORMAT_VERSION {
+            return Err(ImageError::FormatVersion {
+                part: "library file",
+                found: version,
+                expected: FORMAT_VERSION,
+            });
+        }
+        let (_, trailer) = bytes.split_last_chunk::<TRAILER_SIZE>().ok_or_else(truncated)?;
+        let [elf_len, image_offset, image_len, file_len, elf_1, elf_2, image_1, image_2, own_1, own_2, size, _] =
+            *trailer.as_chunks::<8>().0
+        else {
+            return Err(truncated());
+        };
+        let decoded = Self {
+            elf_len: u64::from_le_bytes(elf_len),
+            image_offset: u64::from_le_bytes(image_offset),
+            image_len: u64::from_le_bytes(image_len),
+            file_len: u64::from_le_bytes(file_len),
+            elf_hash: joined(elf_1, elf_2),
+            image_hash: joined(image_1, image_2),
+        };
+        let (found, expected) = (content_hash(&decoded.hashed()), joined(own_1, own_2));
+        if found != expected {
+            return Err(ImageError::HashMismatch { part: "trailer", found, expected });
+        }
+        let [a, b, c, d, ..] = size;
+        let size = u32::from_le_bytes([a, b, c, d]);
+        if size as usize != TRAILER_SIZE {
+            return Err(mismatch("size", u64::from(size), TRAILER_SIZE as u64));
+        }
+        Ok(decoded)
+    }
+
+    /// The bytes that the trailer's own hash covers: all fields.
+    fn hashed(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(TRAILER_SIZE);
+        for number in [self.elf_len, self.image_offset, self.image_len, self.file_len] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&self.elf_hash.0);
+        out.extend_from_slice(&self.image_hash.0);
+        out
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = self.hashed();
+        out.extend_from_slice(&content_hash(&out).0);
+        out.extend_from_slice(&(TRAILER_SIZE as u32).to_le_bytes());
+        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out.extend_from_slice(&TRAILER_MAGIC);
+        out
+    }
+}
+
+fn joined(first: [u8; 8], second: [u8; 8]) -> Hash {
+    let mut hash = [0; 16];
+    for (place, byte) in hash.iter_mut().zip(first.into_iter().chain(second)) {
+        *place = byte;
+    }
+    Hash(hash)
+}
+
+fn mismatch(what: &'static str, found: u64, expected: u64) -> ImageError {
+    ImageError::Mismatch { what, section: "trailer", index: 0, found, expected }
+}
+
+/// Checks that a library file is whole and says where its parts lie. Reads every byte once.
+///
+/// # Errors
+/// If it is not a library file of this format version, or not byte for byte what was written.
+pub fn verify(file: &[u8]) -> Result<Layout, ImageError> {
+    let trailer = Trailer::read(file)?;
+    if trailer.file_len > file.len() as u64 {
+        let (found, expected) = (file.len() as u64, trailer.file_len);
+        return Err(ImageError::Truncated { part: "library file", found, expected });
+    }
+    if trailer.file_len != file.len() as u64 {
+        return Err(mismatch("file length", trailer.file_len, file.len() as u64));
+    }
+    let (body, _) = file.split_last_chunk::<TRAILER_SIZE>().unwrap_or((file, &[0; TRAILER_SIZE]));
+    let image_offset = trailer.elf_len.checked_next_multiple_of(IMAGE_ALIGN as u64).unwrap_or(u64::MAX);
+    if trailer.image_offset != image_offset {
+        return Err(mismatch("image offset", trailer.image_offset, image_offset));
+    }
+    let Some((before, image)) =
+        usize::try_from(trailer.image_offset).ok().and_then(|offset| body.split_at_checked(offset))
+    else {
+        return Err(mismatch("image offset", trailer.image_offset, body.len() as u64));
+    };
+    if trailer.image_len != image.len() as u64 {
+        return Err(mismatch("image length", trailer.image_len, image.len() as u64));
+    }
+    for (part, bytes, expected) in
+        [("machine code", before, trailer.elf_hash), ("image", image, trailer.image_hash)]
+    {
+        let found = content_hash(bytes);
+        if found != expected {
+            return Err(ImageError::HashMismatch { part, found, expected });
+        }
+    }
+    // Within `before`, so it fits.
+    let elf_len = trailer.elf_len as usize;
+    Ok(Layout { elf: 0..elf_len, image: before.len()..body.len(), image_hash: trailer.image_hash })
+}
+
+/// Writes a library file: the ELF file `elf`, then `image`, then a trailer; on disk when this returns.
+///
+/// `out` must not exist, so that no library that a session has mapped is ever written to: give a temporary name and
+/// rename it. A file that could not be finished is removed.
+///
+/// # Errors
+/// If `elf` cannot be read or is no ELF file, if [`Image::parse`] refuses `image`, or if `out` cannot be written.
+pub fn append(elf: &Path, image: &[u8], out: &Path) -> Result<Trailer, ImageError> {
+    let io = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| ImageError::Io { action, path, source }
+    };
+    Image::parse(image)?;
+    let mut body = fs::read(elf).map_err(io("read", elf))?;
+    if !body.starts_with(&ELF_MAGIC) {
+        return Err(ImageError::BadMagic {
+            part: "linker's output",
+            found: body.get(..ELF_MAGIC.len()).unwrap_or(&body).into(),
+            expected: &ELF_MAGIC,
+        });
+    }
+    let elf_len = body.len();
+    body.resize(elf_len.next_multiple_of(IMAGE_ALIGN), 0);
+    let trailer = Trailer {
+        elf_len: elf_len as u64,
+        image_offset: body.len() as u64,
+        image_len: image.len() as u64,
+        file_len: (body.len() + image.len() + TRAILER_SIZE) as u64,
+        elf_hash: content_hash(&body),
+        image_hash: content_hash(image),
+    };
+    let mut file = OpenOptions::new().write(true).create_new(true).open(out).map_err(io("create", out))?;
+    let written = write_all(&mut file, &[&body, image, &trailer.encode()]);
+    if let Err(source) = written {
+        // Best effort: the error that counts is the one that is returned.
+        let _ = fs::remove_file(out);
+        return Err(io("write", out)(source));
+    }
+    Ok(trailer)
+}
+
+fn write_all(file: &mut File, parts: &[&[u8]]) -> std::io::Result<()> {
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    file.sync_all()
+}

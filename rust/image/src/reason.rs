@@ -1,0 +1,170 @@
+//! Why a library, or a method in it, is not used: one table for every crate, and for what the user is told.
+
+/// When a reason arises.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Stage {
+    /// A whole library is not linked.
+    Library,
+    /// A method does not get into a library.
+    Build,
+    /// A function of a library is not installed.
+    Load,
+}
+
+macro_rules! reasons {
+    ($($stage:ident { $($code:literal $name:ident: $text:literal, $advice:literal;)* })*) => {
+        /// Why a library or a method is not used. Codes are part of the file format: append, never renumber.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        #[repr(u16)]
+        pub enum Reason {
+            $($(#[doc = $text] $name = $code,)*)*
+        }
+
+        impl Reason {
+            /// Every reason, by code.
+            pub const ALL: &'static [Reason] = &[$($(Reason::$name,)*)*];
+
+            /// The number that stands in files and crosses the C boundary.
+            #[must_use]
+            pub const fn code(self) -> u16 {
+                self as u16
+            }
+
+            /// The reason with this number.
+            #[must_use]
+            pub const fn from_code(code: u16) -> Option<Reason> {
+                match code {
+                    $($($code => Some(Reason::$name),)*)*
+                    _ => None,
+                }
+            }
+
+            /// Its name, for logs and tests.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $($(Reason::$name => stringify!($name),)*)*
+                }
+            }
+
+            /// When it arises.
+            #[must_use]
+            pub const fn stage(self) -> Stage {
+                match self {
+                    $($(Reason::$name => Stage::$stage,)*)*
+                }
+            }
+
+            /// What happened, in one line.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $($(Reason::$name => $text,)*)*
+                }
+            }
+
+            /// What to do about it, in one line.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self {
+                    $($(Reason::$name => $advice,)*)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    Library {
+        100 NotFound: "there is no library for this version of the package",
+            "build one with NativeCache.build";
+        101 Unreadable: "the library file cannot be read",
+            "check the permissions of the file and of its folder";
+        102 Truncated: "the library file is cut short",
+            "build the library again; check that the disk is not full";
+        103 BadMagic: "the file is not a NativeCache library",
+            "remove the file and build the library again";
+        104 FormatVersion: "the library was written by a NativeCache with another file format",
+            "build the library again with this NativeCache";
+        105 HashMismatch: "the library's content is damaged",
+            "build the library again; if it happens often, check the disk";
+        106 Malformed: "the library's tables contradict themselves",
+            "build the library again and report this as a bug of NativeCache";
+        107 KeyDiffers: "the library was built for another Julia, sysimage or set of flags",
+            "build the library in a session started like this one";
+        108 CpuFeatures: "the library needs CPU features that this machine lacks",
+            "build the library on this machine";
+        109 PackageBuild: "a package that the library refers to has been precompiled again since",
+            "build the library again";
+        110 ModuleSet: "the packages loaded are not a set under which the library was built",
+            "build the library in a session that has these packages loaded";
+        111 LinkFailed: "the system could not load the library",
+            "the detail has the loader's message; build the library again";
+        112 SymbolMissing: "the library lacks a symbol that every library must have",
+            "build the library again; if it stays, report this as a bug of NativeCache";
+        113 Disabled: "NativeCache is switched off",
+            "unset JULIA_NATIVECACHE or set it to on";
+        114 GeneratingOutput: "Julia is writing a package image or sysimage, where cached code does not belong",
+            "nothing: ordinary sessions use the library";
+        115 Coverage: "code coverage is being measured, which cached code does not do",
+            "run without --code-coverage to use the library";
+        116 AllocationTracking: "allocations are being tracked, which cached code does not do",
+            "run without --track-allocation to use the library";
+        117 CompileMode: "this session runs with --compile=min, no or all",
+            "run with --compile=yes, the default, to use the library";
+    }
+    Build {
+        200 NoSuchMethod: "the statement does not name a method that exists here",
+            "load the packages that it names before the build, or drop it from the profile";
+        201 NamesMain: "it names things of Main, which no other session has",
+            "move the type or function into a package";
+        202 InSysimage: "it is already compiled in the sysimage",
+            "nothing: it needs no cache";
+        203 NotInferred: "type inference gave no result for it",
+            "the detail has what inference said; call it once to see whether it runs at all";
+        204 GeneratedFunction: "it is a generated function whose body may differ in another session",
+            "nothing: it is compiled in each session";
+        205 UnknownAddress: "its code holds an address whose meaning is not known",
+            "report this with the detail: it may be made cacheable";
+        206 UnknownConstant: "its code holds a mutable object that cannot be found again in another session",
+            "bind the object to a constant in a package";
+        207 IntegerAddress: "its code holds a plain integer that is an address of the build process",
+            "replace a constant Ptr by a Ref that __init__ fills";
+        208 UnknownForeignCall: "it calls a C function whose library or name is not known",
+            "use ccall with a constant (name, library) pair";
+        209 CompilerThrew: "Julia's compiler threw an exception on it",
+            "the detail has the message; report it to Julia if it stays in a newer version";
+        210 CompilerAborted: "Julia's compiler aborted the build process on it",
+            "nothing here: the rest was built; report it to Julia if it stays in a newer version";
+        211 NotCompileable: "Julia compiles a more general method instance in its place",
+            "nothing: the more general one serves the call";
+        212 ConstantResult: "its result is a constant, so there is nothing to compile",
+            "nothing: it needs no cache";
+        213 InlinedOnly: "it is only ever inlined into its callers",
+            "nothing: the code is part of the callers";
+        214 OpaqueModule: "it belongs to a module that cannot be found again in another session",
+            "define it in a package, not in a module made at run time";
+        215 UnknownObject: "it refers to an object of a kind that cannot be described",
+            "report this with the detail: it may be made cacheable";
+    }
+    Load {
+        300 PackageMissing: "it waits for a package that is not loaded",
+            "load the package: it is then installed";
+        301 Unresolved: "something that it refers to could not be found in this session",
+            "build the library again";
+        302 AlreadyCompiled: "this session had compiled it before the library was linked",
+            "load NativeCache earlier, for example in startup.jl";
+        303 ReturnTypeDiffers: "this session infers another return type for it",
+            "build the library again in a session like this one";
+        304 EdgeChanged: "a method that it depends on has changed or a new one takes its place",
+            "build the library again with the packages that this session has loaded";
+        305 DependsOnRejected: "it calls code of the library that was not installed",
+            "see the reason of the method in the detail";
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text())
+    }
+}

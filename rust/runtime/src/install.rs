@@ -1,0 +1,114 @@
+//! Puts function pointers into code instances: the one place that changes what Julia runs.
+
+use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+
+use jl_sys::{jl_code_instance_t, jl_method_instance_t};
+use libc::c_void;
+use nativecache_image::Reason;
+
+use crate::describe::same_type;
+use crate::inspect;
+use crate::julia::{
+    jl_fptr_args, jl_fptr_const_return, jl_fptr_sparam, jl_set_method_inferred, CONST_RETURN, CONST_VALUE,
+};
+use crate::value::Value;
+
+/// What goes into `invoke`.
+#[derive(Clone, Copy, Debug)]
+pub enum InvokePointer {
+    /// `jl_fptr_args`: `specptr` takes (F, args, nargs).
+    Args,
+    /// `jl_fptr_sparam`: `specptr` takes (F, args, nargs, sparams).
+    Sparam,
+    /// `jl_fptr_const_return`: there is no code.
+    ConstReturn,
+    /// A wrapper of the library; `specptr` has the specialised signature.
+    Wrapper(usize),
+}
+
+/// Everything that a code instance needs, as objects of this session.
+#[derive(Clone, Copy, Debug)]
+pub struct Compiled {
+    /// Its method instance.
+    pub method_instance: *mut jl_method_instance_t,
+    /// The inferred return type.
+    pub rettype: Value,
+    /// The constant result, or null.
+    pub rettype_const: Value,
+    /// What goes into `invoke`.
+    pub invoke: InvokePointer,
+    /// What goes into `specptr`, or 0.
+    pub spec: usize,
+}
+
+/// Installs one function for `world` and later.
+///
+/// # Safety
+/// All objects are live and rooted, the pointers are code whose slots are filled and whose edges hold
+/// in `world`, and `world` is the newest one. Called on a Julia thread.
+pub unsafe fn install(function: &Compiled, world: usize) -> Result<(), (Reason, String)> {
+    // SAFETY: as the caller says; the fields that other threads read are stored atomically.
+    unsafe {
+        let mut target: *mut jl_code_instance_t = std::ptr::null_mut();
+        for ci in inspect::code_instances(function.method_instance) {
+            if (*ci).min_world > world || (*ci).max_world < world {
+                continue;
+            }
+            if let Some(invoke) = (*ci).invoke {
+                if invoke as usize == jl_fptr_const_return as *const () as usize
+                    && matches!(function.invoke, InvokePointer::ConstReturn)
+                {
+                    return Ok(());
+                }
+                return Err((Reason::AlreadyCompiled, String::new()));
+            }
+            if target.is_null() && !(*ci).inferred.is_null() {
+                target = ci;
+            }
+        }
+        if target.is_null() {
+            let flags = match function.invoke {
+                InvokePointer::ConstReturn => CONST_RETURN,
+                _ if function.rettype_const.is_null() => 0,
+                _ => CONST_VALUE,
+            };
+            let constant =
+                if function.rettype_const.is_null() { jl_sys::jl_nothing } else { function.rettype_const };
+            // A code instance without pointers is what inference leaves behind; the pointers follow.
+            target = jl_set_method_inferred(
+                function.method_instance,
+                function.rettype,
+                constant,
+                jl_sys::jl_nothing,
+                flags,
+                world,
+                usize::MAX,
+            );
+        } else if !same_type((*target).rettype, function.rettype) {
+            return Err((Reason::ReturnTypeDiffers, String::new()));
+        }
+        set_pointers(target, function);
+        Ok(())
+    }
+}
+
+/// `specptr` and `isspecsig` before `invoke`: a thread that sees `invoke` must see them too.
+unsafe fn set_pointers(ci: *mut jl_code_instance_t, function: &Compiled) {
+    let (invoke, isspecsig) = match function.invoke {
+        InvokePointer::Args => (jl_fptr_args as *const () as usize, 0),
+        InvokePointer::Sparam => (jl_fptr_sparam as *const () as usize, 0),
+        InvokePointer::ConstReturn => (jl_fptr_const_return as *const () as usize, 0),
+        InvokePointer::Wrapper(wrapper) => (wrapper, 1),
+    };
+    // SAFETY: the fields are aligned pointers and a byte of a live code instance; Julia reads them with
+    // acquire loads (gf.c, jl_compile_method_internal).
+    unsafe {
+        if function.spec != 0 {
+            let specptr = AtomicPtr::from_ptr((&raw mut (*ci).specptr).cast::<*mut c_void>());
+            specptr.store(function.spec as *mut c_void, Ordering::Release);
+            AtomicU8::from_ptr(&raw mut (*ci).isspecsig).store(isspecsig, Ordering::Release);
+        }
+        let slot = AtomicPtr::from_ptr((&raw mut (*ci).invoke).cast::<*mut c_void>());
+        slot.store(invoke as *mut c_void, Ordering::Release);
+    }
+}

@@ -1,0 +1,231 @@
+//! What must be equal between the process that built a library and the one that uses it.
+//!
+//! | component | why |
+//! |---|---|
+//! | `julia` | struct layouts, calling conventions, the code generator itself |
+//! | `sysimage` | its methods, types and native code are referred to by name, not checked one by one |
+//! | `optimization` … `polly` | command-line flags that change what Julia would compile |
+//! | `cpu target` | `-C`, for the same reason |
+//! | `cpu features` | the machine must have all that the code was compiled for |
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use libc::{c_char, c_int, c_void, dl_phdr_info, size_t};
+use nativecache_image::Reason;
+
+use crate::error::Rejected;
+use crate::julia::{jl_git_commit, jl_module_build_id, jl_options, jl_ver_string};
+
+/// The component that is compared as a set: the library's features must be among the machine's.
+pub const CPU_FEATURES: &str = "cpu features";
+
+/// The key of this process, in a fixed order.
+pub fn current() -> Vec<(String, String)> {
+    // SAFETY: jl_options and the version strings are constant once Julia runs.
+    let options = unsafe { &jl_options };
+    let text = |p: *const c_char| {
+        if p.is_null() {
+            String::new()
+        } else {
+            // SAFETY: libjulia's strings are NUL-terminated.
+            unsafe { CStr::from_ptr(p) }.to_string_lossy().into_owned()
+        }
+    };
+    // SAFETY: no preconditions.
+    let julia = unsafe { format!("{} {}", text(jl_ver_string()), text(jl_git_commit())) };
+    let mut key = vec![
+        ("julia".to_owned(), julia),
+        ("sysimage".to_owned(), sysimage_identity()),
+        ("machine".to_owned(), std::env::consts::ARCH.to_owned()),
+    ];
+    for (name, value) in [
+        ("optimization (-O)", options.opt_level),
+        ("debug info (-g)", options.debug_level),
+        ("bounds checks (--check-bounds)", options.check_bounds),
+        ("inlining (--inline)", options.can_inline),
+        ("math mode (--math-mode)", options.fast_math),
+        ("polly (--polly)", options.polly),
+    ] {
+        key.push((name.to_owned(), value.to_string()));
+    }
+    key.push(("cpu target (-C)".to_owned(), text(options.cpu_target)));
+    key.push((CPU_FEATURES.to_owned(), cpu_features()));
+    key
+}
+
+/// Compares a library's key with this process's.
+pub fn check(library: &[(String, String)], session: &[(String, String)]) -> Result<(), Rejected> {
+    for (name, now) in session {
+        let Some((_, then)) = library.iter().find(|(n, _)| n == name) else {
+            return Err(Rejected::new(Reason::KeyDiffers, format!("{name}: not recorded")));
+        };
+        if name == CPU_FEATURES {
+            let missing: Vec<&str> =
+                then.split(',').filter(|f| !f.is_empty() && !now.split(',').any(|n| n == *f)).collect();
+            if !missing.is_empty() {
+                return Err(Rejected::new(Reason::CpuFeatures, missing.join(", ")));
+            }
+        } else if now != then {
+            return Err(Rejected::new(
+                Reason::KeyDiffers,
+                format!("{name}: built with {then}, this session has {now}"),
+            ));
+        }
+    }
+    match library.iter().find(|(name, _)| !session.iter().any(|(n, _)| n == name)) {
+        Some((name, _)) => Err(Rejected::new(Reason::KeyDiffers, format!("{name}: unknown here"))),
+        None => Ok(()),
+    }
+}
+
+/// Build ids of Core and Base, and what identifies the sysimage's file: PackageCompiler adds to a
+/// sysimage without giving Base another build id.
+fn sysimage_identity() -> String {
+    // SAFETY: both modules exist from start-up on.
+    let (core, base) =
+        unsafe { (jl_module_build_id(jl_sys::jl_core_module), jl_module_build_id(jl_sys::jl_base_module)) };
+    let file = sysimage_path();
+    let file_id = file.as_ref().and_then(|path| gnu_build_id(path)).or_else(|| {
+        let meta = std::fs::metadata(file.as_ref()?).ok()?;
+        Some(format!("{} bytes of {}", meta.size(), meta.mtime()))
+    });
+    format!("{core:x}-{base:x}-{}", file_id.unwrap_or_else(|| "unknown".to_owned()))
+}
+
+/// The file that this process's sysimage came from.
+pub fn sysimage_path() -> Option<PathBuf> {
+    // SAFETY: constant once Julia runs.
+    let file = unsafe { jl_options.image_file };
+    if file.is_null() {
+        return None;
+    }
+    // SAFETY: NUL-terminated, lives as long as the process.
+    let bytes = unsafe { CStr::from_ptr(file) }.to_bytes();
+    Some(PathBuf::from(OsStr::from_bytes(bytes)))
+}
+
+struct Search {
+    name: CString,
+    found: Option<String>,
+}
+
+/// The `NT_GNU_BUILD_ID` note of a shared object that is mapped in this process.
+fn gnu_build_id(path: &std::path::Path) -> Option<String> {
+    let name = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut search = Search { name, found: None };
+    // SAFETY: the callback gets `search` back and does not keep it.
+    unsafe { libc::dl_iterate_phdr(Some(visit_object), (&raw mut search).cast()) };
+    search.found
+}
+
+extern "C" fn visit_object(info: *mut dl_phdr_info, _size: size_t, data: *mut c_void) -> c_int {
+    // SAFETY: the loader hands over a valid record; `data` is the Search of gnu_build_id.
+    let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
+    if info.dlpi_name.is_null() {
+        return 0;
+    }
+    // SAFETY: NUL-terminated by the loader.
+    if unsafe { CStr::from_ptr(info.dlpi_name) } != search.name.as_c_str() {
+        return 0;
+    }
+    // SAFETY: the loader vouches for the program headers.
+    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+    for header in headers.iter().filter(|h| h.p_type == libc::PT_NOTE) {
+        let start = (info.dlpi_addr + header.p_vaddr) as *const u8;
+        // SAFETY: PT_NOTE segments are mapped for the life of the object.
+        let bytes = unsafe { std::slice::from_raw_parts(start, header.p_memsz as usize) };
+        if let Some(id) = build_id_note(bytes) {
+            search.found = Some(id);
+        }
+    }
+    1
+}
+
+/// Finds the build id among ELF notes: (namesz, descsz, type, name, desc), each padded to 4 bytes.
+fn build_id_note(mut notes: &[u8]) -> Option<String> {
+    const NT_GNU_BUILD_ID: u32 = 3;
+    let word = |b: &[u8], at: usize| Some(u32::from_le_bytes(b.get(at..at + 4)?.try_into().ok()?));
+    loop {
+        let (namesz, descsz, ty) = (word(notes, 0)?, word(notes, 4)?, word(notes, 8)?);
+        let name_end = 12 + (namesz as usize).next_multiple_of(4);
+        let desc = notes.get(name_end..name_end + descsz as usize)?;
+        if ty == NT_GNU_BUILD_ID && notes.get(12..15) == Some(b"GNU") {
+            return Some(desc.iter().map(|b| format!("{b:02x}")).collect());
+        }
+        notes = notes.get(name_end + (descsz as usize).next_multiple_of(4)..)?;
+    }
+}
+
+/// What LLVM says of this machine's CPU, as a sorted list; the LLVM that libjulia has loaded is asked.
+fn cpu_features() -> String {
+    type GetFeatures = unsafe extern "C" fn() -> *mut c_char;
+    type Dispose = unsafe extern "C" fn(*mut c_char);
+    // SAFETY: libLLVM is in the process's global scope since libjulia links to it; both functions
+    // have had these signatures since LLVM 8.
+    unsafe {
+        let get = libc::dlsym(libc::RTLD_DEFAULT, c"LLVMGetHostCPUFeatures".as_ptr());
+        let dispose = libc::dlsym(libc::RTLD_DEFAULT, c"LLVMDisposeMessage".as_ptr());
+        if get.is_null() || dispose.is_null() {
+            return "unknown".to_owned();
+        }
+        let get: GetFeatures = std::mem::transmute(get);
+        let dispose: Dispose = std::mem::transmute(dispose);
+        let text = get();
+        if text.is_null() {
+            return "unknown".to_owned();
+        }
+        let features = CStr::from_ptr(text).to_string_lossy().into_owned();
+        dispose(text);
+        let mut present: Vec<&str> = features.split(',').filter_map(|f| f.strip_prefix('+')).collect();
+        present.sort_unstable();
+        present.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    }
+
+    #[test]
+    fn each_component_must_be_equal() {
+        let a = key(&[("julia", "1.5.3"), ("optimization (-O)", "2")]);
+        assert!(check(&a, &a).is_ok());
+        let b = key(&[("julia", "1.5.3"), ("optimization (-O)", "3")]);
+        let error = check(&a, &b).unwrap_err();
+        assert_eq!(error.reason, Reason::KeyDiffers);
+        assert_eq!(error.detail, "optimization (-O): built with 2, this session has 3");
+        assert!(check(&a[..1], &a).is_err(), "a component that was not recorded is no match");
+        assert!(check(&a, &a[..1]).is_err(), "a component unknown here is no match");
+    }
+
+    #[test]
+    fn cpu_features_must_be_a_subset() {
+        let less = key(&[(CPU_FEATURES, "avx,sse2")]);
+        let more = key(&[(CPU_FEATURES, "avx,avx2,sse2")]);
+        assert!(check(&less, &more).is_ok());
+        let error = check(&more, &less).unwrap_err();
+        assert_eq!((error.reason, error.detail.as_str()), (Reason::CpuFeatures, "avx2"));
+    }
+
+    #[test]
+    fn build_id_is_found_among_notes() {
+        let mut notes = Vec::new();
+        for (ty, name, desc) in [(1u32, b"GNU\0", &[9u8, 9, 9, 9][..]), (3, b"GNU\0", &[0xab, 1, 2, 3])] {
+            notes.extend(4u32.to_le_bytes());
+            notes.extend(4u32.to_le_bytes());
+            notes.extend(ty.to_le_bytes());
+            notes.extend(name);
+            notes.extend(desc);
+        }
+        assert_eq!(build_id_note(&notes).as_deref(), Some("ab010203"));
+        assert_eq!(build_id_note(&notes[..20]), None);
+        assert_eq!(build_id_note(&[]), None);
+    }
+}

@@ -1,0 +1,27 @@
+//! The only crate that touches the running Julia: it looks at methods, specialisations and code
+//! instances, describes objects so that another process can find them, finds them there, and
+//! installs function pointers.
+//!
+//! Build side: [`inspect`] -> [`paths`] -> [`describe`]. Load side: [`library`] -> [`key`],
+//! [`modules`] -> [`resolve`] -> [`install`], led by [`link`]. What is particular to one version of
+//! Julia stands in [`julia`].
+
+pub mod describe;
+pub mod error;
+pub mod foreign;
+pub mod frames;
+pub mod gc;
+pub mod inspect;
+pub mod install;
+#[cfg_attr(feature = "julia-1-5", path = "julia_1_5.rs")]
+pub mod julia;
+pub mod key;
+pub mod layout;
+pub mod library;
+pub mod link;
+pub mod modules;
+pub mod objects;
+pub mod paths;
+pub mod resolve;
+pub mod sysimage;
+pub mod value;

@@ -1,0 +1,168 @@
+//! A library file: read, checked, mapped as code.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use libc::c_void;
+use libloading::os::unix::{Library as Mapped, RTLD_LOCAL, RTLD_NOW};
+use memmap2::Mmap;
+use nativecache_image::{Image, Layout, Reason};
+
+use crate::error::Rejected;
+use crate::sysimage::Sysimage;
+
+/// A file whose content hash is right. Nothing of it has run.
+pub struct LibraryFile {
+    path: PathBuf,
+    map: Mmap,
+    layout: Layout,
+}
+
+impl LibraryFile {
+    /// Maps and verifies the file.
+    pub fn open(path: &Path) -> Result<Self, Rejected> {
+        let unreadable = |e: std::io::Error| {
+            let reason =
+                if e.kind() == std::io::ErrorKind::NotFound { Reason::NotFound } else { Reason::Unreadable };
+            Rejected::new(reason, format!("{}: {e}", path.display()))
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        let meta = file.metadata().map_err(unreadable)?;
+        if !meta.is_file() {
+            return Err(Rejected::new(Reason::Unreadable, format!("{}: no file", path.display())));
+        }
+        // SAFETY: the store only ever renames finished files into place and unlinks them; nothing
+        // writes into one, so the mapped bytes do not change. A file that somebody else truncates
+        // meanwhile is outside of what any reader of a shared library can survive.
+        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+        let layout = nativecache_image::verify(&map)
+            .map_err(|e| Rejected::new(e.reason(), format!("{}: {e}", path.display())))?;
+        Ok(LibraryFile { path: path.to_owned(), map, layout })
+    }
+
+    /// The tables, read in place.
+    pub fn image(&self) -> Result<Image<'_>, Rejected> {
+        Image::parse(self.layout.image_bytes(&self.map)).map_err(|e| Rejected::new(e.reason(), e.to_string()))
+    }
+
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Size of the file.
+    pub fn bytes(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// Maps the code. Its initialisers run: there are none in a library that we wrote.
+    pub fn load(&self) -> Result<Code, Rejected> {
+        Code::load(&self.path, self.layout.image_hash.0)
+    }
+}
+
+/// Mapped machine code and its tables. Never unmapped: frames and pointers may lead into it.
+pub struct Code {
+    slots: *mut *mut c_void,
+    functions: *const i32,
+    range: std::ops::Range<usize>,
+}
+
+// SAFETY: the pointers lead into a mapping that is never unmapped; slots are written only while
+// linking, under the session's lock, and read by the library's own code afterwards.
+unsafe impl Send for Code {}
+
+impl Code {
+    fn load(path: &Path, image_id: [u8; 16]) -> Result<Self, Rejected> {
+        let failed = |e: libloading::Error| Rejected::new(Reason::LinkFailed, e.to_string());
+        // SAFETY: the content hash says that this is a file that NativeCache wrote, and those have
+        // no initialisers.
+        let mapped = unsafe { Mapped::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(failed)?;
+        // SAFETY: the symbols' types are those that codegen's `finish` gives them.
+        unsafe {
+            let symbol = |name: &str| -> Result<*mut c_void, Rejected> {
+                let found = mapped
+                    .get::<*mut c_void>(name.as_bytes())
+                    .map_err(|e| Rejected::new(Reason::SymbolMissing, e.to_string()))?;
+                Ok(found.into_raw())
+            };
+            let build_id = symbol("nativecache_build_id")?.cast::<[u8; 16]>();
+            if *build_id != image_id {
+                return Err(Rejected::new(Reason::Malformed, "code and tables are of two builds"));
+            }
+            let sysimage = Sysimage::current();
+            let (getter, offset) = sysimage.map_or((0, 0), |s| (s.ptls_getter, s.tls_offset));
+            let getter = if getter == 0 {
+                libc::dlsym(libc::RTLD_DEFAULT, c"jl_get_ptls_states".as_ptr()) as usize
+            } else {
+                getter
+            };
+            if getter == 0 {
+                return Err(Rejected::new(Reason::SymbolMissing, "jl_get_ptls_states"));
+            }
+            *symbol("jl_get_ptls_states_slot")?.cast::<usize>() = getter;
+            *symbol("jl_tls_offset")?.cast::<usize>() = offset;
+            let slots = symbol("nativecache_slots")?.cast();
+            let functions: *const i32 = symbol("nativecache_functions")?.cast();
+            let range = mapping_of(functions as usize);
+            std::mem::forget(mapped);
+            Ok(Code { slots, functions, range })
+        }
+    }
+
+    /// Writes a slot.
+    ///
+    /// # Safety
+    /// `index` is below the slot count of the library's image; no code of the library runs yet that
+    /// uses this slot.
+    pub unsafe fn fill(&self, index: u32, value: *mut c_void) {
+        // SAFETY: as the caller says; aligned pointers.
+        unsafe { self.slots.add(index as usize).write(value) }
+    }
+
+    /// The address of function `index`.
+    ///
+    /// # Safety
+    /// `index` is below the code count of the library's image.
+    pub unsafe fn function(&self, index: u32) -> usize {
+        // SAFETY: as the caller says; offsets are relative to the table's own address.
+        unsafe {
+            let offset = *self.functions.add(index as usize);
+            (self.functions as isize + offset as isize) as usize
+        }
+    }
+
+    /// Does this address lie in the library?
+    pub fn owns(&self, address: usize) -> bool {
+        self.range.contains(&address)
+    }
+}
+
+struct Search {
+    address: usize,
+    found: std::ops::Range<usize>,
+}
+
+/// The span of the shared object that holds `address`.
+pub fn mapping_of(address: usize) -> std::ops::Range<usize> {
+    let mut search = Search { address, found: 0..0 };
+    // SAFETY: the callback gets `search` back and does not keep it.
+    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+    search.found
+}
+
+extern "C" fn visit(info: *mut libc::dl_phdr_info, _: libc::size_t, data: *mut c_void) -> libc::c_int {
+    // SAFETY: the loader hands over a valid record; `data` is the Search of mapping_of.
+    let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
+    // SAFETY: the loader vouches for the program headers.
+    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+    let base = info.dlpi_addr as usize;
+    let loads = || headers.iter().filter(|h| h.p_type == libc::PT_LOAD);
+    let start = loads().map(|h| base + h.p_vaddr as usize).min().unwrap_or(0);
+    let end = loads().map(|h| base + (h.p_vaddr + h.p_memsz) as usize).max().unwrap_or(0);
+    if (start..end).contains(&search.address) {
+        search.found = start..end;
+        return 1;
+    }
+    0
+}

@@ -1,0 +1,403 @@
+//! One library in this session, from its file to installed functions.
+//!
+//! Order, each step only after the one before: file verified, key equal, packages at their build ids,
+//! set of loaded modules known to the library, objects found, code mapped, slots filled, functions
+//! installed. A function whose objects are not all there stays out, with the reason.
+
+use std::ffi::CString;
+use std::time::Instant;
+
+use jl_sys::{jl_array_t, jl_method_instance_t};
+use nativecache_image::{
+    BucketRef, EntryId, FunctionId, FunctionRef, Image, Invoke, PackageId, Reason, SlotId,
+};
+
+use crate::error::Rejected;
+use crate::gc::CollectorOff;
+use crate::install::{install, Compiled, InvokePointer};
+use crate::julia::jl_get_world_counter;
+use crate::key;
+use crate::library::{Code, LibraryFile};
+use crate::modules;
+use crate::resolve::{Resolver, Trouble};
+
+/// What became of one function of a library.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// Julia calls it.
+    Installed,
+    /// It needs a package that is not loaded.
+    Waiting(PackageId),
+    /// It is not used, and why.
+    Rejected(Reason, String),
+}
+
+/// How often a requested method ended where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub requested: u32,
+    pub installed: u32,
+    pub waiting: u32,
+    pub skipped: u32,
+    pub rejected: u32,
+    pub failed: u32,
+    /// Functions installed, requested or not.
+    pub functions: u32,
+    pub slots: u32,
+}
+
+/// A library that passed the checks of the whole, or why it did not.
+pub struct Linked {
+    file: &'static LibraryFile,
+    image: Image<'static>,
+    parts: Option<Parts>,
+    states: Vec<State>,
+    rejected: Option<Rejected>,
+    /// Seconds spent on it so far.
+    pub seconds: f64,
+}
+
+struct Parts {
+    code: Code,
+    /// Where installed code begins, ascending, and the method instance that it is of.
+    starts: Vec<(usize, *mut jl_method_instance_t)>,
+    resolver: Resolver,
+    filled: Vec<bool>,
+    strings: Vec<CString>,
+}
+
+/// Where a requested method ended up, for `status`.
+pub struct Outcome {
+    pub bucket: &'static str,
+    pub reason: Option<Reason>,
+    pub statement: String,
+    pub detail: String,
+}
+
+impl Linked {
+    /// Opens, checks and links a library. An error means that not even its tables can be read.
+    ///
+    /// # Safety
+    /// Called on a Julia thread. `loaded` is a live array of the loaded root modules, `roots` one that
+    /// Julia keeps alive.
+    pub unsafe fn open(
+        path: &std::path::Path,
+        loaded: *mut jl_array_t,
+        roots: *mut jl_array_t,
+        session_key: &[(String, String)],
+    ) -> Result<Self, Rejected> {
+        let start = Instant::now();
+        let file = LibraryFile::open(path)?;
+        let image = file.image()?;
+        let library_key = (0..image.key_count())
+            .map(|i| image.key_component(i).map(|(n, v)| (n.to_owned(), v.to_owned())))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| Rejected::new(e.reason(), e.to_string()))?;
+        let rejected = key::check(&library_key, session_key).err();
+        // The tables are read in place for as long as the code is mapped, and that is for ever.
+        let file: &'static LibraryFile = Box::leak(Box::new(file));
+        let image = file.image()?;
+        let count = image.function_count() as usize;
+        let pending = State::Rejected(Reason::Unresolved, "not tried".to_owned());
+        let mut linked =
+            Linked { file, image, parts: None, states: vec![pending; count], rejected, seconds: 0.0 };
+        if linked.rejected.is_none() {
+            // SAFETY: as the caller says.
+            linked.rejected = unsafe { linked.advance(loaded, roots) }.err();
+        }
+        linked.seconds = start.elapsed().as_secs_f64();
+        Ok(linked)
+    }
+
+    /// Why the whole library is not used at the moment.
+    pub fn rejection(&self) -> Option<&Rejected> {
+        self.rejected.as_ref()
+    }
+
+    /// Could another loaded package change anything?
+    pub fn may_advance(&self) -> bool {
+        match &self.rejected {
+            Some(rejected) => rejected.reason == Reason::ModuleSet,
+            None => self.states.iter().any(|s| matches!(s, State::Waiting(_))),
+        }
+    }
+
+    /// Tries again with the packages that are loaded now.
+    ///
+    /// # Safety
+    /// As [`Linked::open`].
+    pub unsafe fn retry(&mut self, loaded: *mut jl_array_t, roots: *mut jl_array_t) {
+        if !self.may_advance() {
+            return;
+        }
+        let start = Instant::now();
+        // SAFETY: as the caller says.
+        self.rejected = unsafe { self.advance(loaded, roots) }.err();
+        self.seconds += start.elapsed().as_secs_f64();
+    }
+
+    unsafe fn advance(&mut self, loaded: *mut jl_array_t, roots: *mut jl_array_t) -> Result<(), Rejected> {
+        // SAFETY: as `open` says; the collector stays off while objects are held only here.
+        unsafe {
+            let loaded = modules::roots(loaded);
+            let packages = modules::find_packages(&self.image, &loaded)?;
+            if let Some(missing) = packages.iter().position(Option::is_none) {
+                let id = PackageId(u32::try_from(missing).unwrap_or(u32::MAX));
+                self.states.fill(State::Waiting(id));
+                return Ok(());
+            }
+            self.check_module_set(&loaded)?;
+            let _off = CollectorOff::new();
+            let world = jl_get_world_counter();
+            let mut parts = match self.parts.take() {
+                Some(parts) => parts,
+                None => self.new_parts(world)?,
+            };
+            parts.resolver.run(&self.image, &packages, world, |_, _| ());
+            jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());
+            let troubles = self.fill_slots(&mut parts);
+            self.install_all(&mut parts, &troubles, world);
+            self.parts = Some(parts);
+        }
+        Ok(())
+    }
+
+    unsafe fn new_parts(&self, world: usize) -> Result<Parts, Rejected> {
+        // SAFETY: as `open` says.
+        let resolver = unsafe { Resolver::new(&self.image, world) }
+            .map_err(|t| Rejected::new(Reason::Unresolved, format!("{t:?}")))?;
+        Ok(Parts {
+            code: self.file.load()?,
+            starts: Vec::new(),
+            resolver,
+            filled: vec![false; self.image.slot_count() as usize],
+            strings: Vec::new(),
+        })
+    }
+
+    /// The first wall of safety: what else is loaded may change what a call resolves to.
+    unsafe fn check_module_set(&self, loaded: &[*mut jl_sys::jl_module_t]) -> Result<(), Rejected> {
+        // SAFETY: live root modules.
+        let (hash, names) = unsafe { modules::set(loaded) };
+        let mut known = Vec::new();
+        for i in 0..self.image.module_set_count() {
+            let set =
+                self.image.module_set(i).map_err(|e| Rejected::new(Reason::Malformed, e.to_string()))?;
+            if set.hash == hash {
+                return Ok(());
+            }
+            known.push(set.text);
+        }
+        Err(Rejected::new(Reason::ModuleSet, set_difference(&names, &known)))
+    }
+
+    unsafe fn fill_slots(&self, parts: &mut Parts) -> Vec<Option<Trouble>> {
+        let mut troubles = vec![None; parts.filled.len()];
+        for (index, trouble) in troubles.iter_mut().enumerate() {
+            if parts.filled[index] {
+                continue;
+            }
+            let id = SlotId(u32::try_from(index).unwrap_or(u32::MAX));
+            // SAFETY: as `open` says; the index is below the slot count, and no function that uses an
+            // unfilled slot is installed.
+            unsafe {
+                match parts.resolver.slot(&self.image, id, &mut parts.strings) {
+                    Ok(pointer) => {
+                        parts.code.fill(id.0, pointer);
+                        parts.filled[index] = true;
+                    }
+                    Err(found) => *trouble = Some(found),
+                }
+            }
+        }
+        troubles
+    }
+
+    unsafe fn install_all(&mut self, parts: &mut Parts, troubles: &[Option<Trouble>], world: usize) {
+        for index in 0..self.states.len() {
+            if matches!(self.states[index], State::Installed) {
+                continue;
+            }
+            let id = FunctionId(u32::try_from(index).unwrap_or(u32::MAX));
+            // SAFETY: as `open` says.
+            self.states[index] = match unsafe { self.install_one(id, parts, troubles, world) } {
+                Ok(compiled) => {
+                    let wrapper = match compiled.invoke {
+                        InvokePointer::Wrapper(wrapper) => wrapper,
+                        _ => 0,
+                    };
+                    for start in [compiled.spec, wrapper].into_iter().filter(|s| *s != 0) {
+                        parts.starts.push((start, compiled.method_instance));
+                    }
+                    State::Installed
+                }
+                Err(state) => state,
+            };
+        }
+        parts.starts.sort_unstable();
+    }
+
+    unsafe fn install_one(
+        &self,
+        id: FunctionId,
+        parts: &Parts,
+        troubles: &[Option<Trouble>],
+        world: usize,
+    ) -> Result<Compiled, State> {
+        let function =
+            self.image.function(id).map_err(|e| State::Rejected(Reason::Malformed, e.to_string()))?;
+        if let Some(trouble) =
+            function.slots.iter().find_map(|s| troubles.get(s.index()).and_then(Option::as_ref))
+        {
+            return Err(state_of(trouble));
+        }
+        // SAFETY: every slot that the function's code, or code that it calls directly, uses is filled;
+        // code indices were checked against the count when the image was parsed.
+        unsafe {
+            let compiled = compiled(&function, parts).map_err(|t| state_of(&t))?;
+            install(&compiled, world).map_err(|(reason, detail)| State::Rejected(reason, detail))?;
+            Ok(compiled)
+        }
+    }
+
+    /// Counts by bucket; they add up to `requested`.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            requested: self.image.entry_count(),
+            slots: self.image.slot_count(),
+            ..Counts::default()
+        };
+        if self.rejected.is_none() {
+            let installed = self.states.iter().filter(|s| matches!(s, State::Installed)).count();
+            counts.functions = u32::try_from(installed).unwrap_or(u32::MAX);
+        }
+        for outcome in self.outcomes() {
+            match outcome.bucket {
+                "installed" => counts.installed += 1,
+                "waiting" => counts.waiting += 1,
+                "skipped" => counts.skipped += 1,
+                "failed" => counts.failed += 1,
+                _ => counts.rejected += 1,
+            }
+        }
+        counts
+    }
+
+    /// Every requested method with its bucket.
+    pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + '_ {
+        (0..self.image.entry_count()).map(|i| self.outcome(EntryId(i)))
+    }
+
+    fn outcome(&self, id: EntryId) -> Outcome {
+        let (statement, bucket) = match self.image.entry(id) {
+            Ok(entry) => (entry.statement.to_owned(), entry.bucket),
+            Err(e) => {
+                return Outcome {
+                    bucket: "rejected",
+                    reason: Some(Reason::Malformed),
+                    statement: String::new(),
+                    detail: e.to_string(),
+                }
+            }
+        };
+        let (bucket, reason, detail) = match bucket {
+            BucketRef::Skipped { reason, detail } => ("skipped", Some(reason), detail.to_owned()),
+            BucketRef::Failed { reason, detail } => ("failed", Some(reason), detail.to_owned()),
+            BucketRef::Compiled(function) => self.function_outcome(function),
+        };
+        Outcome { bucket, reason, statement, detail }
+    }
+
+    fn function_outcome(&self, id: FunctionId) -> (&'static str, Option<Reason>, String) {
+        if let Some(rejected) = &self.rejected {
+            return ("rejected", Some(rejected.reason), rejected.detail.clone());
+        }
+        match self.states.get(id.index()) {
+            Some(State::Installed) => ("installed", None, String::new()),
+            Some(State::Waiting(package)) => {
+                let name = self.image.package(*package).map(|p| p.name.to_owned());
+                ("waiting", Some(Reason::PackageMissing), name.unwrap_or_default())
+            }
+            Some(State::Rejected(reason, detail)) => ("rejected", Some(*reason), detail.clone()),
+            None => ("rejected", Some(Reason::Malformed), String::new()),
+        }
+    }
+
+    /// Does this address lie in the library's code?
+    pub fn owns(&self, address: usize) -> bool {
+        self.parts.as_ref().is_some_and(|p| p.code.owns(address))
+    }
+
+    /// The method instance whose installed code is the last to begin at or before `address`.
+    pub fn instance_at(&self, address: usize) -> Option<*mut jl_method_instance_t> {
+        let starts = &self.parts.as_ref()?.starts;
+        let after = starts.partition_point(|(start, _)| *start <= address);
+        starts.get(after.checked_sub(1)?).map(|(_, mi)| *mi)
+    }
+
+    /// Size of the file.
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes()
+    }
+}
+
+unsafe fn compiled(function: &FunctionRef<'_>, parts: &Parts) -> Result<Compiled, Trouble> {
+    let resolver = &parts.resolver;
+    let rettype_const = match function.rettype_const {
+        Some(node) => resolver.get(node)?,
+        None => std::ptr::null_mut(),
+    };
+    // SAFETY: code indices are below the count.
+    unsafe {
+        Ok(Compiled {
+            method_instance: resolver.method_instance(function.method_instance)?,
+            rettype: resolver.get(function.rettype)?,
+            rettype_const,
+            invoke: match function.invoke {
+                Invoke::Args => InvokePointer::Args,
+                Invoke::Sparam => InvokePointer::Sparam,
+                Invoke::ConstReturn => InvokePointer::ConstReturn,
+                Invoke::Wrapper(code) => InvokePointer::Wrapper(parts.code.function(code.0)),
+            },
+            spec: function.spec.map_or(0, |code| parts.code.function(code.0)),
+        })
+    }
+}
+
+fn state_of(trouble: &Trouble) -> State {
+    match trouble {
+        Trouble::Waiting(package) => State::Waiting(*package),
+        Trouble::Missing(what) => State::Rejected(Reason::Unresolved, what.clone()),
+    }
+}
+
+/// What is loaded and was not at build, and the other way round, against the nearest known set.
+fn set_difference(now: &str, known: &[&str]) -> String {
+    let now: Vec<&str> = now.split(' ').collect();
+    let differences = known.iter().map(|set| {
+        let then: Vec<&str> = set.split(' ').collect();
+        let more: Vec<&str> = now.iter().copied().filter(|n| !then.contains(n)).collect();
+        let less: Vec<&str> = then.iter().copied().filter(|n| !now.contains(n)).collect();
+        (more, less)
+    });
+    match differences.min_by_key(|(more, less)| more.len() + less.len()) {
+        None => "the library names no set".to_owned(),
+        Some((more, less)) if more.is_empty() && less.is_empty() => {
+            "the same names, of which one was precompiled again".to_owned()
+        }
+        Some((more, less)) => {
+            let mut parts = Vec::new();
+            if !more.is_empty() {
+                parts.push(format!("loaded now, not then: {}", more.join(" ")));
+            }
+            if !less.is_empty() {
+                parts.push(format!("loaded then, not now: {}", less.join(" ")));
+            }
+            parts.join("; ")
+        }
+    }
+}
+
+extern "C" {
+    fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: crate::value::Value);
+}

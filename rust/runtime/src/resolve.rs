@@ -1,0 +1,439 @@
+//! Description -> object, in a session. The counterpart of [`crate::describe`].
+//!
+//! Nodes are resolved once, in order, so that the operands of each are at hand. Nothing here may
+//! throw a Julia exception through Rust frames: what can throw in Julia goes through `jl_call`,
+//! which catches; for the rest the conditions of the C functions are checked first.
+
+use jl_sys::{jl_array_t, jl_datatype_t, jl_method_instance_t, jl_method_t, jl_module_t, jl_tvar_t};
+use nativecache_image::{Image, NodeId, NodeRef, PackageId, SlotId, SlotRef};
+
+use crate::describe::constant;
+use crate::julia::{
+    jl_dlsym, jl_get_binding, jl_load_dynamic_library, jl_method_table_for, jl_methtable_lookup, jl_new_bits,
+    jl_rettype_inferred, jl_specializations_get_linfo, Binding, JL_RTLD_DEFAULT,
+};
+use crate::layout;
+use crate::value::{array_items, is, is_type, module_path, svec_items, symbol, type_name, type_of, Value};
+
+/// Why a node or slot has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its package is not loaded.
+    Waiting(PackageId),
+    /// The session has no such object.
+    Missing(String),
+}
+
+/// The nodes of one image as objects of this session.
+pub struct Resolver {
+    /// Null where there is trouble.
+    values: Vec<Value>,
+    troubles: Vec<Option<Trouble>>,
+    world: usize,
+    apply_type: Value,
+}
+
+type Resolved = Result<Value, Trouble>;
+
+fn missing(text: impl Into<String>) -> Trouble {
+    Trouble::Missing(text.into())
+}
+
+impl Resolver {
+    /// Nothing resolved yet.
+    ///
+    /// # Safety
+    /// Called on a Julia thread.
+    pub unsafe fn new(image: &Image<'_>, world: usize) -> Result<Self, Trouble> {
+        let count = image.node_count() as usize;
+        // SAFETY: Core has this builtin.
+        let apply_type = unsafe { constant(jl_sys::jl_core_module, symbol("apply_type")) }
+            .ok_or_else(|| missing("Core.apply_type"))?;
+        Ok(Resolver {
+            values: vec![std::ptr::null_mut(); count],
+            troubles: vec![Some(missing("not resolved yet")); count],
+            world,
+            apply_type,
+        })
+    }
+
+    /// Resolves every node that has no value yet. `modules[p]` is the root module of package `p`;
+    /// `root` is called with each object before anything else is allocated.
+    ///
+    /// # Safety
+    /// Called on a Julia thread with the garbage collector off; `modules` hold live root modules.
+    pub unsafe fn run(
+        &mut self,
+        image: &Image<'_>,
+        modules: &[Option<*mut jl_module_t>],
+        world: usize,
+        mut root: impl FnMut(usize, Value),
+    ) {
+        self.world = world;
+        for index in 0..self.values.len() {
+            if !self.values[index].is_null() {
+                continue;
+            }
+            let id = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
+            // SAFETY: as the caller says.
+            let resolved = match image.node(id) {
+                Ok(node) => unsafe { self.resolve(&node, modules) },
+                Err(error) => Err(missing(error.to_string())),
+            };
+            match resolved {
+                Ok(value) if !value.is_null() => {
+                    root(index, value);
+                    self.values[index] = value;
+                    self.troubles[index] = None;
+                }
+                Ok(_) => self.troubles[index] = Some(missing("nothing there")),
+                Err(trouble) => self.troubles[index] = Some(trouble),
+            }
+        }
+    }
+
+    /// The object of a node, or why there is none.
+    pub fn get(&self, id: NodeId) -> Resolved {
+        match self.values.get(id.index()) {
+            Some(value) if !value.is_null() => Ok(*value),
+            Some(_) => Err(self.troubles[id.index()].clone().unwrap_or_else(|| missing("unknown"))),
+            None => Err(missing("no such node")),
+        }
+    }
+
+    fn all(&self, ids: impl Iterator<Item = NodeId>) -> Result<Vec<Value>, Trouble> {
+        ids.map(|id| self.get(id)).collect()
+    }
+
+    fn module(&self, id: NodeId) -> Result<*mut jl_module_t, Trouble> {
+        let value = self.get(id)?;
+        // SAFETY: resolved values are live.
+        if unsafe { is(value, jl_sys::jl_module_type) } {
+            Ok(value.cast())
+        } else {
+            Err(missing("not a module"))
+        }
+    }
+
+    fn data_type(&self, id: NodeId) -> Result<*mut jl_datatype_t, Trouble> {
+        let value = self.get(id)?;
+        // SAFETY: resolved values are live.
+        if unsafe { is(value, jl_sys::jl_datatype_type) } {
+            Ok(value.cast())
+        } else {
+            Err(missing("not a data type"))
+        }
+    }
+
+    fn method(&self, id: NodeId) -> Result<*mut jl_method_t, Trouble> {
+        let value = self.get(id)?;
+        // SAFETY: resolved values are live.
+        if unsafe { is(value, jl_sys::jl_method_type) } {
+            Ok(value.cast())
+        } else {
+            Err(missing("not a method"))
+        }
+    }
+
+    unsafe fn resolve(&self, node: &NodeRef<'_>, modules: &[Option<*mut jl_module_t>]) -> Resolved {
+        // SAFETY: operands are live objects of the kinds that are checked before each use.
+        unsafe {
+            match *node {
+                NodeRef::Symbol(name) => Ok(symbol(name).cast()),
+                NodeRef::RootModule(package) => match modules.get(package.index()) {
+                    Some(Some(module)) => Ok((*module).cast()),
+                    _ => Err(Trouble::Waiting(package)),
+                },
+                NodeRef::Submodule { parent, name } | NodeRef::ConstValue { module: parent, name } => {
+                    let module = self.module(parent)?;
+                    constant(module, symbol(name))
+                        .ok_or_else(|| missing(format!("constant {}.{name}", module_path(module))))
+                }
+                NodeRef::TypeName { module, name } => {
+                    let module = self.module(module)?;
+                    constant(module, symbol(name))
+                        .filter(|v| is_type(*v))
+                        .and_then(|v| type_name(v))
+                        .map(|n| n.cast())
+                        .ok_or_else(|| missing(format!("type {}.{name}", module_path(module))))
+                }
+                NodeRef::Field { parent, index } => {
+                    let parent = self.get(parent)?;
+                    match layout::field(type_of(parent), index) {
+                        Some((offset, true)) => Ok(*parent.cast::<u8>().add(offset).cast::<Value>()),
+                        _ => Err(missing(format!("boxed field {index}"))),
+                    }
+                }
+                NodeRef::Wrapper { typename } => Ok((*self.type_name(typename)?).wrapper),
+                NodeRef::Apply { typename, params } => {
+                    let wrapper = (*self.type_name(typename)?).wrapper;
+                    self.apply(wrapper, self.all(params.iter())?)
+                }
+                NodeRef::Tuple { params } => {
+                    self.apply(jl_sys::jl_anytuple_type.cast(), self.all(params.iter())?)
+                }
+                NodeRef::TypeVar { name, lb, ub, .. } => {
+                    Ok(jl_sys::jl_new_typevar(symbol(name), self.get(lb)?, self.get(ub)?).cast())
+                }
+                NodeRef::UnionAll { var, body } => {
+                    let (var, body) = (self.get(var)?, self.get(body)?);
+                    if !is(var, jl_sys::jl_tvar_type) {
+                        return Err(missing("not a type variable"));
+                    }
+                    Ok(jl_sys::jl_type_unionall(var.cast::<jl_tvar_t>(), body))
+                }
+                NodeRef::Union { members } => {
+                    let mut members = self.all(members.iter())?;
+                    if members.iter().any(|m| !is_type(*m) && !is(*m, jl_sys::jl_tvar_type)) {
+                        return Err(missing("a union of what is no type"));
+                    }
+                    Ok(jl_sys::jl_type_union(members.as_mut_ptr(), members.len() as _))
+                }
+                NodeRef::SVec { items } => {
+                    let items = self.all(items.iter())?;
+                    if items.is_empty() {
+                        return Ok(jl_sys::jl_emptysvec.cast());
+                    }
+                    let svec = jl_sys::jl_alloc_svec(items.len());
+                    let data = svec.cast::<Value>().add(1);
+                    for (i, item) in items.iter().enumerate() {
+                        *data.add(i) = *item;
+                    }
+                    Ok(svec.cast())
+                }
+                NodeRef::Bits { ty, bytes } => {
+                    let ty = self.data_type(ty)?;
+                    if (*ty).isbitstype == 0 || (*ty).size.max(0) as usize != bytes.len() {
+                        return Err(missing("a bits type of this size"));
+                    }
+                    // jl_new_bits reads whole words for primitive types.
+                    let mut data = vec![0u64; bytes.len() / 8 + 1];
+                    data.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                    Ok(jl_new_bits(ty.cast(), data.as_mut_ptr().cast()))
+                }
+                NodeRef::String(bytes) => Ok(jl_sys::jl_pchar_to_string(bytes.as_ptr().cast(), bytes.len())),
+                NodeRef::Struct { ty, fields } => {
+                    self.new_struct(self.data_type(ty)?, self.all(fields.iter())?)
+                }
+                NodeRef::Singleton { ty } => {
+                    let instance = (*self.data_type(ty)?).instance;
+                    if instance.is_null() {
+                        Err(missing("an instance"))
+                    } else {
+                        Ok(instance)
+                    }
+                }
+                NodeRef::Method { signature } => self.find_method(self.get(signature)?),
+                NodeRef::Root { method, index } => {
+                    let roots = (*self.method(method)?).roots;
+                    let root = array_items(roots).get(index as usize).copied();
+                    root.filter(|r| !r.is_null()).ok_or_else(|| missing(format!("root {index}")))
+                }
+                NodeRef::MethodInstance { method, spec_types, sparams } => {
+                    let method = self.method(method)?;
+                    let (spec_types, sparams) = (self.get(spec_types)?, self.get(sparams)?);
+                    if !is_type(spec_types) || !is(sparams, jl_sys::jl_simplevector_type) {
+                        return Err(missing("a specialisation"));
+                    }
+                    Ok(jl_specializations_get_linfo(method, spec_types, sparams.cast()).cast())
+                }
+                NodeRef::CodeInstance { method_instance } => {
+                    let mi = self.method_instance(method_instance)?;
+                    let ci = jl_rettype_inferred(mi, self.world, self.world);
+                    if is(ci, jl_sys::jl_code_instance_type) {
+                        Ok(ci)
+                    } else {
+                        Err(missing("a code instance"))
+                    }
+                }
+                NodeRef::Builtin(builtin) => {
+                    let name = std::ffi::CString::new(builtin.symbol()).unwrap_or_default();
+                    let variable = libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr());
+                    if variable.is_null() {
+                        return Err(missing(builtin.symbol()));
+                    }
+                    Ok(*variable.cast::<Value>())
+                }
+                NodeRef::MutableStruct { .. }
+                | NodeRef::Array { .. }
+                | NodeRef::ArrayBits { .. }
+                | NodeRef::Expr { .. } => Err(missing("inferred code is not read yet")),
+            }
+        }
+    }
+
+    fn type_name(&self, id: NodeId) -> Result<*mut jl_sys::jl_typename_t, Trouble> {
+        let value = self.get(id)?;
+        // SAFETY: resolved values are live.
+        if unsafe { is(value, jl_sys::jl_typename_type) } {
+            Ok(value.cast())
+        } else {
+            Err(missing("not a type name"))
+        }
+    }
+
+    /// The method instance of a node.
+    pub fn method_instance(&self, id: NodeId) -> Result<*mut jl_method_instance_t, Trouble> {
+        let value = self.get(id)?;
+        // SAFETY: resolved values are live.
+        if unsafe { is(value, jl_sys::jl_method_instance_type) } {
+            Ok(value.cast())
+        } else {
+            Err(missing("not a method instance"))
+        }
+    }
+
+    unsafe fn apply(&self, wrapper: Value, params: Vec<Value>) -> Resolved {
+        let mut args = Vec::with_capacity(params.len() + 1);
+        args.push(wrapper);
+        args.extend(params);
+        // SAFETY: jl_call catches what apply_type throws and then returns null.
+        let applied = unsafe { jl_sys::jl_call(self.apply_type, args.as_mut_ptr(), args.len() as i32) };
+        if applied.is_null() {
+            Err(missing("a type with these parameters"))
+        } else {
+            Ok(applied)
+        }
+    }
+
+    unsafe fn new_struct(&self, ty: *mut jl_datatype_t, mut fields: Vec<Value>) -> Resolved {
+        // SAFETY: the checks are those of jl_new_structv (datatype.c), which would throw.
+        unsafe {
+            if (*ty).layout.is_null() || (*(*ty).layout).nfields as usize != fields.len() {
+                return Err(missing("a struct with this many fields"));
+            }
+            let mut types = (*ty).types;
+            if types.is_null() {
+                types = jl_sys::jl_compute_fieldtypes(ty, std::ptr::null_mut());
+            }
+            let fit = svec_items(types).iter().zip(&fields).all(|(t, f)| jl_sys::jl_isa(*f, *t) != 0);
+            if !fit || (*ty).mutabl != 0 {
+                return Err(missing("a struct with fields of these types"));
+            }
+            Ok(jl_sys::jl_new_structv(ty, fields.as_mut_ptr(), fields.len() as u32))
+        }
+    }
+
+    unsafe fn find_method(&self, signature: Value) -> Resolved {
+        // SAFETY: a signature is a type; `nothing` and null mean that there is no table.
+        unsafe {
+            if !is_type(signature) {
+                return Err(missing("a signature"));
+            }
+            let table = jl_method_table_for(signature);
+            if table.is_null() || table == jl_sys::jl_nothing {
+                return Err(missing("a method table"));
+            }
+            let method = jl_methtable_lookup(table.cast(), signature, self.world);
+            if is(method, jl_sys::jl_method_type) {
+                Ok(method)
+            } else {
+                Err(missing("a method"))
+            }
+        }
+    }
+
+    /// The pointer that goes into a slot. C strings are copied into `strings`, which must outlive the
+    /// library and must not move its heap blocks.
+    ///
+    /// # Safety
+    /// As [`Resolver::run`].
+    pub unsafe fn slot(
+        &self,
+        image: &Image<'_>,
+        id: SlotId,
+        strings: &mut Vec<std::ffi::CString>,
+    ) -> Result<*mut libc::c_void, Trouble> {
+        let slot = image.slot(id).map_err(|e| missing(e.to_string()))?;
+        // SAFETY: operands are live; kinds are checked.
+        unsafe {
+            match slot {
+                SlotRef::Object(node) => Ok(self.get(node)?.cast()),
+                SlotRef::Binding { module, name, offset } => {
+                    let module = self.module(module)?;
+                    let binding: *mut Binding = jl_get_binding(module, symbol(name));
+                    if binding.is_null() || (*binding).owner != module {
+                        return Err(missing(format!("binding {}.{name}", module_path(module))));
+                    }
+                    Ok(binding.cast::<u8>().add(offset as usize).cast())
+                }
+                SlotRef::CSymbol { library, name } => {
+                    Ok(crate::frames::import(c_symbol(library, name)?))
+                }
+                SlotRef::CString(bytes) => {
+                    let text = std::ffi::CString::new(bytes).map_err(|_| missing("a C string"))?;
+                    let pointer = text.as_ptr();
+                    strings.push(text);
+                    Ok(pointer.cast_mut().cast())
+                }
+                SlotRef::Invoke(node) => {
+                    let ci = self.code_instance(node)?;
+                    (*ci).invoke.map(|f| f as *mut libc::c_void).ok_or_else(|| missing("its invoke"))
+                }
+                SlotRef::Specptr(node) => {
+                    let ci = self.code_instance(node)?;
+                    let pointer = (*ci).specptr.fptr;
+                    if pointer.is_null() {
+                        Err(missing("its specptr"))
+                    } else {
+                        Ok(pointer)
+                    }
+                }
+            }
+        }
+    }
+
+    fn code_instance(&self, id: NodeId) -> Result<*mut jl_sys::jl_code_instance_t, Trouble> {
+        let value = self.get(id)?;
+        // SAFETY: resolved values are live.
+        if unsafe { is(value, jl_sys::jl_code_instance_type) } {
+            Ok(value.cast())
+        } else {
+            Err(missing("not a code instance"))
+        }
+    }
+
+    /// An array of all values, to be rooted by Julia.
+    ///
+    /// # Safety
+    /// As [`Resolver::run`].
+    pub unsafe fn rooted(&self) -> *mut jl_array_t {
+        // SAFETY: a fresh array of boxed elements, filled before anything else is allocated.
+        unsafe {
+            let found: Vec<Value> = self.values.iter().copied().filter(|v| !v.is_null()).collect();
+            let array = jl_sys::jl_alloc_array_1d(jl_sys::jl_array_any_type.cast(), found.len());
+            for (i, value) in found.iter().enumerate() {
+                *(*array).data.cast::<Value>().add(i) = *value;
+            }
+            array
+        }
+    }
+}
+
+/// The address of a C symbol as `ccall` finds it (runtime_ccall.cpp, `jl_load_and_lookup`).
+///
+/// # Safety
+/// Called on a Julia thread: opening a library may run its initialisers.
+pub unsafe fn c_symbol(library: Option<&str>, name: &str) -> Result<*mut libc::c_void, Trouble> {
+    let c_name = std::ffi::CString::new(name).map_err(|_| missing("a C symbol"))?;
+    let text = || missing(format!("C symbol {name} of {}", library.unwrap_or("the process")));
+    // SAFETY: neither function throws when asked not to.
+    unsafe {
+        let handle = match library {
+            None => libc::RTLD_DEFAULT,
+            Some(library) => {
+                let c_library = std::ffi::CString::new(library).map_err(|_| text())?;
+                let handle = jl_load_dynamic_library(c_library.as_ptr(), JL_RTLD_DEFAULT, 0);
+                if handle.is_null() {
+                    return Err(text());
+                }
+                handle
+            }
+        };
+        let mut address = std::ptr::null_mut();
+        if jl_dlsym(handle, c_name.as_ptr(), &raw mut address, 0) == 0 || address.is_null() {
+            return Err(text());
+        }
+        Ok(address)
+    }
+}

@@ -1,0 +1,51 @@
+//! What the sysimage's shared library says about itself.
+
+use std::ffi::{c_void, CString};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::key::sysimage_path;
+
+/// Values that the running Julia keeps in, or that describe, its sysimage library.
+#[derive(Clone, Debug)]
+pub struct Sysimage {
+    /// Where its objects lie.
+    pub data: Range<usize>,
+    /// The span of the whole shared object, machine code included.
+    pub span: Range<usize>,
+    /// Address of the function that finds a thread's state, as Julia gave it to the sysimage.
+    pub ptls_getter: usize,
+    /// Offset of the thread's state from the thread pointer, 0 when that is no constant
+    /// (threading.c, `jl_check_tls`: Julia proves it before it writes it here).
+    pub tls_offset: usize,
+}
+
+impl Sysimage {
+    /// Reads the symbols of the sysimage that this process has mapped.
+    pub fn current() -> Option<Self> {
+        let path = CString::new(sysimage_path()?.as_os_str().as_bytes()).ok()?;
+        // SAFETY: NOLOAD only looks up what is mapped; the sysimage stays mapped, so the handle's
+        // symbols stay valid after the reference is dropped.
+        unsafe {
+            let handle = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD);
+            if handle.is_null() {
+                return None;
+            }
+            let symbol = |name: &std::ffi::CStr| -> Option<*mut c_void> {
+                let p = libc::dlsym(handle, name.as_ptr());
+                (!p.is_null()).then_some(p)
+            };
+            let read = || {
+                let start = symbol(c"jl_system_image_data")? as usize;
+                let size = *symbol(c"jl_system_image_size")?.cast::<usize>();
+                let ptls_getter = *symbol(c"jl_get_ptls_states_slot")?.cast::<usize>();
+                let tls_offset = *symbol(c"jl_tls_offset")?.cast::<usize>();
+                let span = crate::library::mapping_of(start);
+                Some(Sysimage { data: start..start + size, span, ptls_getter, tls_offset })
+            };
+            let found = read();
+            libc::dlclose(handle);
+            found
+        }
+    }
+}

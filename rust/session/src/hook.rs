@@ -1,0 +1,431 @@
+//! What happens in a session when a package is loaded: find its libraries, link them, keep account.
+//!
+//! It is all done here, since Julia code on the load path would have to be compiled in every
+//! session, which costs more than it does. src/store.jl says where the libraries lie.
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::ffi::{c_char, c_int, c_void, OsStr};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jl_sys::{jl_array_t, jl_module_t, jl_value_t};
+use nativecache_image::Reason;
+use nativecache_runtime::frames;
+use nativecache_runtime::gc::CollectorOff;
+use nativecache_runtime::julia::{jl_generating_output, jl_module_build_id, jl_options};
+use nativecache_runtime::modules::uuid;
+use nativecache_runtime::value::{array_items, is, module_name, string_bytes, symbol};
+
+use crate::session::{key_hash, with_session, LinkCounts};
+use crate::{boundary, fail, guard, hand_out, text};
+
+extern "C" {
+    fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: *mut jl_value_t);
+}
+
+/// A library that was found, linked or rejected.
+struct Found {
+    /// Name and uuid of the package it was found for.
+    package: String,
+    uuid: [u8; 16],
+    path: PathBuf,
+    /// Its number in the session; negative when not even its tables could be read.
+    id: i64,
+    counts: LinkCounts,
+    message: String,
+}
+
+struct Hook {
+    /// Base.DEPOT_PATH.
+    depots: *mut jl_array_t,
+    /// The store's folder in a depot, for sessions like this one.
+    folder: PathBuf,
+    found: Vec<Found>,
+    /// Modules whose libraries were looked for.
+    seen: HashSet<*mut jl_module_t>,
+    /// Frames of cached code were made visible.
+    frames: bool,
+}
+
+// SAFETY: what it points to is held by constant bindings; only Julia threads use it, under the lock.
+unsafe impl Send for Hook {}
+
+enum State {
+    NotStarted,
+    /// Cached code has no place in this session.
+    Off(Reason),
+    Failed(String),
+    On(Hook),
+}
+
+static STATE: Mutex<State> = Mutex::new(State::NotStarted);
+
+fn lock() -> MutexGuard<'static, State> {
+    // After a panic the account may lack a library; it is never inconsistent.
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts the session: puts the callback in place and links what is there for the packages already
+/// loaded. What comes of it is said by [`nativecache_state`].
+///
+/// # Safety
+/// `module` is the module NativeCache; called on a Julia thread.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_start(module: *mut jl_module_t) {
+    guard((), || {
+        if let Some(reason) = out_of_place() {
+            *lock() = State::Off(reason);
+            return Ok(());
+        }
+        // SAFETY: as the caller says.
+        let state = match unsafe { start(module) } {
+            Ok(hook) => State::On(hook),
+            Err(error) => State::Failed(error.to_string()),
+        };
+        *lock() = state;
+        Ok(())
+    });
+}
+
+/// Packages were loaded: links their libraries, and what waited for them in others.
+///
+/// # Safety
+/// As [`nativecache_start`].
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_loaded() {
+    guard((), || {
+        // SAFETY: what the function of Base returns is what its name says, and is alive: the collector
+        // is off.
+        unsafe {
+            if let State::On(hook) = &mut *lock() {
+                let _off = CollectorOff::new();
+                let modules = base("loaded_modules_array")?.call(&mut [])?.cast::<jl_array_t>();
+                hook.retry(modules);
+                hook.link_new(modules);
+                hook.show_frames();
+            }
+        }
+        Ok(())
+    });
+}
+
+/// # Safety
+/// On a Julia thread; `module` is the module NativeCache.
+unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
+    // SAFETY: the bindings are constants of the types that are asked for.
+    unsafe {
+        let _off = CollectorOff::new();
+        crate::session::init(Global::of(module, "ROOTS")?.0.cast());
+        let store = Path::new(OsStr::from_bytes(string_bytes(Global::of(module, "STORE")?.0)));
+        let mut hook = Hook {
+            depots: base("DEPOT_PATH")?.0.cast(),
+            folder: store.join(format!("{:016x}", key_hash())),
+            found: Vec::new(),
+            seen: HashSet::new(),
+            frames: false,
+        };
+        let callback = Global::of(module, "loaded")?.0;
+        jl_array_ptr_1d_push(base("package_callbacks")?.0.cast(), callback);
+        hook.link_loaded(base("loaded_modules_array")?.call(&mut [])?.cast());
+        hook.show_frames();
+        Ok(hook)
+    }
+}
+
+/// The value of a constant binding.
+struct Global(*mut jl_value_t);
+
+/// A constant of Base.
+///
+/// # Safety
+/// On a Julia thread.
+unsafe fn base(name: &str) -> Result<Global, Box<dyn Error>> {
+    // SAFETY: Base exists from start-up on.
+    unsafe { Global::of(jl_sys::jl_base_module, name) }
+}
+
+impl Global {
+    /// # Safety
+    /// On a Julia thread; `module` is alive.
+    unsafe fn of(module: *mut jl_module_t, name: &str) -> Result<Self, Box<dyn Error>> {
+        // SAFETY: as the caller says; a missing binding gives null.
+        let value = unsafe { jl_sys::jl_get_global(module, symbol(name)) };
+        if value.is_null() {
+            return Err(format!("{name} is not defined").into());
+        }
+        Ok(Global(value))
+    }
+
+    /// # Safety
+    /// On a Julia thread; the arguments are alive.
+    unsafe fn call(&self, arguments: &mut [*mut jl_value_t]) -> Result<*mut jl_value_t, Box<dyn Error>> {
+        let count = u32::try_from(arguments.len())?;
+        // SAFETY: as the caller says; jl_call catches what the function throws.
+        let value = unsafe { jl_sys::jl_call(self.0, arguments.as_mut_ptr(), count as _) };
+        if value.is_null() {
+            return Err("a function of Julia's Base threw an exception".into());
+        }
+        Ok(value)
+    }
+}
+
+/// What this session does: `on`, `off<TAB>reason code`, `failed<TAB>message` or `not started`.
+#[no_mangle]
+pub extern "C" fn nativecache_state() -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        Ok(hand_out(&match &*lock() {
+            State::NotStarted => "not started".to_owned(),
+            State::Off(reason) => format!("off\t{}", reason.code()),
+            State::Failed(message) => format!("failed\t{}", text::escape(message)),
+            State::On(_) => "on".to_owned(),
+        }))
+    })
+}
+
+/// The libraries found, in that order, as lines of: number, package, uuid, path, the fields of
+/// `LinkCounts`, message; between tabs.
+#[no_mangle]
+pub extern "C" fn nativecache_found() -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        let state = lock();
+        let found: &[Found] = if let State::On(hook) = &*state { &hook.found } else { &[] };
+        Ok(hand_out(&found.iter().map(Found::line).collect::<String>()))
+    })
+}
+
+/// Is this a process that must compile everything itself?
+fn out_of_place() -> Option<Reason> {
+    if std::env::var_os("JULIA_NATIVECACHE").is_some_and(|value| value == "off") {
+        return Some(Reason::Disabled);
+    }
+    // SAFETY: a plain read of what the command line set before any Julia code ran.
+    unsafe {
+        if jl_generating_output() != 0 {
+            return Some(Reason::GeneratingOutput);
+        }
+        let options = &jl_options;
+        if options.code_coverage != 0 {
+            return Some(Reason::Coverage);
+        }
+        if options.malloc_log != 0 {
+            return Some(Reason::AllocationTracking);
+        }
+        // 1 is yes, the default; the others are no, all and min.
+        (options.compile_enabled != 1).then_some(Reason::CompileMode)
+    }
+}
+
+unsafe extern "C" fn instance_at(address: *mut c_void) -> *mut jl_value_t {
+    let found = guard(None, || with_session(|s| Ok(s.instance_at(address as usize))));
+    // SAFETY: `nothing` exists since Julia started.
+    found.map_or_else(|| unsafe { jl_sys::jl_nothing }, |mi| mi.cast())
+}
+
+unsafe extern "C" fn owns(address: *mut c_void) -> c_int {
+    crate::nativecache_owns(address)
+}
+
+impl Hook {
+    /// Makes frames of cached code show, once there is such code. Without it traces lack them, and
+    /// nothing else depends on it.
+    ///
+    /// # Safety
+    /// On a Julia thread.
+    unsafe fn show_frames(&mut self) {
+        if !self.frames && self.found.iter().any(|found| found.counts.functions > 0) {
+            self.frames = true;
+            // SAFETY: both functions stay callable: this library is never unloaded.
+            unsafe { frames::install(owns, Some(instance_at)) };
+        }
+    }
+
+    /// The session has many modules, the store few packages: one look into its folder says which.
+    ///
+    /// # Safety
+    /// On a Julia thread; `modules` is a live array of modules.
+    unsafe fn link_loaded(&mut self, modules: *mut jl_array_t) {
+        // SAFETY: DEPOT_PATH holds strings.
+        let stored: Vec<String> = unsafe { self.depot_folders() }
+            .iter()
+            .flat_map(|folder| names_in(folder))
+            .collect();
+        // SAFETY: as the caller says.
+        unsafe {
+            for module in self.new_modules(modules) {
+                if stored.contains(&package_folder(module_name(module), uuid(module))) {
+                    self.link_package(module, modules);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Hook::link_loaded`].
+    unsafe fn link_new(&mut self, modules: *mut jl_array_t) {
+        // SAFETY: as the caller says.
+        unsafe {
+            for module in self.new_modules(modules) {
+                self.link_package(module, modules);
+            }
+        }
+    }
+
+    /// The modules that were not there the last time.
+    ///
+    /// # Safety
+    /// As [`Hook::link_loaded`].
+    unsafe fn new_modules(&mut self, modules: *mut jl_array_t) -> Vec<*mut jl_module_t> {
+        // SAFETY: as the caller says; items are checked to be modules.
+        unsafe {
+            array_items(modules)
+                .iter()
+                .filter(|item| !item.is_null() && is(**item, jl_sys::jl_module_type))
+                .map(|item| item.cast::<jl_module_t>())
+                .filter(|module| self.seen.insert(*module))
+                .collect()
+        }
+    }
+
+    /// # Safety
+    /// As [`Hook::link_loaded`].
+    unsafe fn link_package(&mut self, module: *mut jl_module_t, modules: *mut jl_array_t) {
+        // SAFETY: `module` is live.
+        let (name, uuid, build_id) =
+            unsafe { (module_name(module), uuid(module), jl_module_build_id(module)) };
+        let folder = package_folder(name, uuid);
+        let build_id = format!("{build_id:016x}");
+        // SAFETY: DEPOT_PATH holds strings.
+        for depot in unsafe { self.depot_folders() } {
+            let depot = depot.join(&folder);
+            let mut names = names_in(&depot);
+            names.retain(|name| name.starts_with(&build_id) && name.ends_with(".so"));
+            names.sort_unstable();
+            for file in names {
+                let path = depot.join(file);
+                if self.found.iter().any(|found| found.path == path) {
+                    continue;
+                }
+                let linked = with_session(|session| {
+                    // SAFETY: as the caller says.
+                    Ok(unsafe { session.link(&path, modules) })
+                });
+                let (id, counts) = linked.unwrap_or_else(|error| {
+                    fail(error.to_string());
+                    (-1, LinkCounts::default())
+                });
+                self.found.push(Found {
+                    package: name.to_owned(),
+                    uuid,
+                    path,
+                    id,
+                    counts,
+                    message: message_of(id, &counts),
+                });
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Hook::link_loaded`].
+    unsafe fn retry(&mut self, modules: *mut jl_array_t) {
+        for found in &mut self.found {
+            if found.id < 0 || found.counts.may_advance == 0 {
+                continue;
+            }
+            let counts: Result<LinkCounts, Box<dyn Error>> = with_session(|session| {
+                // SAFETY: as the caller says.
+                unsafe { session.retry(found.id, modules) }
+            });
+            match counts {
+                Ok(counts) => {
+                    found.counts = counts;
+                    found.message = message_of(found.id, &counts);
+                }
+                Err(error) => found.message = error.to_string(),
+            }
+        }
+    }
+
+    /// The store's folder in each depot.
+    ///
+    /// # Safety
+    /// On a Julia thread.
+    unsafe fn depot_folders(&self) -> Vec<PathBuf> {
+        // SAFETY: the array is alive, its elements are strings.
+        unsafe {
+            array_items(self.depots)
+                .iter()
+                .filter(|depot| !depot.is_null())
+                .map(|depot| Path::new(OsStr::from_bytes(string_bytes(*depot))).join(&self.folder))
+                .collect()
+        }
+    }
+}
+
+impl Found {
+    fn line(&self) -> String {
+        let uuid: String = self.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+        let c = &self.counts;
+        let numbers = [
+            c.requested, c.installed, c.waiting, c.skipped, c.rejected, c.failed, c.functions, c.slots,
+        ]
+        .map(|n| n.to_string())
+        .join("\t");
+        format!(
+            "{}\t{}\t{uuid}\t{}\t{numbers}\t{}\t{}\t{}\t{}\n",
+            self.id,
+            text::escape(&self.package),
+            text::escape(&self.path.to_string_lossy()),
+            c.reason_code,
+            c.seconds,
+            c.bytes,
+            text::escape(&self.message),
+        )
+    }
+}
+
+fn message_of(id: i64, counts: &LinkCounts) -> String {
+    if id < 0 || counts.reason_code != 0 {
+        boundary::last_error()
+    } else {
+        String::new()
+    }
+}
+
+/// The folder of a package in the store: `Name-` and the first 8 digits of its uuid.
+fn package_folder(name: &str, uuid: [u8; 16]) -> String {
+    let [a, b, c, d, ..] = uuid;
+    if uuid == [0; 16] {
+        name.to_owned()
+    } else {
+        format!("{name}-{a:02x}{b:02x}{c:02x}{d:02x}")
+    }
+}
+
+/// The names in a folder; none if it is not there or cannot be read.
+fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_have_folders_of_their_own() {
+        let mut uuid = [0; 16];
+        assert_eq!(package_folder("Main", uuid), "Main");
+        uuid[0] = 0x0a;
+        uuid[3] = 0xff;
+        assert_eq!(package_folder("Dates", uuid), "Dates-0a0000ff");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_empty() {
+        assert!(names_in(Path::new("/nonexistent/nativecache")).is_empty());
+    }
+}

@@ -1,0 +1,174 @@
+//! libnativecache: the C functions that every session calls.
+//!
+//! None of them throws, prints or unwinds: what goes wrong becomes a return value, and a text that
+//! `nativecache_last_error` hands out. All are called on Julia threads; a lock keeps two tasks that
+//! load packages at the same time apart.
+
+mod boundary;
+mod hook;
+mod session;
+mod text;
+
+use std::ffi::{c_char, c_int, c_void, CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use jl_sys::jl_array_t;
+use jlrs::value::array::Array;
+
+pub use boundary::{fail, guard, hand_out};
+pub use session::key;
+use session::{with_session, LinkCounts};
+
+/// Tells the library which Julia array keeps its objects alive. Called once, first.
+///
+/// # Safety
+/// `roots` is a `Vector{Any}` that a constant binding holds.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_init(roots: Array<'_, 'static>) -> c_int {
+    guard(-1, || {
+        // SAFETY: as the caller says.
+        let roots: *mut jl_array_t = unsafe { roots.ptr() };
+        session::init(roots);
+        Ok(0)
+    })
+}
+
+/// The session's key as lines `name<TAB>value`.
+#[no_mangle]
+pub extern "C" fn nativecache_key() -> *mut c_char {
+    guard(std::ptr::null_mut(), || Ok(hand_out(&text::key_lines(session::key()))))
+}
+
+/// A number that differs when the key differs, for the name of the store's folder.
+#[no_mangle]
+pub extern "C" fn nativecache_key_hash() -> u64 {
+    guard(0, || Ok(session::key_hash()))
+}
+
+/// A number that differs when the set of root modules, or a build id of one, differs.
+///
+/// # Safety
+/// `modules` is a `Vector{Any}` or `Vector{Module}`.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_module_set(modules: Array<'_, 'static>) -> u64 {
+    // SAFETY: as the caller says.
+    guard(0, || Ok(unsafe { session::module_set(modules.ptr()) }))
+}
+
+/// Links the library at `path` for the loaded root modules. Returns its number, or -1 when not even
+/// its tables could be read; `out` has the counts in any case that it has a number.
+///
+/// # Safety
+/// `path` is NUL-terminated; `modules` an array of modules; `out` points to a `LinkCounts`.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_link(
+    path: *const c_char,
+    modules: Array<'_, 'static>,
+    out: *mut LinkCounts,
+) -> i64 {
+    guard(-1, || {
+        // SAFETY: as the caller says.
+        let (path, modules) = unsafe { (path_of(path), modules.ptr()) };
+        with_session(|s| {
+            // SAFETY: as the caller says.
+            let (id, counts) = unsafe { s.link(path, modules) };
+            // SAFETY: as the caller says.
+            unsafe { out.write(counts) };
+            Ok(id)
+        })
+    })
+}
+
+/// Tries what waits in library `id` again. Returns the number of functions installed in it, or -1.
+///
+/// # Safety
+/// As [`nativecache_link`].
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_retry(
+    id: i64,
+    modules: Array<'_, 'static>,
+    out: *mut LinkCounts,
+) -> i64 {
+    guard(-1, || {
+        // SAFETY: as the caller says.
+        let modules = unsafe { modules.ptr() };
+        with_session(|s| {
+            // SAFETY: as the caller says.
+            let counts = unsafe { s.retry(id, modules) }?;
+            // SAFETY: as the caller says.
+            unsafe { out.write(counts) };
+            Ok(i64::from(counts.functions))
+        })
+    })
+}
+
+/// The requested methods of library `id` as lines `bucket<TAB>reason code<TAB>statement<TAB>detail`.
+#[no_mangle]
+pub extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        with_session(|s| Ok(hand_out(&text::outcome_lines(s.library(id)?.outcomes()))))
+    })
+}
+
+/// Reads the tables of a library without linking it; lines as [`nativecache_entries`], with the
+/// buckets of the build.
+///
+/// # Safety
+/// As [`nativecache_link`].
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_peek(path: *const c_char, out: *mut LinkCounts) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let (lines, counts) = session::peek(unsafe { path_of(path) })?;
+        // SAFETY: as the caller says.
+        unsafe { out.write(counts) };
+        Ok(hand_out(&lines))
+    })
+}
+
+/// A reason's name, its text and what to do about it, between tabs; empty for an unknown code.
+#[no_mangle]
+pub extern "C" fn nativecache_reason(code: c_int) -> *mut c_char {
+    guard(std::ptr::null_mut(), || Ok(hand_out(&text::reason(code))))
+}
+
+/// 1 if `address` lies in the code of a linked library.
+#[no_mangle]
+pub extern "C" fn nativecache_owns(address: *const c_void) -> c_int {
+    guard(0, || with_session(|s| Ok(c_int::from(s.owns(address as usize)))))
+}
+
+/// What went wrong last on this thread.
+#[no_mangle]
+pub extern "C" fn nativecache_last_error() -> *mut c_char {
+    hand_out(&boundary::last_error())
+}
+
+/// Frees a text that one of these functions returned.
+///
+/// # Safety
+/// `text` came from one of these functions and was not freed before; null is fine.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_free(text: *mut c_char) {
+    // SAFETY: hand_out allocates with malloc.
+    unsafe { libc::free(text.cast()) }
+}
+
+/// What became of a requested method in a build, as the line that `nativecache_peek` gives.
+#[must_use]
+pub fn outcome_line(entry: &nativecache_image::Entry) -> String {
+    use nativecache_image::Bucket;
+    match &entry.bucket {
+        Bucket::Compiled(_) => text::line("compiled", None, &entry.statement, ""),
+        Bucket::Skipped { reason, detail } => text::line("skipped", Some(*reason), &entry.statement, detail),
+        Bucket::Failed { reason, detail } => text::line("failed", Some(*reason), &entry.statement, detail),
+    }
+}
+
+/// # Safety
+/// `path` is NUL-terminated and outlives the result.
+unsafe fn path_of<'a>(path: *const c_char) -> &'a Path {
+    // SAFETY: as the caller says.
+    Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()))
+}

@@ -1,0 +1,195 @@
+//! What this session knows: its key, and the libraries that it has linked.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use jl_sys::{jl_array_t, jl_method_instance_t};
+use nativecache_image::{content_hash, BucketRef, EntryId, Reason, FORMAT_VERSION};
+use nativecache_runtime::error::Rejected;
+use nativecache_runtime::library::LibraryFile;
+use nativecache_runtime::link::{Counts, Linked};
+use nativecache_runtime::{key as runtime_key, modules};
+
+use crate::{fail, text};
+
+/// What a link has come to; the layout is known to src/load.jl.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct LinkCounts {
+    pub requested: u32,
+    pub installed: u32,
+    pub waiting: u32,
+    pub skipped: u32,
+    pub rejected: u32,
+    pub failed: u32,
+    pub functions: u32,
+    pub slots: u32,
+    /// 0 when the library as a whole is used.
+    pub reason_code: i32,
+    /// 1 when another loaded package may change the result.
+    pub may_advance: u32,
+    pub seconds: f64,
+    pub bytes: u64,
+}
+
+/// A Julia array that is alive for as long as the process.
+#[derive(Clone, Copy)]
+struct Roots(*mut jl_array_t);
+
+// SAFETY: only handed to Julia threads, under the session's lock.
+unsafe impl Send for Roots {}
+
+#[derive(Default)]
+pub struct Session {
+    roots: Option<Roots>,
+    libraries: Vec<Linked>,
+}
+
+// SAFETY: what a Linked points to is mapped or rooted for ever, and is touched under the lock only.
+unsafe impl Send for Session {}
+
+static SESSION: OnceLock<Mutex<Session>> = OnceLock::new();
+
+fn lock() -> MutexGuard<'static, Session> {
+    let session = SESSION.get_or_init(Mutex::default);
+    // A panic while linking leaves at worst a library that is not in the list.
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub fn with_session<T>(
+    body: impl FnOnce(&mut Session) -> Result<T, Box<dyn Error>>,
+) -> Result<T, Box<dyn Error>> {
+    body(&mut lock())
+}
+
+pub fn init(roots: *mut jl_array_t) {
+    lock().roots = Some(Roots(roots));
+}
+
+/// The key of this process; constant, so made once.
+pub fn key() -> &'static [(String, String)] {
+    static KEY: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let mut key = vec![("format".to_owned(), FORMAT_VERSION.to_string())];
+        key.extend(runtime_key::current());
+        key
+    })
+}
+
+pub fn key_hash() -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = content_hash(text::key_lines(key()).as_bytes()).0;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// # Safety
+/// `loaded` is a live array of modules.
+pub unsafe fn module_set(loaded: *mut jl_array_t) -> u64 {
+    // SAFETY: as the caller says.
+    unsafe { modules::set(&modules::roots(loaded)).0 }
+}
+
+impl Session {
+    /// # Safety
+    /// On a Julia thread; `loaded` is a live array of modules.
+    pub unsafe fn link(&mut self, path: &Path, loaded: *mut jl_array_t) -> (i64, LinkCounts) {
+        let Some(roots) = self.roots else {
+            fail("nativecache_init was not called");
+            return (-1, LinkCounts::default());
+        };
+        // SAFETY: as the caller says.
+        match unsafe { Linked::open(path, loaded, roots.0, key()) } {
+            Ok(linked) => {
+                let counts = counts_of(&linked);
+                self.libraries.push(linked);
+                (i64::try_from(self.libraries.len() - 1).unwrap_or(-1), counts)
+            }
+            Err(rejected) => {
+                fail(rejected.to_string());
+                let reason_code = i32::from(rejected.reason.code());
+                (-1, LinkCounts { reason_code, ..LinkCounts::default() })
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Session::link`].
+    pub unsafe fn retry(&mut self, id: i64, loaded: *mut jl_array_t) -> Result<LinkCounts, Box<dyn Error>> {
+        let roots = self.roots.ok_or("nativecache_init was not called")?;
+        let linked = usize::try_from(id)
+            .ok()
+            .and_then(|i| self.libraries.get_mut(i))
+            .ok_or_else(|| format!("no library {id}"))?;
+        // SAFETY: as the caller says.
+        unsafe { linked.retry(loaded, roots.0) };
+        Ok(counts_of(linked))
+    }
+
+    pub fn library(&self, id: i64) -> Result<&Linked, Box<dyn Error>> {
+        usize::try_from(id)
+            .ok()
+            .and_then(|i| self.libraries.get(i))
+            .ok_or_else(|| format!("no library {id}").into())
+    }
+
+    pub fn owns(&self, address: usize) -> bool {
+        self.libraries.iter().any(|l| l.owns(address))
+    }
+
+    /// The method instance whose cached code holds `address`.
+    pub fn instance_at(&self, address: usize) -> Option<*mut jl_method_instance_t> {
+        self.libraries.iter().find(|l| l.owns(address))?.instance_at(address)
+    }
+}
+
+fn counts_of(linked: &Linked) -> LinkCounts {
+    let Counts { requested, installed, waiting, skipped, rejected, failed, functions, slots } =
+        linked.counts();
+    let reason_code = linked.rejection().map_or(0, |rejected| {
+        fail(rejected.to_string());
+        i32::from(rejected.reason.code())
+    });
+    LinkCounts {
+        requested,
+        installed,
+        waiting,
+        skipped,
+        rejected,
+        failed,
+        functions,
+        slots,
+        reason_code,
+        may_advance: u32::from(linked.may_advance()),
+        seconds: linked.seconds,
+        bytes: linked.bytes(),
+    }
+}
+
+/// The requested methods of a library that is not linked, with the buckets of the build.
+pub fn peek(path: &Path) -> Result<(String, LinkCounts), Rejected> {
+    let file = LibraryFile::open(path)?;
+    let image = file.image()?;
+    let mut counts = LinkCounts {
+        requested: image.entry_count(),
+        functions: image.function_count(),
+        slots: image.slot_count(),
+        bytes: file.bytes(),
+        ..LinkCounts::default()
+    };
+    let mut lines = String::new();
+    for i in 0..image.entry_count() {
+        let entry = image.entry(EntryId(i)).map_err(|e| Rejected::new(Reason::Malformed, e.to_string()))?;
+        lines.push_str(&match entry.bucket {
+            BucketRef::Compiled(_) => text::line("compiled", None, entry.statement, ""),
+            BucketRef::Skipped { reason, detail } => {
+                counts.skipped += 1;
+                text::line("skipped", Some(reason), entry.statement, detail)
+            }
+            BucketRef::Failed { reason, detail } => {
+                counts.failed += 1;
+                text::line("failed", Some(reason), entry.statement, detail)
+            }
+        });
+    }
+    Ok((lines, counts))
+}

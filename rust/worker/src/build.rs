@@ -1,0 +1,438 @@
+//! A build from method instances to a library file.
+//!
+//! infer -> emit -> rewrite; what turns out not to be cacheable is taken out and the rest emitted
+//! again, until nothing unknown is left; then describe -> optimise -> object -> link -> append tables.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_module_t};
+use nativecache_codegen::{ExportedFunction, NativeModule, OptLevel, Target};
+use nativecache_image::{content_hash, Bucket, CodeIndex, Entry, Function, FunctionId, ImageBuilder, Reason};
+use nativecache_runtime::describe::Describer;
+use nativecache_runtime::foreign::ForeignTargets;
+use nativecache_runtime::gc::CollectorOff;
+use nativecache_runtime::inspect;
+use nativecache_runtime::julia::{jl_fptr_const_return, jl_get_world_counter};
+use nativecache_runtime::modules;
+use nativecache_runtime::objects::Objects;
+use nativecache_runtime::paths::Paths;
+use nativecache_runtime::sysimage::Sysimage;
+use nativecache_runtime::value::{array_items, is, root_module, Value};
+
+use crate::emission::{emit, Emission};
+use crate::error::BuildError;
+use crate::isolate;
+use crate::journal::Journal;
+use crate::linker;
+use crate::mi;
+use crate::native::{Inference, Native};
+use crate::request::{Mode, Request};
+
+/// Where one requested method stands.
+#[derive(Clone, Debug)]
+pub enum Status {
+    /// To be compiled.
+    Wanted(*mut jl_method_instance_t),
+    /// Inference found that it returns a constant.
+    Constant(*mut jl_code_instance_t),
+    /// Left out on purpose.
+    Skipped(Reason, String),
+    /// Should have worked.
+    Failed(Reason, String),
+}
+
+/// Everything about this process that a build needs.
+pub struct World {
+    pub sysimage: Sysimage,
+    pub modules: Vec<*mut jl_module_t>,
+    pub methods: Vec<*mut jl_method_t>,
+    pub code_instances: Vec<*mut jl_code_instance_t>,
+    pub roots: Vec<*mut jl_module_t>,
+}
+
+impl World {
+    unsafe fn read(roots: Vec<*mut jl_module_t>, sysimage: Sysimage) -> Self {
+        // SAFETY: the collector is off and nothing else runs.
+        unsafe {
+            let modules = inspect::all_modules(&roots);
+            let methods = inspect::methods(&inspect::method_tables(&modules));
+            let mut code_instances = Vec::new();
+            for method in &methods {
+                for mi in inspect::specializations(*method) {
+                    code_instances.extend(inspect::code_instances(mi));
+                }
+            }
+            World { sysimage, modules, methods, code_instances, roots }
+        }
+    }
+}
+
+/// Builds the library that `request` asks for.
+///
+/// # Safety
+/// On a Julia thread, in a process that does nothing else; `methods` are method instances or `nothing`.
+pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildError> {
+    let (given, statements) = (methods.len(), request.statements.len());
+    if given != statements {
+        return Err(BuildError::Mismatch { methods: given, statements });
+    }
+    let start = Instant::now();
+    let mut journal = Journal::open(&request.journal)?;
+    let sysimage = Sysimage::current().ok_or(BuildError::NoSysimage)?;
+    // SAFETY: as the caller says; from here on no object may move or vanish.
+    unsafe {
+        let _off = CollectorOff::new();
+        let inference = Inference::new().ok_or(BuildError::NoModule)?;
+        let mut statuses = infer_all(methods, request, &sysimage, &inference, &mut journal);
+        inference.close();
+        let inferred = start.elapsed().as_secs_f64();
+        let world = World::read(modules::roots(loaded_modules()), sysimage);
+        if request.mode == Mode::Isolate {
+            return isolate_culprits(&world, &statuses, request, &mut journal);
+        }
+        exclude(&world, &mut statuses, request);
+        journal.note("emit");
+        let emission = emit(&world, &mut statuses)?;
+        let emitted = start.elapsed().as_secs_f64();
+        let (mut module, image, exported) = assemble(emission, &world, &mut statuses, request)?;
+        let id = content_hash(&image.bytes).0;
+        module.finish(&exported, image.slots, id)?;
+        module.verify()?;
+        let target = Target::host(OptLevel::try_from(request.opt)?);
+        journal.note("optimise");
+        module.optimise(&target)?;
+        let optimised = start.elapsed().as_secs_f64();
+        journal.note("object");
+        let object = request.workdir.join("code.o");
+        module.emit_object(&target, &object)?;
+        journal.note("link");
+        let elf = request.workdir.join("code.so");
+        linker::link(&request.linker, &object, &elf)?;
+        nativecache_image::append(&elf, &image.bytes, &request.output)?;
+        let mut result = image.result;
+        for (name, value) in [
+            ("infer_seconds", inferred),
+            ("emit_seconds", emitted - inferred),
+            ("optimise_seconds", optimised - emitted),
+            ("object_seconds", start.elapsed().as_secs_f64() - optimised),
+            ("functions", f64::from(image.functions)),
+            ("slots", f64::from(image.slots)),
+            ("nodes", f64::from(image.nodes)),
+            ("image_bytes", image.bytes.len() as f64),
+        ] {
+            // Writing to a String cannot fail.
+            let _ = writeln!(result, "stat\t{name}\t{value}");
+        }
+        std::fs::write(&request.result, result)
+            .map_err(|e| BuildError::Io { what: request.result.clone(), error: e.to_string() })?;
+        journal.note("done");
+    }
+    Ok(())
+}
+
+/// `Base.loaded_modules_array()`.
+unsafe fn loaded_modules() -> *mut jl_sys::jl_array_t {
+    // SAFETY: jl_call0 catches; the array is boxed modules.
+    unsafe {
+        let name = nativecache_runtime::value::symbol("loaded_modules_array");
+        let function = nativecache_runtime::describe::constant(jl_sys::jl_base_module, name);
+        let array = function.map_or(std::ptr::null_mut(), |f| jl_sys::jl_call0(f));
+        if array.is_null() {
+            jl_sys::jl_alloc_array_1d(jl_sys::jl_array_any_type.cast(), 0)
+        } else {
+            array.cast()
+        }
+    }
+}
+
+unsafe fn infer_all(
+    methods: &[Value],
+    request: &Request,
+    sysimage: &Sysimage,
+    inference: &Inference,
+    journal: &mut Journal,
+) -> Vec<Status> {
+    let mut statuses = Vec::with_capacity(methods.len());
+    for (i, method) in methods.iter().enumerate() {
+        // SAFETY: items are method instances or `nothing`.
+        let status = unsafe {
+            if method.is_null() || !is(*method, jl_sys::jl_method_instance_type) {
+                let reason = request.reasons.get(&i).cloned();
+                match reason.unwrap_or_else(|| (Reason::NoSuchMethod, String::new())) {
+                    (Reason::CompilerAborted, detail) => Status::Failed(Reason::CompilerAborted, detail),
+                    (reason, detail) => Status::Skipped(reason, detail),
+                }
+            } else {
+                journal.note(&format!("infer {}", i + 1));
+                infer_one(method.cast(), sysimage, inference)
+            }
+        };
+        statuses.push(status);
+    }
+    statuses
+}
+
+unsafe fn infer_one(
+    mi: *mut jl_method_instance_t,
+    sysimage: &Sysimage,
+    inference: &Inference,
+) -> Status {
+    // SAFETY: `mi` is live.
+    unsafe {
+        let world = jl_get_world_counter();
+        if !is((*mi).def.value, jl_sys::jl_method_type) {
+            return Status::Skipped(Reason::NamesMain, "top-level code".into());
+        }
+        let in_sysimage = inspect::code_instances(mi).any(|ci| {
+            (*ci).min_world <= world
+                && (*ci).max_world >= world
+                && (*ci).invoke.is_some()
+                && sysimage.data.contains(&(ci as usize))
+                && sysimage.span.contains(&((*ci).specptr.fptr as usize))
+        });
+        if in_sysimage {
+            return Status::Skipped(Reason::InSysimage, String::new());
+        }
+        match inference.infer(mi) {
+            Err((reason, detail)) => Status::Failed(reason, detail),
+            Ok(ci) if returns_constant(ci) => Status::Constant(ci),
+            Ok(_) => Status::Wanted(mi),
+        }
+    }
+}
+
+pub unsafe fn returns_constant(ci: *mut jl_code_instance_t) -> bool {
+    // SAFETY: `ci` is live.
+    unsafe {
+        (*ci).invoke.is_some_and(|f| f as usize == jl_fptr_const_return as *const () as usize)
+    }
+}
+
+/// Takes out what killed an earlier worker.
+unsafe fn exclude(world: &World, statuses: &mut [Status], request: &Request) {
+    if request.excluded.is_empty() {
+        return;
+    }
+    let excluded: HashSet<&str> = request.excluded.iter().map(String::as_str).collect();
+    // SAFETY: live objects; without its inferred code a callee is called through `jl_invoke`.
+    unsafe {
+        for ci in &world.code_instances {
+            if excluded.contains(mi::text((**ci).def).as_str()) {
+                (**ci).inferred = jl_sys::jl_nothing;
+            }
+        }
+        for status in statuses {
+            if let Status::Wanted(mi) = status {
+                if excluded.contains(mi::text(*mi).as_str()) {
+                    *status = Status::Failed(Reason::CompilerAborted, String::new());
+                }
+            }
+        }
+    }
+}
+
+/// Finds out which method instances kill the compiler and appends them to the exclude file.
+unsafe fn isolate_culprits(
+    world: &World,
+    statuses: &[Status],
+    request: &Request,
+    journal: &mut Journal,
+) -> Result<(), BuildError> {
+    let mut statuses = statuses.to_vec();
+    let mut culprits: Vec<String> = Vec::new();
+    // SAFETY: this process has one Julia thread; children only run the compiler and leave.
+    unsafe {
+        exclude(world, &mut statuses, request);
+        journal.note("isolate");
+        let wanted: Vec<_> = statuses
+            .iter()
+            .filter_map(|s| if let Status::Wanted(mi) = s { Some(*mi) } else { None })
+            .collect();
+        let dead = isolate::culprits(&wanted, &mut |part| {
+            Native::create(part);
+        });
+        culprits.extend(dead.iter().map(|mi| mi::text(*mi)));
+        if dead.is_empty() {
+            let emission = emit(world, &mut statuses)?;
+            let owners = emission.owners();
+            let (mut module, image, exported) = assemble(emission, world, &mut statuses, request)?;
+            let finished = module.finish(&exported, image.slots, content_hash(&image.bytes).0)?;
+            let target = Target::host(OptLevel::try_from(request.opt)?);
+            let names: Vec<&str> = finished.functions.iter().map(|f| f.after.as_str()).collect();
+            let scratch = request.workdir.join("isolated.o");
+            let dead = isolate::culprits(&names, &mut |part| {
+                let tried = module
+                    .isolate(part)
+                    .and_then(|()| module.optimise(&target))
+                    .and_then(|()| module.emit_object(&target, &scratch));
+                // An error that is returned will be returned to the build as well.
+                drop(tried);
+            });
+            for name in dead {
+                let before =
+                    finished.functions.iter().find(|f| f.after == name).map(|f| f.before.as_str());
+                if let Some(mi) = before.and_then(|b| owners.get(b)) {
+                    culprits.push(mi::text(*mi));
+                }
+            }
+        }
+    }
+    culprits.sort();
+    culprits.dedup();
+    let mut text: String = request.excluded.iter().map(|line| format!("{line}\n")).collect();
+    text.extend(culprits.iter().map(|line| format!("{line}\n")));
+    std::fs::write(&request.exclude, text)
+        .map_err(|e| BuildError::Io { what: request.exclude.clone(), error: e.to_string() })
+}
+
+/// The tables of a library, written.
+pub struct Tables {
+    pub bytes: Vec<u8>,
+    pub slots: u32,
+    pub functions: u32,
+    pub nodes: u32,
+    /// Lines for build.jl.
+    pub result: String,
+}
+
+type Assembled = (NativeModule, Tables, Vec<ExportedFunction>);
+
+unsafe fn assemble(
+    emission: Emission,
+    world: &World,
+    statuses: &mut [Status],
+    request: &Request,
+) -> Result<Assembled, BuildError> {
+    let Emission { module, mut describer, rewritten: _, code_instances } = emission;
+    let mut exported = Vec::new();
+    let mut functions: HashMap<*mut jl_method_instance_t, FunctionId> = HashMap::new();
+    let mut pending = Vec::new();
+    // SAFETY: all code instances are live, the collector is off.
+    unsafe {
+        for code in &code_instances {
+            let mut code_index = |value| {
+                exported.push(ExportedFunction { value });
+                CodeIndex(u32::try_from(exported.len() - 1).unwrap_or(u32::MAX))
+            };
+            match code.describe(&mut describer, &mut code_index) {
+                Ok(function) => pending.push((code.ci, function)),
+                Err(error) => code.reject(statuses, error.reason, &error.detail),
+            }
+        }
+        describer.image.set_code_count(u32::try_from(exported.len()).unwrap_or(u32::MAX));
+        for (ci, function) in pending {
+            let id = describer.image.function(function)?;
+            functions.insert((*ci).def, id);
+        }
+        for status in statuses.iter_mut() {
+            let Status::Constant(ci) = *status else { continue };
+            match constant_function(ci, &mut describer) {
+                Ok(function) => {
+                    let id = describer.image.function(function)?;
+                    functions.entry((*ci).def).or_insert(id);
+                    *status = Status::Wanted((*ci).def);
+                }
+                Err(error) => *status = Status::Skipped(error.reason, error.detail),
+            }
+        }
+    }
+    for (name, value) in nativecache::key() {
+        describer.image.key(name, value)?;
+    }
+    for (hash, names) in &request.module_sets {
+        describer.image.module_set(*hash, names);
+    }
+    let mut result = String::new();
+    for (statement, status) in request.statements.iter().zip(statuses.iter()) {
+        // SAFETY: as above.
+        let entry = unsafe { entry(statement, status, &functions, &mut describer) };
+        let line = nativecache::outcome_line(&entry);
+        result.push_str(&line);
+        describer.image.entry(entry)?;
+    }
+    let image: ImageBuilder = describer.image;
+    let tables = Tables {
+        slots: image.slot_count(),
+        functions: image.function_count(),
+        nodes: image.node_count(),
+        bytes: image.finish()?,
+        result,
+    };
+    let _ = world;
+    Ok((module, tables, exported))
+}
+
+unsafe fn constant_function(
+    ci: *mut jl_code_instance_t,
+    describer: &mut Describer,
+) -> Result<Function, nativecache_runtime::error::Undescribable> {
+    // SAFETY: `ci` is live and returns a constant, which is then in `rettype_const`.
+    unsafe {
+        Ok(Function {
+            method_instance: describer.describe((*ci).def.cast())?,
+            rettype: describer.describe((*ci).rettype)?,
+            rettype_const: Some(describer.describe((*ci).rettype_const)?),
+            inferred: None,
+            invoke: nativecache_image::Invoke::ConstReturn,
+            spec: None,
+            inlineable: false,
+            slots: Vec::new(),
+            callees: Vec::new(),
+            edges: Vec::new(),
+        })
+    }
+}
+
+unsafe fn entry(
+    statement: &str,
+    status: &Status,
+    functions: &HashMap<*mut jl_method_instance_t, FunctionId>,
+    describer: &mut Describer,
+) -> Entry {
+    let mut package = None;
+    let bucket = match status {
+        Status::Wanted(mi) => {
+            // SAFETY: a wanted method instance has a method.
+            package = unsafe {
+                let method = (**mi).def.value.cast::<jl_method_t>();
+                describer.package(root_module((*method).module)).ok()
+            };
+            match functions.get(mi) {
+                Some(id) => Bucket::Compiled(*id),
+                None => Bucket::Failed { reason: Reason::NotInferred, detail: "nothing was emitted".into() },
+            }
+        }
+        // assemble() has turned these into functions, or skipped them.
+        Status::Constant(_) => Bucket::Skipped { reason: Reason::ConstantResult, detail: String::new() },
+        Status::Skipped(reason, detail) => Bucket::Skipped { reason: *reason, detail: detail.clone() },
+        Status::Failed(reason, detail) => Bucket::Failed { reason: *reason, detail: detail.clone() },
+    };
+    Entry { statement: statement.to_owned(), package, bucket }
+}
+
+/// What describes this process's objects, made anew for each emission.
+pub unsafe fn describer(world: &World) -> (Describer, Objects, ForeignTargets) {
+    // SAFETY: as `build`.
+    unsafe {
+        let paths = Paths::collect(&world.modules, &world.methods);
+        let in_sysimage = world
+            .roots
+            .iter()
+            .copied()
+            .filter(|m| world.sysimage.data.contains(&(*m as usize)))
+            .collect();
+        let describer = Describer::new(paths, in_sysimage, jl_get_world_counter());
+        (describer, Objects::collect(world.sysimage.clone()), ForeignTargets::default())
+    }
+}
+
+/// The items of a Julia `Vector{Any}`.
+///
+/// # Safety
+/// `array` is a live array of boxed elements.
+pub unsafe fn items<'a>(array: *mut jl_sys::jl_array_t) -> &'a [Value] {
+    // SAFETY: as the caller says.
+    unsafe { array_items(array) }
+}

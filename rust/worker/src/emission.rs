@@ -1,0 +1,230 @@
+//! Emission until nothing unknown is left.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jl_sys::{jl_code_instance_t, jl_method_instance_t};
+use nativecache_codegen::llvm_sys::prelude::LLVMValueRef;
+use nativecache_codegen::{value_name, NativeModule, Rewritten};
+use nativecache_image::{CodeIndex, Function, Invoke, Reason, SlotId};
+use nativecache_runtime::describe::Describer;
+use nativecache_runtime::error::Undescribable;
+use nativecache_runtime::julia::{jl_get_world_counter, jl_ir_flag_inlineable};
+use nativecache_runtime::value::is;
+
+use crate::build::{describer, Status, World};
+use crate::error::BuildError;
+use crate::known::Known;
+use crate::native::Native;
+
+/// One code instance of the emitted module.
+pub struct EmittedCode {
+    pub ci: *mut jl_code_instance_t,
+    /// Its entry with Julia's calling convention, or -1 (`jl_fptr_args`) or -2 (`jl_fptr_sparam`).
+    wrapper: Result<LLVMValueRef, i32>,
+    spec: Option<LLVMValueRef>,
+    names: Vec<String>,
+    slots: Vec<u32>,
+    /// Place in the order of emission.
+    number: u64,
+}
+
+/// An emitted module of which everything is known.
+pub struct Emission {
+    pub module: NativeModule,
+    pub describer: Describer,
+    pub rewritten: Rewritten,
+    /// What can be installed, in the order of emission.
+    pub code_instances: Vec<EmittedCode>,
+}
+
+/// An exclusion may make another method uncacheable (its caller then needs the method instance as an
+/// object); each round takes out at least one code instance, so this is only a backstop.
+const MAX_ROUNDS: usize = 20;
+
+/// Emits the wanted methods. What holds an unknown address is taken out, with the reason in its status,
+/// and called through `jl_invoke` by the others.
+///
+/// # Safety
+/// The collector is off, nothing else runs, `world` is what is alive.
+pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, BuildError> {
+    for _ in 0..MAX_ROUNDS {
+        let wanted: Vec<*mut jl_method_instance_t> = statuses
+            .iter()
+            .filter_map(|s| if let Status::Wanted(mi) = s { Some(*mi) } else { None })
+            .collect();
+        if wanted.is_empty() {
+            return Err(BuildError::Nothing);
+        }
+        // SAFETY: as the caller says.
+        unsafe {
+            let native = Native::create(&wanted);
+            let module = native.module();
+            if module.is_null() {
+                return Err(BuildError::NoModule);
+            }
+            let mut codes = emitted(&native, world);
+            let (describer, objects, mut foreign) = describer(world);
+            for code in &codes {
+                foreign.add(code.ci);
+            }
+            let known_cis = world.code_instances.iter().map(|ci| *ci as usize).collect();
+            let mut known = Known::new(describer, objects, foreign, known_cis);
+            let mut module = NativeModule::from_raw(module)?;
+            let rewritten = module.rewrite(&mut known)?;
+            if std::env::var_os("NATIVECACHE_TRACE").is_some() {
+                trace(&rewritten);
+            }
+            let own = names_of(&codes);
+            let mut uncacheable = false;
+            for code in &mut codes {
+                let stop = |name: &str| own.get(name).is_some_and(|ci| *ci != code.ci);
+                let mut slots: HashSet<u32> = HashSet::new();
+                for name in &code.names {
+                    let closure = rewritten.closure_until(name, stop);
+                    if let Some((function, unknown)) = closure.unknown.first() {
+                        let (reason, detail) = known.reasons.get(function).cloned().unwrap_or_else(|| {
+                            (Reason::UnknownAddress, unknown.reason.to_string())
+                        });
+                        let place = format!("{detail} ({} in {})", unknown.usage, unknown.instruction.trim());
+                        code.reject(statuses, reason, &place);
+                        (*code.ci).inferred = jl_sys::jl_nothing;
+                        uncacheable = true;
+                        break;
+                    }
+                    slots.extend(rewritten.closure(name).slots);
+                }
+                code.slots = slots.into_iter().collect();
+                code.slots.sort_unstable();
+            }
+            if uncacheable {
+                continue;
+            }
+            let now = jl_get_world_counter();
+            codes.retain(|code| installable(code.ci, now));
+            return Ok(Emission { module, describer: known.describer, rewritten, code_instances: codes });
+        }
+    }
+    Err(BuildError::Nothing)
+}
+
+fn trace(rewritten: &Rewritten) {
+    for function in rewritten.functions() {
+        for unknown in &function.unknown {
+            eprintln!("unknown: {} {:#x} {} {}", function.name, unknown.address, unknown.usage, unknown.instruction);
+        }
+    }
+}
+
+fn names_of(codes: &[EmittedCode]) -> HashMap<String, *mut jl_code_instance_t> {
+    codes.iter().flat_map(|c| c.names.iter().map(|n| (n.clone(), c.ci))).collect()
+}
+
+/// Later sessions can be given it: valid now, of a method, not compiled in the sysimage already.
+unsafe fn installable(ci: *mut jl_code_instance_t, world: usize) -> bool {
+    // SAFETY: `ci` is live.
+    unsafe {
+        (*ci).min_world <= world
+            && (*ci).max_world == usize::MAX
+            && is((*(*ci).def).def.value, jl_sys::jl_method_type)
+    }
+}
+
+/// The code instances that `native` holds code for, in the order of emission.
+unsafe fn emitted(native: &Native, world: &World) -> Vec<EmittedCode> {
+    let mut found = BTreeMap::new();
+    // SAFETY: code instances are live; ids are positive where functions are asked for.
+    unsafe {
+        for ci in &world.code_instances {
+            let Some(ids) = native.ids(*ci) else { continue };
+            let wrapper =
+                if ids.function > 0 { Ok(native.function(ids.function)) } else { Err(ids.function) };
+            let spec = (ids.specialised > 0).then(|| native.function(ids.specialised));
+            let names: Vec<String> =
+                wrapper.iter().chain(spec.iter()).filter_map(|value| value_name(*value)).collect();
+            let number = names.iter().filter_map(|n| emission_number(n)).min().unwrap_or(u64::MAX);
+            let code = EmittedCode { ci: *ci, wrapper, spec, names: names.clone(), slots: Vec::new(), number };
+            found.insert((number, names), code);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// `globalUnique` of codegen.cpp, which ends every function's name: it counts in the order of emission.
+fn emission_number(name: &str) -> Option<u64> {
+    name.rsplit_once('_')?.1.parse().ok()
+}
+
+impl Emission {
+    /// Which method instance an LLVM function belongs to.
+    pub fn owners(&self) -> HashMap<String, *mut jl_method_instance_t> {
+        self.code_instances
+            .iter()
+            .flat_map(|code| {
+                code.names.iter().map(|n| {
+                    // SAFETY: the code instance is live while the collector is off.
+                    (n.clone(), unsafe { (*code.ci).def })
+                })
+            })
+            .collect()
+    }
+}
+
+impl EmittedCode {
+    /// Its place in the order of emission.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The record of this code instance in the image.
+    ///
+    /// # Safety
+    /// As [`emit`].
+    pub unsafe fn describe(
+        &self,
+        describer: &mut Describer,
+        code_index: &mut dyn FnMut(LLVMValueRef) -> CodeIndex,
+    ) -> Result<Function, Undescribable> {
+        // SAFETY: as the caller says.
+        unsafe {
+            let ci = self.ci;
+            let method_instance = describer.describe((*ci).def.cast())?;
+            let rettype = describer.describe((*ci).rettype)?;
+            let rettype_const = (*ci).rettype_const;
+            let rettype_const =
+                if rettype_const.is_null() { None } else { Some(describer.describe(rettype_const)?) };
+            let inferred = (*ci).inferred;
+            let inlineable = !inferred.is_null()
+                && is(inferred, jl_sys::jl_array_uint8_type.cast())
+                && jl_ir_flag_inlineable(inferred.cast()) != 0;
+            let spec = self.spec.map(&mut *code_index);
+            let invoke = match self.wrapper {
+                Ok(value) => Invoke::Wrapper(code_index(value)),
+                Err(-2) => Invoke::Sparam,
+                Err(_) => Invoke::Args,
+            };
+            Ok(Function {
+                method_instance,
+                rettype,
+                rettype_const,
+                inferred: None,
+                invoke,
+                spec,
+                inlineable,
+                slots: self.slots.iter().map(|s| SlotId(*s)).collect(),
+                callees: Vec::new(),
+                edges: Vec::new(),
+            })
+        }
+    }
+
+    /// Records why its method instance is not compiled, if it was asked for.
+    pub fn reject(&self, statuses: &mut [Status], reason: Reason, detail: &str) {
+        // SAFETY: live while the collector is off.
+        let mi = unsafe { (*self.ci).def };
+        for status in statuses {
+            if matches!(status, Status::Wanted(wanted) if *wanted == mi) {
+                *status = Status::Skipped(reason, detail.to_owned());
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Why there is no library.
+
+use std::path::PathBuf;
+
+use nativecache_codegen::CodegenError;
+use nativecache_image::ImageError;
+use nativecache_runtime::error::Undescribable;
+use thiserror::Error;
+
+#[derive(Debug, Error)]
+pub enum BuildError {
+    #[error("request: {key} is {value:?}")]
+    Request { key: &'static str, value: String },
+    #[error("{}: {error}", what.display())]
+    Io { what: PathBuf, error: String },
+    #[error("{methods} methods were given for {statements} statements")]
+    Mismatch { methods: usize, statements: usize },
+    #[error("linker {linker:?}: {error}")]
+    Linker { linker: String, error: String },
+    #[error("Julia's code generator gave no module")]
+    NoModule,
+    #[error("the sysimage of this process has no native code to refer to")]
+    NoSysimage,
+    #[error("no method could be compiled")]
+    Nothing,
+    #[error(transparent)]
+    Codegen(#[from] CodegenError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Undescribable(#[from] Undescribable),
+}

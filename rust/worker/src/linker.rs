@@ -1,0 +1,25 @@
+//! Object file -> shared object.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::error::BuildError;
+
+/// Runs the C compiler driver as a linker. No shell is involved.
+pub fn link(linker: &str, object: &Path, out: &Path) -> Result<(), BuildError> {
+    let failed = |error: String| BuildError::Linker { linker: linker.to_owned(), error };
+    let output = Command::new(linker)
+        .args(["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--build-id=none", "-Wl,-z,now"])
+        .args(["-Wl,--gc-sections", "-Wl,--hash-style=gnu"])
+        .arg("-o")
+        .arg(out)
+        .arg(object)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| failed(e.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(failed(format!("{}: {}", output.status, said.trim())))
+}

@@ -1,0 +1,23 @@
+//! Method instances as text, for files that two runs of the worker share.
+
+use jl_sys::{jl_method_instance_t, jl_method_t};
+use nativecache_runtime::describe::type_text;
+use nativecache_runtime::value::{is, module_path, symbol_str};
+
+/// Module, name, line and argument types: the same in each process of the same build.
+///
+/// # Safety
+/// `mi` is a live method instance.
+pub unsafe fn text(mi: *mut jl_method_instance_t) -> String {
+    // SAFETY: as the caller says.
+    unsafe {
+        let def = (*mi).def.value;
+        let types = type_text((*mi).specTypes);
+        if !is(def, jl_sys::jl_method_type) {
+            return format!("top-level code {types}");
+        }
+        let method = def.cast::<jl_method_t>();
+        let name = symbol_str((*method).name);
+        format!("{}.{name}:{} {types}", module_path((*method).module), (*method).line)
+    }
+}

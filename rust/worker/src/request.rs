@@ -1,0 +1,129 @@
+//! The request file that src/build.jl writes: lines `key<TAB>value`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nativecache_image::Reason;
+
+use crate::error::BuildError;
+
+/// Compile everything, or find out which functions kill the compiler.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    Normal,
+    Isolate,
+}
+
+/// What is to be built and where.
+#[derive(Debug)]
+pub struct Request {
+    pub output: PathBuf,
+    pub workdir: PathBuf,
+    pub journal: PathBuf,
+    pub result: PathBuf,
+    pub exclude: PathBuf,
+    pub mode: Mode,
+    pub linker: String,
+    pub opt: i32,
+    /// One text for each method of the call.
+    pub statements: Vec<String>,
+    /// Why a statement has no method, by its number from 0.
+    pub reasons: HashMap<usize, (Reason, String)>,
+    /// Hash and names of the sets of modules under which the library may be used.
+    pub module_sets: Vec<(u64, String)>,
+    /// Method instances, as text, that the compiler died of.
+    pub excluded: Vec<String>,
+}
+
+impl Request {
+    pub fn read(path: &Path) -> Result<Self, BuildError> {
+        let text = read(path)?;
+        let mut fields: HashMap<&str, &str> = HashMap::new();
+        let mut module_sets = Vec::new();
+        for line in text.lines() {
+            let Some((key, value)) = line.split_once('\t') else { continue };
+            if key == "module_set" {
+                let (hash, names) = value.split_once('\t').unwrap_or((value, ""));
+                let hash = u64::from_str_radix(hash.trim_start_matches("0x"), 16)
+                    .map_err(|_| BuildError::Request { key: "module_set", value: value.to_owned() })?;
+                module_sets.push((hash, names.to_owned()));
+            } else {
+                fields.insert(key, value);
+            }
+        }
+        let field = |key: &'static str| {
+            fields.get(key).copied().ok_or(BuildError::Request { key, value: "(absent)".to_owned() })
+        };
+        let mode = match field("mode")? {
+            "normal" => Mode::Normal,
+            "isolate" => Mode::Isolate,
+            other => return Err(BuildError::Request { key: "mode", value: other.to_owned() }),
+        };
+        let opt = field("opt")?;
+        let opt = opt.parse().map_err(|_| BuildError::Request { key: "opt", value: opt.to_owned() })?;
+        let exclude = PathBuf::from(field("exclude")?);
+        let excluded = if exclude.exists() { read(&exclude)? } else { String::new() };
+        let statements = read(Path::new(field("statements")?))?.lines().map(str::to_owned).collect();
+        let reasons = read(Path::new(field("reasons")?)).unwrap_or_default();
+        Ok(Request {
+            output: field("output")?.into(),
+            workdir: field("workdir")?.into(),
+            journal: field("journal")?.into(),
+            result: field("result")?.into(),
+            exclude,
+            mode,
+            linker: field("linker")?.to_owned(),
+            opt,
+            statements,
+            reasons: reasons.lines().filter_map(reason_line).collect(),
+            module_sets,
+            excluded: excluded.lines().map(str::to_owned).collect(),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String, BuildError> {
+    fs::read_to_string(path).map_err(|e| BuildError::Io { what: path.to_owned(), error: e.to_string() })
+}
+
+/// `number<TAB>code<TAB>detail`, numbers from 1.
+fn reason_line(line: &str) -> Option<(usize, (Reason, String))> {
+    let mut fields = line.splitn(3, '\t');
+    let number: usize = fields.next()?.parse().ok()?;
+    let reason = Reason::from_code(fields.next()?.parse().ok()?)?;
+    let detail = unescape(fields.next().unwrap_or(""));
+    Some((number.checked_sub(1)?, (reason, detail)))
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('t') => out.push('\t'),
+            Some('n') => out.push('\n'),
+            Some(other) => out.push(other),
+            None => out.push('\\'),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_numbered_from_one() {
+        let (index, (reason, detail)) = reason_line("3\t201\ta\\tb").unwrap();
+        assert_eq!((index, reason, detail.as_str()), (2, Reason::NamesMain, "a\tb"));
+        assert!(reason_line("0\t201\t").is_none());
+        assert!(reason_line("x\t201\t").is_none());
+        assert!(reason_line("1\t9999\t").is_none());
+    }
+}

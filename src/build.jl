@@ -1,0 +1,412 @@
+# build: a process of its own loads the packages, compiles the statements and writes the
+# library; this side starts it, watches it, survives its death and puts the library in place.
+
+"""
+What a build did: returned by [`NativeCache.build`](@ref).
+
+- `library`: path of the new library, or `nothing` if there is none
+- `requested`, `compiled`, `skipped`, `failed`: collections of `MethodItem`; every
+  requested method is in exactly one of the other three
+- `seconds`, `bytes`: what it took, and how large the library is
+- `message`: why there is no library
+- `statistics`: figures of the worker by name
+"""
+struct BuildResult
+    package::String
+    library::Union{Nothing,String}
+    requested::Vector{MethodItem}
+    compiled::Vector{MethodItem}
+    skipped::Vector{MethodItem}
+    failed::Vector{MethodItem}
+    seconds::Float64
+    bytes::Int
+    message::String
+    statistics::Dict{String,Float64}
+end
+
+"""
+    NativeCache.build(package; statements, quiet = false, linker, timeout, keep) -> BuildResult
+
+Compile the methods that `statements` name into a library for `package`, which later
+sessions link when they load the package.
+
+`package` is a name, a module or a `PkgId`, or a vector or tuple of those: then the library
+belongs to the first of them and is installed once all are loaded. `statements` is a file
+of `precompile(...)` lines, as `julia --trace-compile=FILE` writes it, or a collection of
+signatures: `Tuple{typeof(f), Int}`, `(f, (Int,))`, or text.
+
+The work is done by a process of its own with this session's project, load path, depot and
+code-relevant flags. Progress is shown on a terminal. If anything fails, the library that
+was there stays. What the caller got wrong is an `ArgumentError`; what went wrong on the
+machine (no linker, a depot that cannot be written to, a package that does not load) is a
+result with `library === nothing`, every method failed, and a `message`, which is also
+shown as a warning unless `quiet`.
+
+`linker` is the C compiler driver that links (default `cc`), `timeout` the seconds that one
+step may take (900), `keep` leaves the work folder for a look into it. They may also be set
+by `JULIA_NATIVECACHE_LINKER` and so on, or in `config/NativeCache.toml` in a depot.
+
+# Example
+
+    \$ julia --trace-compile=trace.jl first_session.jl
+
+    julia> NativeCache.build("MyPackage"; statements = "trace.jl")
+    MyPackage: 212 of 240 methods compiled in 14.2 s, 1.9 MB
+    ...
+"""
+function build(package; statements = nothing, quiet::Bool = false, linker = nothing,
+               timeout = nothing, keep = nothing)
+    started = time_ns()
+    ids = package_ids(package)
+    statements === nothing && throw(ArgumentError(string(
+        "no statements: give the methods to compile as `statements = FILE`, where ",
+        "`julia --trace-compile=FILE script.jl` has written FILE, or as a collection of signatures")))
+    texts = read_statements(statements)
+    isempty(texts) && throw(ArgumentError(string(
+        "statements: ", statements isa AbstractString ? repr(String(statements)) : "the collection",
+        " names no method; a line looks like `precompile(Tuple{typeof(Package.f), Int64})`")))
+    job = Job(ids, texts, setting("linker", linker), seconds("timeout", timeout),
+              switch("keep", keep), Progress(quiet))
+    outcome = try
+        run_job(job)
+    catch err
+        err isa InterruptException && rethrow()
+        Failure(sprint(showerror, err))
+    end
+    done(job.progress)
+    result = finish(job, outcome, (time_ns() - started) / 1e9)
+    result.library === nothing && !quiet &&
+        @warn string("NativeCache: no library for ", result.package, ": ", result.message) _module=nothing _file=nothing
+    return result
+end
+
+# ---- which packages ----
+
+package_ids(packages::Union{AbstractVector,Tuple}) =
+    isempty(packages) ? throw(ArgumentError("no package: give a name, a module or a PkgId")) :
+    unique!(PkgId[package_id(one) for one in packages])
+package_ids(package) = PkgId[package_id(package)]
+
+package_id(id::PkgId) = id
+
+function package_id(mod::Module)
+    root = Base.moduleroot(mod)
+    root in (Main, Core, Base) && throw(ArgumentError(string(
+        "module ", mod, " is not part of a package; a library belongs to a package")))
+    return Base.root_module_key(root)
+end
+
+function package_id(name::Union{AbstractString,Symbol})
+    text = String(name)
+    id = Base.identify_package(text)
+    id === nothing || return id
+    for mod in Base.loaded_modules_array()      # a dependency of something loaded
+        id = Base.root_module_key(mod)
+        id.name == text && return id
+    end
+    throw(ArgumentError(string("package ", repr(text), " is not found in this session's load path; ",
+        "add it to the project, or give the module or its PkgId")))
+end
+
+package_id(other) = throw(ArgumentError(string(
+    "package: expected a name, a module or a PkgId, got ", repr(other), " of type ", typeof(other))))
+
+# ---- one build ----
+
+struct Job
+    packages::Vector{PkgId}
+    statements::Vector{String}
+    linker::String
+    timeout::Float64
+    keep::Bool
+    progress::Progress
+end
+
+"The build as a whole came to nothing."
+struct Failure
+    message::String
+end
+
+"The worker's report, the library's place, its size."
+struct Success
+    library::String
+    bytes::Int
+    items::Vector{Pair{String,MethodItem}}      # bucket => method
+    statistics::Dict{String,Float64}
+end
+
+const WORKER_LIBRARY = normpath(joinpath(@__DIR__, "..", "deps", "lib", "libnativecache_worker.so"))
+
+# A worker that dies is started again without the culprit; each of these many at most.
+const MAX_CULPRITS = 100
+
+function run_job(job::Job)
+    isfile(WORKER_LIBRARY) || return Failure(string(
+        WORKER_LIBRARY, " is missing: run Pkg.build(\"NativeCache\") or deps/build.jl"))
+    Base.JLOptions().use_compiled_modules == 0 && return Failure(
+        "this session runs with --compiled-modules=no, so its packages have no build id to keep code for")
+    work = work_folder(job.keep)
+    try
+        return run_workers(job, work)
+    finally
+        job.keep ? (@info "NativeCache: the work folder is kept" folder = work) :
+            rm(work; recursive = true, force = true)
+    end
+end
+
+"Start workers until one comes through."
+function run_workers(job::Job, work::String)
+    place(name) = joinpath(work, name)
+    write(place("statements"), join(job.statements, '\n'), '\n')
+    open(place("reasons"), "w") do io
+        for (number, text) in enumerate(job.statements)
+            names_main(text) && println(io, number, '\t', NAMES_MAIN, "\t")
+        end
+    end
+    decided = read(place("reasons"), String)
+    mode = "normal"
+    for attempt in 1:MAX_CULPRITS
+        foreach(name -> rm(place(name); force = true),
+            ("journal", "facts", "failure", "result", "library.so"))
+        write(place("reasons"), decided)
+        write_request(job, work, mode)
+        update(job.progress, attempt == 1 ? "starting" : "starting again")
+        process = run_worker(job, work)
+        step, number = last_step(place("journal"))
+        if process.termsignal == 0
+            process.exitcode == 0 && mode == "normal" && return collect_success(job, work)
+            if process.exitcode != 0
+                isfile(place("failure")) && return Failure(read(place("failure"), String))
+                # neither a signal nor an error that it could report: as if killed
+            end
+        end
+        how = process.termsignal == 0 ? string("exit code ", process.exitcode) :
+            string("signal ", process.termsignal)
+        if step in ("statement", "infer") && 1 <= number <= length(job.statements)
+            decided = string(decided, number, '\t', COMPILER_ABORTED, '\t',
+                escape_field(string(how, " in ", step == "infer" ? "type inference" : "looking it up",
+                             ": ", last_words(place("log")))), '\n')
+            mode = "normal"
+        elseif mode == "isolate"
+            process.termsignal == 0 && process.exitcode == 0 || return Failure(string(
+                "the build process died while it looked for the method that kills it (", how, "): ",
+                last_words(place("log"))))
+            mode = "normal"
+        elseif step in ("emit", "optimise", "object")
+            size = isfile(place("exclude")) ? filesize(place("exclude")) : 0
+            size == job.progress.excluded[] && attempt > 2 && return Failure(string(
+                "the build process died (", how, ") and the method that kills it was not found: ",
+                last_words(place("log"))))
+            job.progress.excluded[] = size
+            mode = "isolate"
+        else
+            return Failure(string("the build process died (", how, ") in step ", repr(step), ": ",
+                last_words(place("log"))))
+        end
+    end
+    return Failure(string("the build process died ", MAX_CULPRITS, " times"))
+end
+
+# Codes of `Reason` in rust/image.
+const NAMES_MAIN = 201
+const COMPILER_ABORTED = 210
+
+function write_request(job::Job, work::String, mode::String)
+    open(joinpath(work, "request"), "w") do io
+        line(key, values...) = println(io, key, '\t', join(values, '\t'))
+        line("output", joinpath(work, "library.so"))
+        line("workdir", work)
+        for name in ("journal", "statements", "reasons", "result", "exclude")
+            line(name, joinpath(work, name))
+        end
+        line("mode", mode)
+        line("linker", job.linker)
+        line("opt", Base.JLOptions().opt_level)
+        for id in job.packages
+            line("package", id.name, uuid_text(id))
+        end
+    end
+    open(joinpath(work, "worker"), "w") do io
+        println(io, "library\t", WORKER_LIBRARY)
+        # A session has NativeCache among its modules: so must the process that stands for it.
+        here = Base.root_module_key(@__MODULE__)
+        here.uuid === nothing || println(io, "load\t", uuid_text(here), '\t', here.name)
+        for id in job.packages
+            println(io, "load\t", uuid_text(id), '\t', id.name)
+        end
+    end
+end
+
+uuid_text(id::PkgId) = string(something(id.uuid, UUID(0)))
+
+"The command that starts Julia as this session was started, as far as code depends on it."
+function julia_command()
+    options = Base.JLOptions()
+    flags = String["-C$(unsafe_string(options.cpu_target))", "-J$(unsafe_string(options.image_file))",
+        "-O$(options.opt_level)", "-g$(options.debug_level)"]
+    options.check_bounds == 0 || push!(flags, options.check_bounds == 1 ? "--check-bounds=yes" : "--check-bounds=no")
+    options.can_inline == 0 && push!(flags, "--inline=no")
+    options.fast_math == 0 || push!(flags, options.fast_math == 1 ? "--math-mode=fast" : "--math-mode=ieee")
+    options.polly == 0 && push!(flags, "--polly=no")
+    options.depwarn == 0 || push!(flags, options.depwarn == 1 ? "--depwarn=yes" : "--depwarn=error")
+    project = Base.active_project(false)
+    project === nothing || push!(flags, "--project=$project")
+    julia = joinpath(Sys.BINDIR, Base.julia_exename())
+    return `$julia $flags --startup-file=no --history-file=no --color=no`
+end
+
+"The session's load path and depots, for a process that must find the same packages."
+function julia_environment()
+    load_path = copy(LOAD_PATH)
+    here = Base.root_module_key(@__MODULE__)
+    Base.locate_package(here) === nothing && push!(load_path, dirname(dirname(@__DIR__)))
+    # In the environment an empty entry means the defaults, and none means none.
+    environment = copy(ENV)
+    environment["JULIA_LOAD_PATH"] = join(load_path, Sys.iswindows() ? ';' : ':')
+    environment["JULIA_DEPOT_PATH"] = join(DEPOT_PATH, Sys.iswindows() ? ';' : ':')
+    environment["JULIA_NATIVECACHE"] = "off"
+    environment["JULIA_NUM_THREADS"] = "1"
+    delete!(environment, "JULIA_PROJECT")
+    return environment
+end
+
+function run_worker(job::Job, work::String)
+    script = joinpath(@__DIR__, "worker.jl")
+    command = setenv(`$(julia_command()) $script $work`, julia_environment())
+    journal = joinpath(work, "journal")
+    process = open(joinpath(work, "log"), "w") do log
+        run(pipeline(command; stdin = devnull, stdout = log, stderr = log); wait = false)
+    end
+    seen, since = 0, time()
+    try
+        while process_running(process)
+            sleep(0.05)
+            size = isfile(journal) ? filesize(journal) : 0
+            if size != seen
+                seen, since = size, time()
+                update(job.progress, stage_text(last_step(journal)..., length(job.statements)))
+            elseif time() - since > job.timeout
+                kill(process, Base.SIGKILL)
+                break
+            end
+            tick(job.progress)
+        end
+    catch
+        kill(process, Base.SIGKILL)
+        wait(process)
+        rethrow()
+    end
+    wait(process)
+    return process
+end
+
+"The last line of the journal: what was in flight."
+function last_step(journal::String)
+    isfile(journal) || return ("", 0)
+    words = split(split(chomp(read(journal, String)), '\n')[end])
+    isempty(words) && return ("", 0)
+    return (String(words[1]), length(words) < 2 ? 0 : something(tryparse(Int, words[2]), 0))
+end
+
+function stage_text(step::String, number::Int, all::Int)
+    step == "load" && return "loading packages"
+    step == "statement" && return "looking up methods"
+    step == "infer" && return "inferring types, $number of $all"
+    step == "emit" && return "generating code"
+    step == "optimise" && return "optimising"
+    step == "object" && return "writing machine code"
+    step == "link" && return "linking"
+    return step
+end
+
+"The end of what the worker printed, on one line."
+function last_words(log::String)
+    isfile(log) || return "it printed nothing"
+    text = read(log, String)
+    lines = [strip(line) for line in split(text, '\n') if !isempty(strip(line))]
+    isempty(lines) && return "it printed nothing"
+    # What an aborting Julia says first is what matters; the rest is its stack.
+    at = findfirst(line -> occursin(r"^signal \(\d+\)|^ERROR|LLVM ERROR|Assertion|terminate called", line), lines)
+    first = at === nothing ? max(1, length(lines) - 2) : max(1, at - 1)
+    said = join(lines[first:min(end, first + 2)], "; ")
+    return length(said) > 600 ? string(SubString(said, 1, thisind(said, 600)), "...") : said
+end
+
+escape_field(text::AbstractString) =
+    replace(replace(replace(text, '\\' => "\\\\"), '\t' => "\\t"), '\n' => "\\n")
+
+function unescape_field(text::AbstractString)
+    occursin('\\', text) || return String(text)
+    return replace(text, r"\\[\\tn]" => part -> part == "\\t" ? "\t" : part == "\\n" ? "\n" : "\\")
+end
+
+# ---- the result ----
+
+"Lines \"bucket\\tcode\\tstatement\\tdetail\" of libnativecache, as bucket => MethodItem."
+function parse_entries(text::AbstractString)
+    items = Pair{String,MethodItem}[]
+    for line in split(text, '\n'; keepempty = false)
+        fields = split(line, '\t')
+        (length(fields) < 3 || fields[1] == "stat") && continue
+        code = something(tryparse(Int, fields[2]), 0)
+        detail = length(fields) < 4 ? "" : unescape_field(fields[4])
+        push!(items, String(fields[1]) =>
+            MethodItem(unescape_field(fields[3]), code == 0 ? nothing : reason_name(code), detail))
+    end
+    return items
+end
+
+function collect_success(job::Job, work::String)
+    temporary = joinpath(work, "library.so")
+    isfile(temporary) || return Failure("the build process ended well but left no library")
+    facts = split.(readlines(joinpath(work, "facts")), '\t')
+    key = String(only(line[2] for line in facts if line[1] == "key"))
+    builds = Pair{PkgId,UInt64}[]
+    for id in job.packages
+        line = only(line for line in facts if line[1] == "package" && line[2] == uuid_text(id) && line[3] == id.name)
+        push!(builds, id => parse(UInt64, line[4]; base = 16))
+    end
+    for (id, number) in builds
+        has_build_id(id, number) || return Failure(string("package ", id.name,
+            " is not precompiled, so each session has another version of it"))
+    end
+    result = read(joinpath(work, "result"), String)
+    statistics = Dict{String,Float64}()
+    for line in split(result, '\n'; keepempty = false)
+        fields = split(line, '\t')
+        fields[1] == "stat" && length(fields) >= 3 &&
+            (statistics[fields[2]] = something(tryparse(Float64, fields[3]), NaN))
+    end
+    bytes = filesize(temporary)
+    library = put_into_store(temporary, work, key, builds)
+    return Success(library, bytes, parse_entries(result), statistics)
+end
+
+"Is this build of the package one that a later session will load again?"
+function has_build_id(id::PkgId, number::UInt64)
+    haskey(Base.loaded_modules, id) && Base.module_build_id(Base.loaded_modules[id]) == number && return true
+    for path in Base.find_all_in_cache_path(id)
+        found = try
+            Base.parse_cache_header(path)[1]
+        catch
+            continue
+        end
+        (id => number) in found && return true
+    end
+    return false
+end
+
+function finish(job::Job, outcome::Failure, elapsed::Float64)
+    requested = MethodItem.(job.statements)
+    failed = [MethodItem(text, :BuildFailed, outcome.message) for text in job.statements]
+    return BuildResult(name_of(job), nothing, requested, MethodItem[], MethodItem[], failed,
+        elapsed, 0, outcome.message, Dict{String,Float64}())
+end
+
+function finish(job::Job, outcome::Success, elapsed::Float64)
+    bucket(name) = MethodItem[item for (which, item) in outcome.items if which == name]
+    return BuildResult(name_of(job), outcome.library, MethodItem.(job.statements), bucket("compiled"),
+        bucket("skipped"), bucket("failed"), elapsed, outcome.bytes, "", outcome.statistics)
+end
+
+name_of(job::Job) = join((id.name for id in job.packages), ", ")

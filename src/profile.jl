@@ -1,0 +1,90 @@
+# Which methods to compile: a sorted set of statements, each the text of a signature,
+# `Tuple{typeof(Package.f), Int64}`, as `--trace-compile` writes them.
+
+"""
+    MethodItem(statement, reason, detail)
+
+One requested method: `statement` is its signature as text. If it was not compiled or is
+not installed, `reason` says why (a `Symbol`, see [`NativeCache.reason`](@ref)) and
+`detail` gives the particulars; else `reason === nothing`.
+
+# Example
+
+    julia> first(NativeCache.status("MyPackage").rejected).reason
+    :ModuleSet
+"""
+struct MethodItem
+    statement::String
+    reason::Union{Nothing,Symbol}
+    detail::String
+end
+
+MethodItem(statement::AbstractString) = MethodItem(statement, nothing, "")
+
+Base.:(==)(a::MethodItem, b::MethodItem) =
+    a.statement == b.statement && a.reason === b.reason && a.detail == b.detail
+Base.hash(item::MethodItem, seed::UInt) =
+    hash(item.statement, hash(item.reason, hash(item.detail, seed)))
+
+"""
+The statements of a file or of an iterable, each once, sorted: the same methods give the
+same library, in whatever order they came.
+"""
+function read_statements(file::AbstractString)
+    isfile(file) || throw(ArgumentError(string(
+        "statements: there is no file ", repr(String(file)),
+        "; write one with `julia --trace-compile=FILE script.jl`")))
+    texts = String[]
+    for line in eachline(file)
+        text = strip(line)
+        (isempty(text) || startswith(text, '#')) && continue
+        push!(texts, statement_text(text))
+    end
+    return sort!(unique!(texts))
+end
+
+function read_statements(signatures)
+    applicable(iterate, signatures) || throw(ArgumentError(string(
+        "statements: expected a file name or a collection of signatures, got ",
+        repr(signatures), " of type ", typeof(signatures))))
+    texts = String[]
+    for signature in signatures
+        push!(texts, statement_text(signature))
+    end
+    return sort!(unique!(texts))
+end
+
+# A Type is not iterable but a common slip, and so is a single (f, types).
+read_statements(signature::Type) = read_statements((signature,))
+read_statements(signature::Tuple{Any,Union{Type{<:Tuple},Tuple{Vararg{Type}}}}) =
+    read_statements(Any[signature])
+
+"A signature as one line of text."
+function statement_text(line::AbstractString)
+    text = replace(strip(line), r"\s*\n\s*" => " ")
+    call = match(r"^(?:Base\.)?precompile\((.*)\)\s*;?$", text)
+    return call === nothing ? String(text) : String(strip(call[1]))
+end
+
+function statement_text(signature::Type)
+    (signature <: Tuple && Base.unwrap_unionall(signature) isa DataType) ||
+        bad_signature(signature)
+    return sprint(show, signature; context = :module => nothing)
+end
+
+statement_text(signature::Tuple{Any,Type{<:Tuple}}) =
+    statement_text(Tuple{Core.Typeof(signature[1]),signature[2].parameters...})
+
+statement_text(signature::Tuple{Any,Tuple{Vararg{Type}}}) =
+    statement_text(Tuple{Core.Typeof(signature[1]),signature[2]...})
+
+statement_text(method::Core.MethodInstance) = statement_text(method.specTypes)
+
+statement_text(other) = bad_signature(other)
+
+@noinline bad_signature(@nospecialize(given)) = throw(ArgumentError(string(
+    "statements: ", repr(given), " is not a signature; give `Tuple{typeof(f), Int}`, ",
+    "`(f, (Int,))` or the text of a `precompile(...)` line")))
+
+"Does the text name something of `Main`, which no other session has?"
+names_main(text::AbstractString) = occursin(r"(?<![\w.!])Main\.", text)

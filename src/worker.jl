@@ -1,0 +1,244 @@
+# What the build process runs: julia [flags of the session] worker.jl <work folder>
+#
+# Loads the packages as a session does, turns statements into method instances and hands
+# them to libnativecache_worker. As little Julia code as possible runs here, and plain code
+# at that: what this process compiles for itself cannot be compiled into the library too.
+#
+# Files in the work folder, all of them written by build.jl but the last three:
+#   worker       what this script needs: lines "key\tvalue"
+#   request      what nativecache_build needs, likewise; the module sets are added here
+#   statements   one signature a line; everything else refers to them by line number
+#   reasons      why a statement is not compiled, lines "number\tcode\tdetail"; added to here
+#   journal      what is about to be done, a line before each step that may kill the process
+#   facts        for build.jl: "key\t<hash>" and "package\t<number>\t<build id>"
+#   failure      why there is no library, if there is none
+module NativeCacheWorker
+
+# Codes of `Reason` in rust/image.
+const NO_SUCH_METHOD = "200"
+
+function append(file::String, text::String)
+    io = open(string(WORK, "/", file), "a")
+    write(io, text)
+    close(io)
+    return nothing
+end
+
+"The values of `key` in lines \"key\\tvalue\"."
+function values_of(lines::Vector{String}, key::String)
+    found = String[]
+    start = string(key, "\t")
+    for line in lines
+        startswith(line, start) && push!(found, line[nextind(line, sizeof(start)):end])
+    end
+    return found
+end
+
+function fail(text::String)
+    append("failure", text)
+    ccall(:_exit, Cvoid, (Cint,), 1)
+end
+
+hex(x::UInt64) = Base.hex(x, 16, false)
+
+describe(@nospecialize(err)) = sprint(showerror, err)::String
+
+function one_line(text::String)
+    text = replace(text, '\\' => "\\\\")
+    text = replace(text, '\t' => "\\t")
+    return replace(text, '\n' => "\\n")
+end
+
+"`item in list`, for which Julia would compile a method here."
+function contains(list::Vector{Any}, @nospecialize(item))
+    for one in list
+        one === item && return true
+    end
+    return false
+end
+
+"Give every root module its name in `Main`: statements name types by it. A later one wins."
+function name_modules(modules::Vector{Any}, named::Vector{Any})
+    for mod in modules
+        name = nameof(mod::Module)
+        (mod === Main || mod === Core || mod === Base || contains(named, name)) && continue
+        push!(named, name)
+        try
+            ccall(:jl_set_const, Cvoid, (Any, Any, Any), Main, name, mod)
+        catch
+            # Main has the name already: statements that use it are reported as not found
+        end
+    end
+    return nothing
+end
+
+"The method instance that a call with this signature runs, or `nothing`."
+function method_instance(@nospecialize(signature), world::UInt)
+    min = Ref{UInt}(0)
+    max = Ref{UInt}(0)
+    found = ccall(:jl_get_spec_lambda, Any, (Any, UInt, Ptr{UInt}, Ptr{UInt}), signature, world, min, max)
+    found === nothing || return found
+    # Several methods match, since arguments that the compiler does not specialise on stand
+    # in it by their declared types: the one whose own signature covers it all.
+    entry = ccall(:jl_gf_invoke_lookup, Any, (Any, UInt), signature, world)
+    entry === nothing && return nothing
+    method = (entry isa Method ? entry : (entry::Core.TypeMapEntry).func)::Method
+    meet = ccall(:jl_type_intersection_with_env, Any, (Any, Any), signature, method.sig)::Core.SimpleVector
+    return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any), method, meet[1], meet[2])
+end
+
+"""
+The runtime writes some type parameters so that they cannot be read back: the bits of a
+primitive value as if its constructor took them, `Char(0x79000000)`, and the fields of a
+struct by name, `Point(x=1, y=2)`. Put what makes the value in their place.
+"""
+function mend(@nospecialize(tree))
+    tree isa Expr || return tree
+    arguments = tree.args
+    for i in 1:length(arguments)
+        arguments[i] = mend(arguments[i])
+    end
+    (tree.head === :call && length(arguments) > 1) || return tree
+    if length(arguments) == 2 && arguments[2] isa Unsigned
+        return Expr(:call, from_bits, arguments[1], arguments[2])
+    end
+    fields = Any[arguments[1]]
+    for i in 2:length(arguments)
+        field = arguments[i]
+        (field isa Expr && field.head === :kw) || return tree
+        push!(fields, field.args[2])
+    end
+    return Expr(:call, from_fields, fields...)
+end
+
+from_bits(@nospecialize(type), @nospecialize(bits)) =
+    type isa DataType && isprimitivetype(type) ? Core.Intrinsics.bitcast(type, bits) : type(bits)
+
+function from_fields(@nospecialize(arguments...))
+    type = arguments[1]::DataType
+    values = Any[]
+    for i in 2:length(arguments)
+        push!(values, arguments[i])
+    end
+    return ccall(:jl_new_structv, Any, (Any, Ptr{Any}, UInt32), type, values, length(values))
+end
+
+function lookup(text::String, world::UInt)
+    signature = Core.eval(Main, mend(Meta.parse(text)))
+    Base.unwrap_unionall(signature) isa DataType && signature <: Tuple ||
+        return "it is not a tuple type"
+    found = method_instance(signature, world)
+    found === nothing && return "no method matches"
+    return found
+end
+
+const WORK = ARGS[1]
+const HANDLE = Ptr{Cvoid}[]
+const MODULES = Any[]       # of the session to come: all root modules
+const IN_SYSIMAGE = Any[]
+const METHODS = Any[]       # the method instance for each statement, or nothing
+
+function symbol(name::String)
+    address = zeros(UInt, 1)
+    ccall(:jl_dlsym, Cint, (Ptr{Cvoid}, Cstring, Ptr{UInt}, Cint), HANDLE[1], name, address, 1)
+    return Ptr{Cvoid}(address[1])
+end
+
+function last_error()
+    text = ccall(symbol("nativecache_last_error"), Ptr{UInt8}, ())
+    return text == C_NULL ? "libnativecache_worker did not say what" : unsafe_string(text)
+end
+
+fill_modules(list::Vector{Any}) = for mod in Base.loaded_modules_array()
+    push!(list, mod)
+end
+
+"First of all: the library, before anything is loaded or compiled."
+function prepare()
+    library = values_of(readlines(string(WORK, "/worker")), "library")[1]
+    push!(HANDLE, ccall(:jl_load_dynamic_library, Ptr{Cvoid}, (Cstring, UInt32, Cint), library, 1, 1))
+    ccall(symbol("nativecache_worker_start"), Cint, ()) == 0 || fail(last_error())
+    return nothing
+end
+
+"Load the packages, as a session does."
+function load()
+    append("journal", "load\n")
+    fill_modules(IN_SYSIMAGE)
+    facts = ""
+    for line in values_of(readlines(string(WORK, "/worker")), "load")
+        name = line[38:end]
+        uuid = Base.UUID(line[1:36])
+        id = uuid.value == 0 ? Base.PkgId(name) : Base.PkgId(uuid, name)
+        try
+            mod = Base.require(id)
+            facts = string(facts, "package\t", line, "\t", hex(Base.module_build_id(mod)), "\n")
+        catch err
+            fail(string("package ", name, " could not be loaded: ", describe(err)))
+        end
+    end
+    fill_modules(MODULES)
+    key = ccall(symbol("nativecache_key_hash"), UInt64, ())
+    append("facts", string("key\t", hex(key), "\n", facts))
+    return nothing
+end
+
+"Turn the statements into method instances."
+function resolve()
+    added = Any[]
+    text = ""
+    for mod in MODULES
+        contains(IN_SYSIMAGE, mod) && continue
+        push!(added, mod)
+        text = string(text, isempty(text) ? "" : ", ", nameof(mod::Module))
+    end
+    set = ccall(symbol("nativecache_module_set"), UInt64, (Any,), MODULES)
+    append("request", string("module_set\t", hex(set), "\t", text, "\n"))
+
+    # Packages that were asked for or came with them go before those of the sysimage: a
+    # package may bear the name of a standard library.
+    named = Any[]
+    name_modules(added, named)
+    name_modules(IN_SYSIMAGE, named)
+
+    decided = Any[]     # these have their reason already
+    reasons = string(WORK, "/reasons")
+    isfile(reasons) && for line in readlines(reasons)
+        push!(decided, parse(Int, line[1:(findfirst(isequal('\t'), line)::Int - 1)]))
+    end
+    world = ccall(:jl_get_world_counter, UInt, ())
+    number = 0
+    for text in readlines(string(WORK, "/statements"))
+        number += 1
+        push!(METHODS, contains(decided, number) ? nothing : resolve_one(number, text, world))
+    end
+    return nothing
+end
+
+function resolve_one(number::Int, text::String, world::UInt)
+    append("journal", string("statement ", number, "\n"))
+    local found
+    try
+        found = lookup(text, world)
+    catch err
+        found = describe(err)
+    end
+    found isa Core.MethodInstance && return found
+    append("reasons", string(number, "\t", NO_SUCH_METHOD, "\t", one_line(found::String), "\n"))
+    return nothing
+end
+
+"Infer, emit, link, write."
+function build()
+    request = string(WORK, "/request")
+    ccall(symbol("nativecache_build"), Cint, (Any, Cstring), METHODS, request) == 0 || fail(last_error())
+    ccall(:_exit, Cvoid, (Cint,), 0)      # no exit hooks of the packages: nothing here is theirs
+end
+
+end
+
+# Each in the world that the one before it has left.
+NativeCacheWorker.prepare()
+NativeCacheWorker.load()
+NativeCacheWorker.resolve()
+NativeCacheWorker.build()
