@@ -72,19 +72,24 @@ function name_modules(modules::Vector{Any}, named::Vector{Any})
     return nothing
 end
 
-"The method instance that a call with this signature runs, or `nothing`."
+"""
+The method instance that Julia compiles for a call with this signature, or what is wrong with
+it. A signature that Julia has compiled, as `--trace-compile` writes it, is found as it is.
+"""
 function method_instance(@nospecialize(signature), world::UInt)
-    min = Ref{UInt}(0)
-    max = Ref{UInt}(0)
-    found = ccall(:jl_get_spec_lambda, Any, (Any, UInt, Ptr{UInt}, Ptr{UInt}), signature, world, min, max)
-    found === nothing || return found
-    # Several methods match, since arguments that the compiler does not specialise on stand
-    # in it by their declared types: the one whose own signature covers it all.
     entry = ccall(:jl_gf_invoke_lookup, Any, (Any, UInt), signature, world)
-    entry === nothing && return nothing
+    entry === nothing && return "no method matches"
     method = (entry isa Method ? entry : (entry::Core.TypeMapEntry).func)::Method
-    meet = ccall(:jl_type_intersection_with_env, Any, (Any, Any), signature, method.sig)::Core.SimpleVector
-    return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any), method, meet[1], meet[2])
+    exact = (Base.unwrap_unionall(signature)::DataType).isdispatchtuple
+    if !exact && ccall(:jl_isa_compileable_sig, Cint, (Any, Any), signature, method) != 0
+        meet = ccall(:jl_type_intersection_with_env, Any, (Any, Any), signature, method.sig)::Core.SimpleVector
+        return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any), method, meet[1], meet[2])
+    end
+    # The compiler may not specialise on some arguments: take what it does take.
+    min = zeros(UInt, 1)
+    max = zeros(UInt, 1)
+    found = ccall(:jl_get_spec_lambda, Any, (Any, UInt, Ptr{UInt}, Ptr{UInt}), signature, world, min, max)
+    return found === nothing ? "its arguments are too abstract: no call is compiled for them" : found
 end
 
 """
@@ -127,9 +132,7 @@ function lookup(text::String, world::UInt)
     signature = Core.eval(Main, mend(Meta.parse(text)))
     Base.unwrap_unionall(signature) isa DataType && signature <: Tuple ||
         return "it is not a tuple type"
-    found = method_instance(signature, world)
-    found === nothing && return "no method matches"
-    return found
+    return method_instance(signature, world)
 end
 
 const WORK = ARGS[1]

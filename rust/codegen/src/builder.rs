@@ -67,6 +67,10 @@ impl Builder {
         made!(LLVMBuildLoad2(self.raw(), ty.raw(), pointer.raw(), NO_NAME))
     }
 
+    pub(crate) fn array_alloca(&self, element: Type, count: Value) -> Value {
+        made!(LLVMBuildArrayAlloca(self.raw(), element.raw(), count.raw(), NO_NAME))
+    }
+
     pub(crate) fn cast(&self, cast: Cast, value: Value, ty: Type) -> Value {
         made!(cast(self.raw(), value.raw(), ty.raw(), NO_NAME))
     }

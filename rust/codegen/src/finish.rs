@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, HashSet};
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::LLVMValueRef;
 use inkwell::llvm_sys::LLVMLinkage;
-use inkwell::module::FlagBehavior;
 
 use crate::builder::{constant_aggregate, constant_array_slot, constant_offset};
 use crate::emitted::Rewritten;
 use crate::error::CodegenError;
-use crate::function::{add_attribute, declare_like, take_over};
+use crate::function::{declare_like, take_over};
 use crate::handle::Handle;
 use crate::literal::{parts, pointer_literal};
 use crate::names;
@@ -31,6 +30,9 @@ pub mod symbol {
     /// `int64_t`, zero: the loader may store the offset of the thread-local state from the thread pointer.
     pub const TLS_OFFSET: &str = crate::julia_1_5::TLS_OFFSET;
 }
+
+/// The name of every module: it is in the object file.
+const MODULE_NAME: &str = "nativecache";
 
 /// A function that the loader can find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +84,8 @@ pub(crate) fn finish(
     make_build_id(handle, &tables.build_id);
     let functions = order_functions(handle);
     order_globals(handle);
-    prepare_calls(handle);
+    handle.module().set_name(MODULE_NAME);
+    handle.module().set_source_file_name(MODULE_NAME);
     Ok(Finished { functions })
 }
 
@@ -264,19 +267,4 @@ fn copy_global(new: Value, old: Value) {
         new.set_initializer(initializer);
     }
     new.set_linkage(LLVMLinkage::LLVMInternalLinkage);
-}
-
-/// Calls out of the library go straight through the global offset table, which is filled at load, and not through the
-/// lazily bound procedure linkage table. The just-in-time compiler calls absolute addresses; this costs the same.
-fn prepare_calls(handle: &Handle) {
-    for function in handle.functions() {
-        if function.is_declaration() && !function.is_intrinsic() {
-            add_attribute(handle, function, "nonlazybind");
-        }
-    }
-    // The same for what the code generator itself calls (memcpy, 128-bit division).
-    let one = handle.module().get_context().i32_type().const_int(1, false);
-    handle.module().add_basic_value_flag("RtLibUseGOT", FlagBehavior::Warning, one);
-    handle.module().set_name("nativecache");
-    handle.module().set_source_file_name("nativecache");
 }

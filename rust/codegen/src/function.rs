@@ -69,6 +69,18 @@ pub(crate) fn call_like(call: Value, like: Value) {
     }
 }
 
+/// Does the callee write its result where the first argument points (`sret`)?
+pub(crate) fn returns_by_argument(call: Value) -> bool {
+    let called = call.called().filter(|called| called.is_function());
+    // SAFETY: `call` is a call of a living module; LLVM answers null for an attribute that is not there.
+    unsafe {
+        let kind = LLVMGetEnumAttributeKindForName(c"sret".as_ptr(), 4);
+        call.argument_count() > 0
+            && (!LLVMGetCallSiteEnumAttribute(call.raw(), 1, kind).is_null()
+                || called.is_some_and(|called| !LLVMGetEnumAttributeAtIndex(called.raw(), 1, kind).is_null()))
+    }
+}
+
 /// Adds the attribute `name`, one without a value, to a function.
 pub(crate) fn add_attribute(handle: &Handle, function: Value, name: &str) {
     // SAFETY: `function` belongs to the module, and the attribute is made in its context.

@@ -130,7 +130,9 @@ impl Handle {
     }
 
     pub(crate) fn alias(&self, name: &str) -> Option<Value> {
-        llvm!(Value::from_raw(LLVMGetNamedGlobalAlias(self.raw(), name.as_ptr().cast(), name.len())))
+        // LLVM 9 takes the length, but looks for the end of the string itself.
+        let c_name = std::ffi::CString::new(name).ok()?;
+        llvm!(Value::from_raw(LLVMGetNamedGlobalAlias(self.raw(), c_name.as_ptr(), name.len())))
     }
 
     // ---- making ----

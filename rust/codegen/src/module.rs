@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use inkwell::llvm_sys::prelude::{LLVMModuleRef, LLVMValueRef};
-use inkwell::targets::FileType;
 
 use crate::addresses::Addresses;
 use crate::emitted::Rewritten;
@@ -13,6 +12,7 @@ use crate::error::CodegenError;
 use crate::finish::{self, ExportedFunction, Finished, Tables};
 use crate::function::remove_body;
 use crate::handle::Handle;
+use crate::object;
 use crate::pipeline;
 use crate::rewrite::Rewriter;
 use crate::target::Target;
@@ -150,13 +150,8 @@ impl NativeModule {
     /// `Order`, `Target`, `Machine`, `Write`.
     pub fn emit_object(&mut self, target: &Target, path: &Path) -> Result<(), CodegenError> {
         let State::Optimised = self.state else { return Err(self.state.error("emit_object")) };
-        let machine = target.machine(&self.handle)?;
         self.state = State::Written;
-        let object = machine
-            .write_to_memory_buffer(self.handle.module(), FileType::Object)
-            .map_err(|text| CodegenError::Machine { text: text.to_string() })?;
-        std::fs::write(path, object.as_slice())
-            .map_err(|source| CodegenError::Write { path: path.to_owned(), source })
+        object::emit(&self.handle, target, path)
     }
 
     /// Asks LLVM's verifier.

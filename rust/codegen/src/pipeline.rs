@@ -15,6 +15,7 @@ use inkwell::targets::TargetMachine;
 
 use crate::error::CodegenError;
 use crate::finish::symbol;
+use crate::gcframe::merge_root_arrays;
 use crate::handle::Handle;
 use crate::invariants::violations;
 use crate::julia_1_5 as julia;
@@ -65,6 +66,7 @@ pub(crate) fn optimise(handle: &Handle, target: &Target) -> Result<(), CodegenEr
         return Err(CodegenError::GcInvariant(broken));
     }
 
+    merge_root_arrays(handle);
     let passes = Passes::new(handle, &machine);
     lower(&passes, target.level);
     passes.run(handle);

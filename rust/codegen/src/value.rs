@@ -214,6 +214,27 @@ impl Value {
         llvm!(LLVMSetTailCall(self.0, 1));
     }
 
+    /// Type of one element of a stack variable.
+    pub(crate) fn allocated_type(self) -> Option<Type> {
+        (self.is_instruction() && self.opcode() == LLVMOpcode::LLVMAlloca)
+            .then(|| Type(llvm!(LLVMGetAllocatedType(self.0))))
+    }
+
+    /// Of a stack variable; 0 if it has that of its type.
+    pub(crate) fn alignment(self) -> u32 {
+        llvm!(LLVMGetAlignment(self.0))
+    }
+
+    pub(crate) fn set_alignment(self, alignment: u32) {
+        llvm!(LLVMSetAlignment(self.0, alignment));
+    }
+
+    /// Does the instruction stand in the first block of its function?
+    pub(crate) fn is_in_entry_block(self) -> bool {
+        let block = llvm!(LLVMGetInstructionParent(self.0));
+        self.parent_function().is_some_and(|function| llvm!(LLVMGetEntryBasicBlock(function.0)) == block)
+    }
+
     /// # Safety
     /// Nothing uses the instruction, and nobody keeps its `Value`.
     pub(crate) unsafe fn delete_instruction(self) {
@@ -397,6 +418,15 @@ impl Type {
             LLVMTypeKind::LLVMVectorTypeKind => llvm!(LLVMGetVectorSize(self.0)),
             _ => 0,
         }
+    }
+
+    /// Types of the fields of a struct.
+    pub(crate) fn fields(self) -> Vec<Self> {
+        if self.kind() != LLVMTypeKind::LLVMStructTypeKind {
+            return Vec::new();
+        }
+        let count = llvm!(LLVMCountStructElementTypes(self.0));
+        (0..count).map(|index| Self(llvm!(LLVMStructGetTypeAtIndex(self.0, index)))).collect()
     }
 
     pub(crate) fn is_function(self) -> bool {

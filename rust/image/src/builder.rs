@@ -3,9 +3,9 @@
 use crate::check::{below, invocable, without_nul};
 use crate::error::ImageError;
 use crate::heap::{count, HeapWriter, Interned};
-use crate::ids::{CodeIndex, EdgeId, EntryId, FunctionId, NodeId, PackageId, SlotId, NONE};
+use crate::ids::{CodeIndex, EdgeId, EntryId, FunctionId, NodeId, PackageId, SlotId, TableId, NONE};
 use crate::layout::{bucket_tag, edge_tag, invoke_tag, slot_tag, Section};
-use crate::model::{Bucket, Edge, Entry, Function, Invoke, Package, Slot};
+use crate::model::{Bucket, Edge, EdgeTarget, Entry, Function, Invoke, Package, Slot, Table};
 use crate::node::Node;
 use crate::node_writer::NodeTable;
 use crate::output::Output;
@@ -13,7 +13,7 @@ use crate::output::Output;
 /// Collects what belongs into an image and writes it.
 ///
 /// Numbers are given in the order of first mention, and nothing depends on the order of a hash table: the same calls
-/// give the same bytes. Nodes, slots, edges and packages that are equal get the same number. A record that is refused
+/// give the same bytes. Nodes, slots, tables, edges and packages that are equal get the same number. A record that is refused
 /// leaves the builder as it was, so the method that needed it can be left out and the rest goes on.
 #[derive(Debug, Default)]
 pub struct ImageBuilder {
@@ -26,8 +26,12 @@ pub struct ImageBuilder {
     slots: Interned<Slot>,
     slot_words: Vec<u32>,
     functions: Vec<Function>,
+    tables: Interned<NodeId>,
+    table_records: Vec<Table>,
     edges: Interned<Edge>,
     edge_words: Vec<u32>,
+    /// The methods of all edges.
+    edge_lists: Vec<u32>,
     entries: Vec<Entry>,
 }
 
@@ -153,34 +157,80 @@ impl ImageBuilder {
         self.slots.len()
     }
 
+    /// The number of a method table, which is added if it is new.
+    ///
+    /// # Errors
+    /// If it refers to a node that is not there, or if the table of that type name is there already with other numbers.
+    pub fn table(&mut self, table: Table) -> Result<TableId, ImageError> {
+        let typename = table.typename;
+        if let Some(number) = self.tables.find(&typename) {
+            return match self.table_records.get(number as usize) {
+                Some(known) if *known != table => {
+                    let digest =
+                        |table: &Table| format!("{} methods, digest {:#x}", table.live, table.digest);
+                    let name = format!("nodes[{}]", typename.0);
+                    Err(conflict("table of type name", &name, digest(&table), digest(known)))
+                }
+                _ => Ok(TableId(number)),
+            };
+        }
+        let number = self.tables.next(Section::Tables)?;
+        below("type name", Section::Tables, number, typename.0, self.nodes.len())?;
+        self.table_records.push(table);
+        self.tables.numbers.insert(typename, number);
+        Ok(TableId(number))
+    }
+
+    /// How many method tables there are.
+    #[must_use]
+    pub fn table_count(&self) -> u32 {
+        self.tables.len()
+    }
+
     /// The number of an edge, which is added if it is new.
     ///
     /// # Errors
-    /// If it refers to a node that is not there.
+    /// If it refers to a table or node that is not there.
     pub fn edge(&mut self, edge: Edge) -> Result<EdgeId, ImageError> {
         if let Some(number) = self.edges.find(&edge) {
             return Ok(EdgeId(number));
         }
         let number = self.edges.next(Section::Edges)?;
-        let node = |what, node: NodeId| {
-            below(what, Section::Edges, number, node.0, self.nodes.len()).map(|()| node.0)
-        };
-        let words = match edge {
-            Edge::Callee(method_instance) => [edge_tag::CALLEE, node("method instance", method_instance)?, 0],
-            Edge::Table { typename, signature } => {
-                [edge_tag::TABLE, node("type name", typename)?, node("signature", signature)?]
+        let check = |what, found, limit| below(what, Section::Edges, number, found, limit);
+        let nodes = self.nodes.len();
+        check("table", edge.table.0, self.tables.len())?;
+        let (tag, target) = match edge.target {
+            EdgeTarget::MethodInstance(target) => {
+                check("method instance", target.0, nodes)?;
+                (edge_tag::METHOD_INSTANCE, target.0)
+            }
+            EdgeTarget::Signature(target) => {
+                check("signature", target.0, nodes)?;
+                (edge_tag::SIGNATURE, target.0)
             }
         };
-        self.edge_words.extend_from_slice(&words);
+        edge.methods.iter().try_for_each(|method| check("method", method.0, nodes))?;
+        let start = count("image", Section::Lists.name(), self.edge_lists.len())?;
+        let methods = count("edge", "methods", edge.methods.len())?;
+        count("image", Section::Lists.name(), self.edge_lists.len().saturating_add(edge.methods.len()))?;
+        self.edge_lists.extend(edge.methods.iter().map(|method| method.0));
+        self.edge_words.extend_from_slice(&[edge.table.0, tag, target, start, methods]);
         self.edges.numbers.insert(edge, number);
         Ok(EdgeId(number))
     }
 
-    /// Adds a function. Functions are numbered in the order of these calls, so callees may be later ones; they, and
-    /// code indices, are checked by [`finish`](Self::finish).
+    /// How many edges there are.
+    #[must_use]
+    pub fn edge_count(&self) -> u32 {
+        self.edges.len()
+    }
+
+    /// Adds a function. Functions are numbered in the order of these calls, so those that it depends on may be later
+    /// ones; they, and code indices, are checked by [`finish`](Self::finish).
     ///
     /// # Errors
-    /// If it refers to a node, slot or edge that is not there, or lacks what its `invoke` calls.
+    /// If it refers to a node, slot or edge that is not there, or lacks what its `invoke` calls, or has code
+    /// that its `invoke` says is not there.
     pub fn function(&mut self, function: Function) -> Result<FunctionId, ImageError> {
         let number = count("image", Section::Functions.name(), self.functions.len())?;
         let check = |what, found, limit| below(what, Section::Functions, number, found, limit);
@@ -235,6 +285,12 @@ impl ImageBuilder {
             module_sets.extend_from_slice(&[*hash as u32, (*hash >> 32) as u32, text, len]);
         }
 
+        let mut tables = Vec::new();
+        for table in &self.table_records {
+            let digest = table.digest;
+            tables.extend_from_slice(&[table.typename.0, table.live, digest as u32, (digest >> 32) as u32]);
+        }
+
         let mut out = Output::default();
         out.section(Section::Strings, self.heaps.strings.as_bytes())?;
         out.section(Section::Bytes, &self.heaps.bytes)?;
@@ -247,6 +303,7 @@ impl ImageBuilder {
             (Section::Slots, &self.slot_words),
             (Section::Functions, &functions),
             (Section::Lists, &lists),
+            (Section::Tables, &tables),
             (Section::Edges, &self.edge_words),
             (Section::Entries, &entries),
         ] {
@@ -256,7 +313,7 @@ impl ImageBuilder {
     }
 
     fn encode_functions(&self) -> Result<(Vec<u32>, Vec<u32>), ImageError> {
-        let (mut words, mut lists) = (Vec::new(), Vec::new());
+        let (mut words, mut lists) = (Vec::new(), self.edge_lists.clone());
         for (index, function) in (0_u32..).zip(&self.functions) {
             let code = |what, code: CodeIndex| {
                 below(what, Section::Functions, index, code.0, self.code_count).map(|()| code.0)
@@ -266,13 +323,16 @@ impl ImageBuilder {
                 Invoke::Sparam => (invoke_tag::SPARAM, 0),
                 Invoke::ConstReturn => (invoke_tag::CONST_RETURN, 0),
                 Invoke::Wrapper(wrapper) => (invoke_tag::WRAPPER, code("wrapper", wrapper)?),
+                Invoke::Inferred => (invoke_tag::INFERRED, 0),
             };
-            for callee in &function.callees {
-                below("callee", Section::Functions, index, callee.0, self.function_count())?;
+            for other in &function.depends {
+                below("dependency", Section::Functions, index, other.0, self.function_count())?;
             }
+            let flags = if function.inlineable { invoke_tag::INLINEABLE } else { 0 }
+                | if function.generated { invoke_tag::GENERATED } else { 0 };
             let start = count("image", Section::Lists.name(), lists.len())?;
             lists.extend(function.slots.iter().map(|slot| slot.0));
-            lists.extend(function.callees.iter().map(|callee| callee.0));
+            lists.extend(function.depends.iter().map(|other| other.0));
             lists.extend(function.edges.iter().map(|edge| edge.0));
             count("image", Section::Lists.name(), lists.len())?;
             words.extend_from_slice(&[
@@ -280,12 +340,12 @@ impl ImageBuilder {
                 function.rettype.0,
                 function.rettype_const.map_or(NONE, |node| node.0),
                 function.inferred.map_or(NONE, |node| node.0),
-                tag | if function.inlineable { invoke_tag::INLINEABLE } else { 0 },
+                tag | flags,
                 wrapper,
                 function.spec.map_or(Ok(NONE), |spec| code("specialised code", spec))?,
                 start,
                 function.slots.len() as u32,
-                function.callees.len() as u32,
+                function.depends.len() as u32,
                 function.edges.len() as u32,
             ]);
         }

@@ -1,9 +1,9 @@
 //! The one pass over all records that [`Image::parse`] makes: every number must refer to something that exists.
 
 use crate::error::ImageError;
-use crate::ids::{CodeIndex, EdgeId, EntryId, FunctionId, NodeId, PackageId, SlotId};
+use crate::ids::{CodeIndex, EdgeId, EntryId, FunctionId, NodeId, PackageId, SlotId, TableId};
 use crate::layout::Section;
-use crate::model::{Edge, Invoke};
+use crate::model::{EdgeTarget, Invoke};
 use crate::node_ref::NodeRef;
 use crate::reader::{behind_end, BucketRef, FunctionRef, Image, SlotRef};
 
@@ -14,8 +14,10 @@ pub(crate) fn all(image: &Image<'_>) -> Result<(), ImageError> {
     (0..image.module_set_count()).try_for_each(|index| image.module_set(index).map(drop))?;
     nodes(image)?;
     (0..image.slot_count()).try_for_each(|index| slot(image, index))?;
-    (0..image.edge_count()).try_for_each(|index| edge(image, index))?;
-    functions(image)?;
+    (0..image.table_count()).try_for_each(|index| table(image, index))?;
+    let end = edges(image)?;
+    let end = functions(image, end)?;
+    ends("words used", Section::Lists, end, image.lists.len())?;
     (0..image.entry_count()).try_for_each(|index| entry(image, index))
 }
 
@@ -56,29 +58,42 @@ fn slot(image: &Image<'_>, index: u32) -> Result<(), ImageError> {
     }
 }
 
-fn edge(image: &Image<'_>, index: u32) -> Result<(), ImageError> {
-    let node = |what, node: NodeId| below(what, Section::Edges, index, node.0, image.node_count());
-    match image.edge(EdgeId(index))? {
-        Edge::Callee(method_instance) => node("method instance", method_instance),
-        Edge::Table { typename, signature } => {
-            node("type name", typename)?;
-            node("signature", signature)
-        }
-    }
+fn table(image: &Image<'_>, index: u32) -> Result<(), ImageError> {
+    let table = image.table(TableId(index))?;
+    below("type name", Section::Tables, index, table.typename.0, image.node_count())
 }
 
-/// Lists of functions lie one after the other, so a few words cannot claim a long list many times over.
-fn functions(image: &Image<'_>) -> Result<(), ImageError> {
+/// Lists lie one after the other, so a few words cannot claim a long list many times over. Returns where those of
+/// edges end and those of functions begin.
+fn edges(image: &Image<'_>) -> Result<usize, ImageError> {
     let mut end = 0;
+    for (index, record) in (0_u32..).zip(image.edges) {
+        let [.., start, _] = record.map(u32::from_le_bytes);
+        follows("list offset", Section::Edges, index, start, end)?;
+        let edge = image.edge(EdgeId(index))?;
+        end += edge.methods.len();
+        let check = |what, found, limit| below(what, Section::Edges, index, found, limit);
+        check("table", edge.table.0, image.table_count())?;
+        match edge.target {
+            EdgeTarget::MethodInstance(target) => check("method instance", target.0, image.node_count())?,
+            EdgeTarget::Signature(target) => check("signature", target.0, image.node_count())?,
+        }
+        edge.methods.iter().try_for_each(|method| check("method", method.0, image.node_count()))?;
+    }
+    Ok(end)
+}
+
+/// Lists of functions begin at `end` and go on like those of edges. Returns where they end.
+fn functions(image: &Image<'_>, mut end: usize) -> Result<usize, ImageError> {
     for (index, record) in (0_u32..).zip(image.functions) {
         let [.., start, _, _, _] = record.map(u32::from_le_bytes);
         follows("list offset", Section::Functions, index, start, end)?;
         let function = image.function(FunctionId(index))?;
-        end += function.slots.len() + function.callees.len() + function.edges.len();
+        end += function.slots.len() + function.depends.len() + function.edges.len();
         references(image, index, &function)?;
         invocable(index, function.invoke, function.spec.is_some(), function.rettype_const.is_some())?;
     }
-    ends("words used", Section::Lists, end, image.lists.len())
+    Ok(end)
 }
 
 fn references(image: &Image<'_>, index: u32, function: &FunctionRef<'_>) -> Result<(), ImageError> {
@@ -94,15 +109,20 @@ fn references(image: &Image<'_>, index: u32, function: &FunctionRef<'_>) -> Resu
     }
     function.spec.map_or(Ok(()), |spec| code("specialised code", spec))?;
     function.slots.iter().try_for_each(|slot| check("slot", slot.0, image.slot_count()))?;
-    function.callees.iter().try_for_each(|callee| check("callee", callee.0, image.function_count()))?;
+    function.depends.iter().try_for_each(|other| check("dependency", other.0, image.function_count()))?;
     function.edges.iter().try_for_each(|edge| check("edge", edge.0, image.edge_count()))
 }
 
-/// What `invoke` calls without asking must be there: a null `specptr` or result would be followed.
+/// What `invoke` calls without asking must be there: a null `specptr` or result would be followed. And there must be no
+/// code where `invoke` says so, or it would never run.
 pub(crate) fn invocable(index: u32, invoke: Invoke, spec: bool, constant: bool) -> Result<(), ImageError> {
     let what = match invoke {
         Invoke::Args | Invoke::Sparam if !spec => "specialised code",
         Invoke::ConstReturn if !constant => "constant result",
+        Invoke::Inferred if spec => {
+            let (what, section) = ("specialised code", Section::Functions.name());
+            return Err(ImageError::Surplus { what, section, index, because: "invoke" });
+        }
         _ => return Ok(()),
     };
     Err(ImageError::Missing { what, section: Section::Functions.name(), index, because: "invoke" })

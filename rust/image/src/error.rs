@@ -116,6 +116,18 @@ pub enum ImageError {
         /// What asks for it.
         because: &'static str,
     },
+    /// A field that may be set must not be so here.
+    #[error("{what} of {section}[{index}] is present, expected none because of its {because}")]
+    Surplus {
+        /// The field.
+        what: &'static str,
+        /// The section.
+        section: &'static str,
+        /// The record in the section.
+        index: u32,
+        /// What forbids it.
+        because: &'static str,
+    },
     /// A piece of the string or byte heap reaches outside it or splits a character.
     #[error("{what} of {section}[{index}] is bytes {offset}..{offset}+{len} of a heap of {heap}, expected whole characters inside it")]
     BadPiece {

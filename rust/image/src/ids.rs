@@ -31,6 +31,8 @@ ids! {
     SlotId;
     /// A function of the library: one code instance that it can install.
     FunctionId;
+    /// A method table, as it was when the library was built.
+    TableId;
     /// An edge: what must still hold for a function to be valid.
     EdgeId;
     /// A requested method.
@@ -61,6 +63,7 @@ mod private {
     impl Sealed for super::PackageId {}
     impl Sealed for super::SlotId {}
     impl Sealed for super::FunctionId {}
+    impl Sealed for super::TableId {}
     impl Sealed for super::EdgeId {}
     impl Sealed for super::EntryId {}
     impl Sealed for super::CodeIndex {}

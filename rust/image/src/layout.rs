@@ -8,7 +8,7 @@ use crate::list::Word;
 pub const IMAGE_MAGIC: [u8; 8] = *b"NCIMAGE\0";
 
 /// Version of the format of image and trailer. Any change in either raises it.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Bytes before the section directory.
 pub(crate) const HEADER_SIZE: usize = 32;
@@ -23,7 +23,8 @@ pub(crate) const PACKAGE_WORDS: usize = 10;
 pub(crate) const MODULE_SET_WORDS: usize = 4;
 pub(crate) const SLOT_WORDS: usize = 5;
 pub(crate) const FUNCTION_WORDS: usize = 11;
-pub(crate) const EDGE_WORDS: usize = 3;
+pub(crate) const TABLE_WORDS: usize = 4;
+pub(crate) const EDGE_WORDS: usize = 5;
 pub(crate) const ENTRY_WORDS: usize = 6;
 
 /// The sections of an image, in the order in which they lie.
@@ -40,12 +41,13 @@ pub(crate) enum Section {
     Slots,
     Functions,
     Lists,
+    Tables,
     Edges,
     Entries,
 }
 
 impl Section {
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = 13;
     pub(crate) const ALL: [Section; Self::COUNT] = [
         Section::Strings,
         Section::Bytes,
@@ -57,6 +59,7 @@ impl Section {
         Section::Slots,
         Section::Functions,
         Section::Lists,
+        Section::Tables,
         Section::Edges,
         Section::Entries,
     ];
@@ -73,6 +76,7 @@ impl Section {
             Section::Slots => "slots",
             Section::Functions => "functions",
             Section::Lists => "lists",
+            Section::Tables => "tables",
             Section::Edges => "edges",
             Section::Entries => "entries",
         }
@@ -88,6 +92,7 @@ impl Section {
             Section::ModuleSets => 4 * MODULE_SET_WORDS,
             Section::Slots => 4 * SLOT_WORDS,
             Section::Functions => 4 * FUNCTION_WORDS,
+            Section::Tables => 4 * TABLE_WORDS,
             Section::Edges => 4 * EDGE_WORDS,
             Section::Entries => 4 * ENTRY_WORDS,
         }
@@ -140,14 +145,17 @@ pub(crate) mod invoke_tag {
     pub(crate) const SPARAM: u32 = 2;
     pub(crate) const CONST_RETURN: u32 = 3;
     pub(crate) const WRAPPER: u32 = 4;
+    pub(crate) const INFERRED: u32 = 5;
     /// Added when callers may inline the function.
     pub(crate) const INLINEABLE: u32 = 0x100;
+    /// Added when the method is a generated function whose body was fixed at build.
+    pub(crate) const GENERATED: u32 = 0x200;
 }
 
-/// First words of edges.
+/// What the target of an edge is.
 pub(crate) mod edge_tag {
-    pub(crate) const CALLEE: u32 = 1;
-    pub(crate) const TABLE: u32 = 2;
+    pub(crate) const METHOD_INSTANCE: u32 = 1;
+    pub(crate) const SIGNATURE: u32 = 2;
 }
 
 /// Low half of the word `bucket` of an entry; the high half is the reason's code.

@@ -14,8 +14,8 @@
 //!
 //! ```
 //! use nativecache_image::{
-//!     Bucket, BucketRef, Builtin, CodeIndex, Entry, EntryId, Function, Image, ImageBuilder, Invoke, Node, NodeRef,
-//!     Package, Slot,
+//!     Bucket, BucketRef, Builtin, CodeIndex, Edge, EdgeTarget, Entry, EntryId, Function, Image, ImageBuilder,
+//!     Invoke, Node, NodeRef, Package, Slot, Table,
 //! };
 //! # fn main() -> Result<(), nativecache_image::ImageError> {
 //! let mut builder = ImageBuilder::new();
@@ -24,6 +24,7 @@
 //! let base = builder.node(Node::RootModule(base))?;
 //! let sin = builder.node(Node::ConstValue { module: base, name: "sin".into() })?;
 //! let sin_type = builder.node(Node::TypeName { module: base, name: "#sin".into() })?;
+//! let table = builder.table(Table { typename: sin_type, live: 12, digest: 0x5eed })?;
 //! let sin_type = builder.node(Node::Wrapper { typename: sin_type })?;
 //! let float = builder.node(Node::Builtin(Builtin::Float64Type))?;
 //! let types = builder.node(Node::Tuple { params: vec![sin_type, float] })?;
@@ -31,6 +32,8 @@
 //! let sparams = builder.node(Node::Builtin(Builtin::EmptySvec))?;
 //! let method_instance = builder.node(Node::MethodInstance { method, spec_types: types, sparams })?;
 //! let slot = builder.slot(Slot::Object(sin))?;
+//! let target = EdgeTarget::MethodInstance(method_instance);
+//! let edge = builder.edge(Edge { table, target, methods: vec![method] })?;
 //! let function = builder.function(Function {
 //!     method_instance,
 //!     rettype: float,
@@ -39,9 +42,10 @@
 //!     invoke: Invoke::Wrapper(CodeIndex(0)),
 //!     spec: Some(CodeIndex(1)),
 //!     inlineable: false,
+//!     generated: false,
 //!     slots: vec![slot],
-//!     callees: vec![],
-//!     edges: vec![],
+//!     depends: vec![],
+//!     edges: vec![edge],
 //! })?;
 //! builder.set_code_count(2);
 //! let statement = "precompile(Tuple{typeof(sin), Float64})".into();
@@ -52,6 +56,9 @@
 //! let BucketRef::Compiled(function) = image.entry(EntryId(0))?.bucket else { panic!("not compiled") };
 //! let function = image.function(function)?;
 //! assert!(matches!(image.node(function.method_instance)?, NodeRef::MethodInstance { .. }));
+//! let edges = function.edges.iter().map(|edge| image.edge(edge)).collect::<Result<Vec<_>, _>>()?;
+//! assert!(edges.iter().all(|edge| edge.methods.get(0) == Some(method)));
+//! assert_eq!(image.table(table)?.live, 12);
 //! assert_eq!(image.node(sin)?.to_node(), Node::ConstValue { module: base, name: "sin".into() });
 //! # Ok(())
 //! # }
@@ -82,11 +89,11 @@ pub use builder::ImageBuilder;
 pub use builtin::Builtin;
 pub use error::{Hash, ImageError};
 pub use file::{append, content_hash, verify, Layout, Trailer, IMAGE_ALIGN, TRAILER_MAGIC, TRAILER_SIZE};
-pub use ids::{CodeIndex, EdgeId, EntryId, FunctionId, ListItem, NodeId, PackageId, SlotId};
+pub use ids::{CodeIndex, EdgeId, EntryId, FunctionId, ListItem, NodeId, PackageId, SlotId, TableId};
 pub use layout::{FORMAT_VERSION, IMAGE_MAGIC};
 pub use list::{List, ListIter};
-pub use model::{Bucket, Edge, Entry, Function, Invoke, Package, Slot};
+pub use model::{Bucket, Edge, EdgeTarget, Entry, Function, Invoke, Package, Slot, Table};
 pub use node::Node;
 pub use node_ref::NodeRef;
-pub use reader::{BucketRef, EntryRef, FunctionRef, Image, ModuleSetRef, PackageRef, SlotRef};
+pub use reader::{BucketRef, EdgeRef, EntryRef, FunctionRef, Image, ModuleSetRef, PackageRef, SlotRef};
 pub use reason::{Reason, Stage};

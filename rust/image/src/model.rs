@@ -1,6 +1,6 @@
-//! What an image holds beside nodes, as the writer makes it: packages, slots, functions, edges, entries.
+//! What an image holds beside nodes, as the writer makes it: packages, slots, functions, method tables, edges, entries.
 
-use crate::ids::{CodeIndex, EdgeId, FunctionId, NodeId, PackageId, SlotId};
+use crate::ids::{CodeIndex, EdgeId, FunctionId, NodeId, PackageId, SlotId, TableId};
 use crate::reason::Reason;
 
 /// A root module that nodes refer to.
@@ -56,6 +56,9 @@ pub enum Invoke {
     ConstReturn,
     /// A wrapper in the library, which calls `spec` with unboxed arguments.
     Wrapper(CodeIndex),
+    /// Not at all: inference made the code instance and the library has no code for it, because it is inlined wherever
+    /// it is called or because nothing calls it directly. The function must not have `spec`.
+    Inferred,
 }
 
 /// A code instance that the library can install.
@@ -75,26 +78,47 @@ pub struct Function {
     pub spec: Option<CodeIndex>,
     /// Whether callers may inline it.
     pub inlineable: bool,
+    /// Whether its method is a generated function, whose body was fixed at build.
+    pub generated: bool,
     /// Every slot that must be filled before it may run: its own, and those of code that it calls directly.
     pub slots: Vec<SlotId>,
-    /// Functions of this library whose code it calls directly.
-    pub callees: Vec<FunctionId>,
+    /// Functions of this library on whose validity its own relies: it calls them directly, has them inlined, or was
+    /// inferred with their result.
+    pub depends: Vec<FunctionId>,
     /// What must still hold for it to be valid.
     pub edges: Vec<EdgeId>,
 }
 
-/// A condition under which compiled code is valid; shared by all functions that depend on it.
+/// A method table as it was at build. One that is the same when the library is linked needs no look at its edges.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Edge {
-    /// The code depends on this method instance (called, or inlined).
-    Callee(NodeId),
-    /// The code depends on which methods of a table match a signature.
-    Table {
-        /// The type name whose method table it is.
-        typename: NodeId,
-        /// The signature.
-        signature: NodeId,
-    },
+pub struct Table {
+    /// The type name whose method table it is.
+    pub typename: NodeId,
+    /// How many methods it had that were not deleted.
+    pub live: u32,
+    /// Digest of those methods.
+    pub digest: u64,
+}
+
+/// A condition under which compiled code is valid: the methods of a table that match the target are those found at
+/// build. Shared by all functions that depend on it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Edge {
+    /// The method table that is asked.
+    pub table: TableId,
+    /// What it is asked for.
+    pub target: EdgeTarget,
+    /// The methods found at build, in the order in which they were found; empty if nothing matched.
+    pub methods: Vec<NodeId>,
+}
+
+/// What a method table is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EdgeTarget {
+    /// The specialised types of this method instance, which the code calls or has inlined.
+    MethodInstance(NodeId),
+    /// This signature.
+    Signature(NodeId),
 }
 
 /// Where a requested method ended up in the build.

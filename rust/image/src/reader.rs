@@ -2,13 +2,15 @@
 
 use crate::check;
 use crate::error::ImageError;
-use crate::ids::{CodeIndex, EdgeId, EntryId, FunctionId, NodeId, PackageId, SlotId, NONE};
+use crate::ids::{
+    CodeIndex, EdgeId, EntryId, FunctionId, ListItem, NodeId, PackageId, SlotId, TableId, NONE,
+};
 use crate::layout::{
     bucket_tag, edge_tag, invoke_tag, slot_tag, Section, Sections, EDGE_WORDS, ENTRY_WORDS, FUNCTION_WORDS,
-    KEY_WORDS, MODULE_SET_WORDS, PACKAGE_WORDS, SLOT_WORDS,
+    KEY_WORDS, MODULE_SET_WORDS, PACKAGE_WORDS, SLOT_WORDS, TABLE_WORDS,
 };
 use crate::list::{List, Word};
-use crate::model::{Edge, Invoke};
+use crate::model::{EdgeTarget, Invoke, Table};
 use crate::node_ref::NodeRef;
 use crate::reason::Reason;
 
@@ -99,9 +101,19 @@ pub struct FunctionRef<'a> {
     pub invoke: Invoke,
     pub spec: Option<CodeIndex>,
     pub inlineable: bool,
+    pub generated: bool,
     pub slots: List<'a, SlotId>,
-    pub callees: List<'a, FunctionId>,
+    pub depends: List<'a, FunctionId>,
     pub edges: List<'a, EdgeId>,
+}
+
+/// A condition under which compiled code is valid. The fields are those of [`Edge`](crate::Edge).
+#[derive(Clone, Copy, PartialEq, Debug)]
+#[allow(missing_docs)] // Fields are described at `Edge`.
+pub struct EdgeRef<'a> {
+    pub table: TableId,
+    pub target: EdgeTarget,
+    pub methods: List<'a, NodeId>,
 }
 
 /// Where a requested method ended up in the build.
@@ -151,7 +163,8 @@ pub struct Image<'a> {
     slots: &'a [[Word; SLOT_WORDS]],
     pub(crate) functions: &'a [[Word; FUNCTION_WORDS]],
     pub(crate) lists: &'a [Word],
-    edges: &'a [[Word; EDGE_WORDS]],
+    tables: &'a [[Word; TABLE_WORDS]],
+    pub(crate) edges: &'a [[Word; EDGE_WORDS]],
     entries: &'a [[Word; ENTRY_WORDS]],
 }
 
@@ -177,6 +190,24 @@ pub(crate) fn behind_end(
         index,
         found: u64::from(found),
         limit: limit as u64,
+    }
+}
+
+/// The lists of one record, taken one after the other.
+struct Lists<'a> {
+    rest: &'a [Word],
+    section: Section,
+    index: u32,
+}
+
+impl<'a> Lists<'a> {
+    fn take<T: ListItem>(&mut self, what: &'static str, count: u32) -> Result<List<'a, T>, ImageError> {
+        let (list, rest) = self
+            .rest
+            .split_at_checked(count as usize)
+            .ok_or_else(|| behind_end(what, self.section, self.index, count, self.rest.len() + 1))?;
+        self.rest = rest;
+        Ok(List::new(list))
     }
 }
 
@@ -208,6 +239,7 @@ impl<'a> Image<'a> {
             slots: sections.records(Section::Slots),
             functions: sections.records(Section::Functions),
             lists: sections.words(Section::Lists),
+            tables: sections.records(Section::Tables),
             edges: sections.records(Section::Edges),
             entries: sections.records(Section::Entries),
         };
@@ -345,26 +377,17 @@ impl<'a> Image<'a> {
     /// # Errors
     /// If there is no such function.
     pub fn function(&self, id: FunctionId) -> Result<FunctionRef<'a>, ImageError> {
-        let [method_instance, rettype, rettype_const, inferred, flags, wrapper, spec, start, slots, callees, edges] =
+        let [method_instance, rettype, rettype_const, inferred, flags, wrapper, spec, start, slots, depends, edges] =
             record(self.functions, Section::Functions, id.0)?;
-        let invoke = match flags & !invoke_tag::INLINEABLE {
+        let invoke = match flags & !(invoke_tag::INLINEABLE | invoke_tag::GENERATED) {
             invoke_tag::ARGS => Invoke::Args,
             invoke_tag::SPARAM => Invoke::Sparam,
             invoke_tag::CONST_RETURN => Invoke::ConstReturn,
             invoke_tag::WRAPPER => Invoke::Wrapper(CodeIndex(wrapper)),
+            invoke_tag::INFERRED => Invoke::Inferred,
             _ => return Err(unknown("invoke", Section::Functions, id.0, flags)),
         };
-        let mut rest = self
-            .lists
-            .get(start as usize..)
-            .ok_or_else(|| behind_end("list offset", Section::Functions, id.0, start, self.lists.len()))?;
-        let mut take = |what, count: u32| {
-            let (list, tail) = rest
-                .split_at_checked(count as usize)
-                .ok_or_else(|| behind_end(what, Section::Functions, id.0, count, rest.len() + 1))?;
-            rest = tail;
-            Ok::<_, ImageError>(list)
-        };
+        let mut lists = self.lists_from(Section::Functions, id.0, start)?;
         Ok(FunctionRef {
             method_instance: NodeId(method_instance),
             rettype: NodeId(rettype),
@@ -373,10 +396,47 @@ impl<'a> Image<'a> {
             invoke,
             spec: (spec != NONE).then_some(CodeIndex(spec)),
             inlineable: flags & invoke_tag::INLINEABLE != 0,
-            slots: List::new(take("slot count", slots)?),
-            callees: List::new(take("callee count", callees)?),
-            edges: List::new(take("edge count", edges)?),
+            generated: flags & invoke_tag::GENERATED != 0,
+            slots: lists.take("slot count", slots)?,
+            depends: lists.take("dependency count", depends)?,
+            edges: lists.take("edge count", edges)?,
         })
+    }
+
+    /// All functions in order. Since [`parse`](Self::parse) read each of them once, none is left out.
+    pub fn functions(&self) -> impl Iterator<Item = (FunctionId, FunctionRef<'a>)> + 'a {
+        let image = *self;
+        (0..image.function_count()).map(FunctionId).filter_map(move |id| Some((id, image.function(id).ok()?)))
+    }
+
+    /// The lists of a record, which lie one after the other from `start` on.
+    fn lists_from(&self, section: Section, index: u32, start: u32) -> Result<Lists<'a>, ImageError> {
+        let rest = self
+            .lists
+            .get(start as usize..)
+            .ok_or_else(|| behind_end("list offset", section, index, start, self.lists.len()))?;
+        Ok(Lists { rest, section, index })
+    }
+
+    /// Number of method tables.
+    #[must_use]
+    pub fn table_count(&self) -> u32 {
+        self.tables.len() as u32
+    }
+
+    /// One method table.
+    ///
+    /// # Errors
+    /// If there is no such table.
+    pub fn table(&self, id: TableId) -> Result<Table, ImageError> {
+        let [typename, live, low, high] = record(self.tables, Section::Tables, id.0)?;
+        Ok(Table { typename: NodeId(typename), live, digest: wide(low, high) })
+    }
+
+    /// All method tables in order. Since [`parse`](Self::parse) read each of them once, none is left out.
+    pub fn tables(&self) -> impl Iterator<Item = (TableId, Table)> + 'a {
+        let image = *self;
+        (0..image.table_count()).map(TableId).filter_map(move |id| Some((id, image.table(id).ok()?)))
     }
 
     /// Number of edges.
@@ -389,13 +449,21 @@ impl<'a> Image<'a> {
     ///
     /// # Errors
     /// If there is no such edge.
-    pub fn edge(&self, id: EdgeId) -> Result<Edge, ImageError> {
-        let [tag, a, b] = record(self.edges, Section::Edges, id.0)?;
-        match tag {
-            edge_tag::CALLEE => Ok(Edge::Callee(NodeId(a))),
-            edge_tag::TABLE => Ok(Edge::Table { typename: NodeId(a), signature: NodeId(b) }),
-            _ => Err(unknown("tag", Section::Edges, id.0, tag)),
-        }
+    pub fn edge(&self, id: EdgeId) -> Result<EdgeRef<'a>, ImageError> {
+        let [table, tag, target, start, methods] = record(self.edges, Section::Edges, id.0)?;
+        let target = match tag {
+            edge_tag::METHOD_INSTANCE => EdgeTarget::MethodInstance(NodeId(target)),
+            edge_tag::SIGNATURE => EdgeTarget::Signature(NodeId(target)),
+            _ => return Err(unknown("tag", Section::Edges, id.0, tag)),
+        };
+        let methods = self.lists_from(Section::Edges, id.0, start)?.take("method count", methods)?;
+        Ok(EdgeRef { table: TableId(table), target, methods })
+    }
+
+    /// All edges in order. Since [`parse`](Self::parse) read each of them once, none is left out.
+    pub fn edges(&self) -> impl Iterator<Item = (EdgeId, EdgeRef<'a>)> + 'a {
+        let image = *self;
+        (0..image.edge_count()).map(EdgeId).filter_map(move |id| Some((id, image.edge(id).ok()?)))
     }
 
     /// Number of requested methods.

@@ -112,6 +112,8 @@ reasons! {
             "run without --track-allocation to use the library";
         117 CompileMode: "this session runs with --compile=min, no or all",
             "run with --compile=yes, the default, to use the library";
+        118 Untrusted: "the file or a folder above it can be written by other users",
+            "take the right to write from them (chmod go-w) and build the library again";
     }
     Build {
         200 NoSuchMethod: "the statement does not name a method that exists here",
@@ -146,6 +148,10 @@ reasons! {
             "define it in a package, not in a module made at run time";
         215 UnknownObject: "it refers to an object of a kind that cannot be described",
             "report this with the detail: it may be made cacheable";
+        216 EdgesUnknown: "what it depends on could not be found out completely",
+            "report this with the detail: it may be made cacheable";
+        217 ForeignCallback: "it makes a C callback, which is bound to the build process",
+            "nothing: it is compiled in each session";
     }
     Load {
         300 PackageMissing: "it waits for a package that is not loaded",
@@ -158,8 +164,12 @@ reasons! {
             "build the library again in a session like this one";
         304 EdgeChanged: "a method that it depends on has changed or a new one takes its place",
             "build the library again with the packages that this session has loaded";
-        305 DependsOnRejected: "it calls code of the library that was not installed",
+        305 DependsOnRejected: "it relies on code of the library that was not installed",
             "see the reason of the method in the detail";
+        306 Redefined: "a method that it depends on was redefined in this session before the library was linked",
+            "load NativeCache earlier, or build the library again if the new method is to stay";
+        307 ConstantChanged: "a constant that it uses has another value in this session",
+            "build the library again; let __init__ fill a Ref if the value differs by session";
     }
 }
 

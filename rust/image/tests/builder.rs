@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{every_function, every_node, full_builder, full_image, operands};
+use common::{every_edge, every_function, every_node, every_table, full_builder, full_image, operands};
 use nativecache_image::{
-    Bucket, Builtin, CodeIndex, Edge, EdgeId, Entry, Function, FunctionId, Image, ImageBuilder, ImageError,
-    Invoke, Node, NodeId, Package, PackageId, Slot, SlotId,
+    Bucket, Builtin, CodeIndex, Edge, EdgeId, EdgeTarget, Entry, Function, FunctionId, Image, ImageBuilder,
+    ImageError, Invoke, Node, NodeId, Package, PackageId, Slot, SlotId, Table, TableId,
 };
 
 #[test]
@@ -22,20 +22,27 @@ fn equal_calls_give_equal_bytes() {
 #[test]
 fn equal_records_get_one_number() {
     let mut builder = full_builder();
-    let before = (builder.node_count(), builder.slot_count());
+    let counts = |builder: &ImageBuilder| {
+        [builder.node_count(), builder.slot_count(), builder.table_count(), builder.edge_count()]
+    };
+    let before = counts(&builder);
     for (number, node) in (0..).zip(every_node()) {
         assert_eq!(builder.node(node).unwrap(), NodeId(number));
     }
     for (number, slot) in (0..).zip(common::every_slot()) {
         assert_eq!(builder.slot(slot).unwrap(), SlotId(number));
     }
-    for (number, edge) in (0..).zip(common::every_edge()) {
+    for (number, table) in (0..).zip(every_table()) {
+        assert_eq!(builder.table(table).unwrap(), TableId(number));
+    }
+    for (number, edge) in (0..).zip(every_edge()) {
         assert_eq!(builder.edge(edge).unwrap(), EdgeId(number));
     }
     for (number, package) in (0..).zip(common::packages()) {
         assert_eq!(builder.package(package).unwrap(), PackageId(number));
     }
-    assert_eq!((builder.node_count(), builder.slot_count()), before);
+    assert_eq!(counts(&builder), before);
+    assert_eq!(before, [31, 9, 3, 6]);
     assert_eq!(builder.finish().unwrap(), full_image());
 }
 
@@ -130,10 +137,13 @@ fn a_refused_record_leaves_no_trace() {
         builder.slot(Slot::Binding { module: far, name: "third".into(), offset: 0 }).is_err(),
         builder.slot(Slot::CSymbol { library: Some("new lib".into()), name: "a\0".into() }).is_err(),
         builder.slot(Slot::CString(vec![1, 0])).is_err(),
-        builder.edge(Edge::Callee(far)).is_err(),
-        builder.edge(Edge::Table { typename: NodeId(0), signature: far }).is_err(),
+        builder.table(Table { typename: far, live: 1, digest: 2 }).is_err(),
+        builder.table(Table { typename: NodeId(6), live: 4, digest: 2 }).is_err(),
+        builder.edge(Edge { table: TableId(3), ..every_edge().swap_remove(0) }).is_err(),
+        builder.edge(Edge { methods: vec![NodeId(0), far], ..every_edge().swap_remove(0) }).is_err(),
+        builder.function(Function { rettype: far, ..every_function().swap_remove(0) }).is_err(),
     ];
-    assert_eq!(refused, [true; 13]);
+    assert_eq!(refused, [true; 16]);
     assert_eq!(builder.finish().unwrap(), full_image());
 }
 
@@ -147,8 +157,8 @@ fn a_function_must_refer_to_what_exists() {
         ("constant result", Function { rettype_const: Some(far), ..good.clone() }),
         ("inferred code", Function { inferred: Some(far), ..good.clone() }),
         ("slot", Function { slots: vec![SlotId(0), SlotId(99)], ..good.clone() }),
-        ("edge", Function { edges: vec![EdgeId(2)], ..good.clone() }),
-        ("callee", Function { callees: vec![FunctionId(6)], ..good.clone() }),
+        ("edge", Function { edges: vec![EdgeId(6)], ..good.clone() }),
+        ("dependency", Function { depends: vec![FunctionId(8)], ..good.clone() }),
         ("specialised code", Function { spec: Some(CodeIndex(2)), ..good.clone() }),
         ("wrapper", Function { invoke: Invoke::Wrapper(CodeIndex(2)), ..good.clone() }),
     ];
@@ -159,12 +169,12 @@ fn a_function_must_refer_to_what_exists() {
             Err(error) => error,
         };
         match error {
-            ImageError::OutOfRange { what, section: "functions", index: 5, .. } => assert_eq!(what, field),
+            ImageError::OutOfRange { what, section: "functions", index: 7, .. } => assert_eq!(what, field),
             other => panic!("{field}: {other}"),
         }
     }
     let mut builder = full_builder();
-    builder.function(Function { callees: vec![FunctionId(5)], ..good }).unwrap();
+    builder.function(Function { depends: vec![FunctionId(7)], ..good }).unwrap();
     builder.finish().unwrap();
 }
 
@@ -179,9 +189,56 @@ fn a_function_must_have_what_its_invoke_calls() {
         let error = full_builder().function(Function { invoke, spec: None, ..good.clone() }).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("{what} of functions[5] is absent, expected because of its invoke")
+            format!("{what} of functions[7] is absent, expected because of its invoke")
         );
     }
+    let error = full_builder().function(Function { invoke: Invoke::Inferred, ..good.clone() }).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "specialised code of functions[7] is present, expected none because of its invoke"
+    );
+    full_builder().function(Function { invoke: Invoke::Inferred, spec: None, ..good }).unwrap();
+}
+
+#[test]
+fn an_edge_must_refer_to_what_exists() {
+    let good = every_edge().swap_remove(0);
+    let far = NodeId(31);
+    for (edge, message) in [
+        (Edge { table: TableId(3), ..good.clone() }, "table of edges[6] is 3, expected less than 3"),
+        (
+            Edge { target: EdgeTarget::MethodInstance(far), ..good.clone() },
+            "method instance of edges[6] is 31, expected less than 31",
+        ),
+        (
+            Edge { target: EdgeTarget::Signature(far), ..good.clone() },
+            "signature of edges[6] is 31, expected less than 31",
+        ),
+        (
+            Edge { methods: vec![NodeId(27), far], ..good.clone() },
+            "method of edges[6] is 31, expected less than 31",
+        ),
+    ] {
+        assert_eq!(full_builder().edge(edge).unwrap_err().to_string(), message);
+    }
+    let error = full_builder().table(Table { typename: far, live: 0, digest: 0 }).unwrap_err();
+    assert_eq!(error.to_string(), "type name of tables[3] is 31, expected less than 31");
+}
+
+#[test]
+fn edges_that_differ_anywhere_stay_apart() {
+    let good = Edge { methods: vec![NodeId(27), NodeId(28)], ..every_edge().swap_remove(0) };
+    let mut builder = full_builder();
+    let known = builder.edge(good.clone()).unwrap();
+    assert_eq!(known, EdgeId(5));
+    let others = [
+        Edge { table: TableId(1), ..good.clone() },
+        Edge { target: EdgeTarget::Signature(NodeId(29)), ..good.clone() },
+        Edge { methods: vec![NodeId(27), NodeId(28), NodeId(28)], ..good.clone() },
+    ];
+    let numbers = others.map(|edge| builder.edge(edge).unwrap().0);
+    assert_eq!(numbers, [6, 7, 8]);
+    assert_eq!(builder.edge(good).unwrap(), known);
 }
 
 #[test]
@@ -194,10 +251,10 @@ fn an_entry_must_refer_to_what_exists() {
     let error = full_builder().entry(entry(Some(PackageId(2)), 0)).unwrap_err();
     assert_eq!(error.to_string(), "package of entries[3] is 2, expected less than 2");
     let mut builder = full_builder();
-    builder.entry(entry(None, 5)).unwrap();
+    builder.entry(entry(None, 7)).unwrap();
     assert_eq!(
         builder.finish().unwrap_err().to_string(),
-        "function of entries[3] is 5, expected less than 5"
+        "function of entries[3] is 7, expected less than 7"
     );
 }
 
@@ -218,6 +275,18 @@ fn one_name_cannot_have_two_meanings() {
         }
         other => panic!("{other}"),
     }
+    let table = every_table().swap_remove(0);
+    for (other, found) in [
+        (Table { live: 4, ..table }, "4 methods, digest 0xfedcba9876543210"),
+        (Table { digest: 5, ..table }, "3 methods, digest 0x5"),
+    ] {
+        let expected = "3 methods, digest 0xfedcba9876543210";
+        assert_eq!(
+            builder.table(other).unwrap_err().to_string(),
+            format!(r#"table of type name "nodes[6]" is given twice, as {found} and {expected}"#)
+        );
+    }
+    assert_eq!(builder.table(table).unwrap(), TableId(0));
     // Same name, another uuid: another package.
     let stranger = Package { uuid: [1; 16], ..common::packages().swap_remove(1) };
     assert_eq!(builder.package(stranger).unwrap(), PackageId(2));

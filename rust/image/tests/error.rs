@@ -16,6 +16,7 @@ fn each_has_its_reason() {
         (ImageError::FormatVersion { part: "image", found: 1, expected: 2 }, Reason::FormatVersion),
         (ImageError::HashMismatch { part: "image", found, expected }, Reason::HashMismatch),
         (ImageError::NotUtf8 { offset: 1 }, Reason::Malformed),
+        (ImageError::Surplus { what: "a", section: "b", index: 0, because: "c" }, Reason::Malformed),
         (failed(io::ErrorKind::NotFound), Reason::NotFound),
         (failed(io::ErrorKind::PermissionDenied), Reason::Unreadable),
     ] {

@@ -3,12 +3,12 @@
 mod common;
 
 use common::{
-    every_edge, every_entry, every_function, every_node, every_slot, full_image, packages, walk, KEY,
-    MODULE_SETS,
+    every_edge, every_entry, every_function, every_node, every_slot, every_table, full_image, packages, walk,
+    KEY, MODULE_SETS,
 };
 use nativecache_image::{
-    Bucket, BucketRef, Builtin, EdgeId, EntryId, Function, FunctionId, FunctionRef, Image, ImageBuilder,
-    ImageError, Node, NodeId, PackageId, Slot, SlotId, SlotRef,
+    Bucket, BucketRef, Builtin, Edge, EdgeId, EdgeRef, EntryId, Function, FunctionId, FunctionRef, Image,
+    ImageBuilder, ImageError, Node, NodeId, PackageId, Slot, SlotId, SlotRef, TableId,
 };
 
 fn owned_slot(slot: SlotRef<'_>) -> Slot {
@@ -33,10 +33,15 @@ fn owned_function(function: FunctionRef<'_>) -> Function {
         invoke: function.invoke,
         spec: function.spec,
         inlineable: function.inlineable,
+        generated: function.generated,
         slots: function.slots.to_vec(),
-        callees: function.callees.to_vec(),
+        depends: function.depends.to_vec(),
         edges: function.edges.to_vec(),
     }
+}
+
+fn owned_edge(edge: EdgeRef<'_>) -> Edge {
+    Edge { table: edge.table, target: edge.target, methods: edge.methods.to_vec() }
 }
 
 fn owned_bucket(bucket: BucketRef<'_>) -> Bucket {
@@ -74,7 +79,11 @@ fn assert_full(image: &Image<'_>) {
     }
     assert_eq!(image.edge_count() as usize, every_edge().len());
     for (index, edge) in (0..).zip(every_edge()) {
-        assert_eq!(image.edge(EdgeId(index)).unwrap(), edge);
+        assert_eq!(owned_edge(image.edge(EdgeId(index)).unwrap()), edge);
+    }
+    assert_eq!(image.table_count() as usize, every_table().len());
+    for (index, table) in (0..).zip(every_table()) {
+        assert_eq!(image.table(TableId(index)).unwrap(), table);
     }
     assert_eq!(image.function_count() as usize, every_function().len());
     for (index, function) in (0..).zip(every_function()) {
@@ -111,6 +120,7 @@ fn a_number_behind_the_end_is_an_error() {
             image.node(NodeId(index)).unwrap_err(),
             image.slot(SlotId(index)).unwrap_err(),
             image.function(FunctionId(index)).unwrap_err(),
+            image.table(TableId(index)).unwrap_err(),
             image.edge(EdgeId(index)).unwrap_err(),
             image.entry(EntryId(index)).unwrap_err(),
         ];
@@ -162,8 +172,8 @@ fn errors_say_what_and_where() {
         parse_with(|image| image[0] = b'X'),
         r"image is not ours: magic bytes XCIMAGE\x00, expected NCIMAGE\x00"
     );
-    assert_eq!(parse_with(|image| set(image, 8, 2)), "image has format version 2, expected 1");
-    assert_eq!(parse_with(|image| set(image, 12, 13)), "section count of header[0] is 13, expected 12");
+    assert_eq!(parse_with(|image| set(image, 8, 1)), "image has format version 1, expected 2");
+    assert_eq!(parse_with(|image| set(image, 12, 12)), "section count of header[0] is 12, expected 13");
     assert_eq!(
         parse_with(|image| image.truncate(length - 1)),
         format!("image is cut short: {} bytes, expected at least {length}", length - 1)
@@ -225,17 +235,89 @@ fn errors_say_what_and_where() {
     assert_eq!(
         parse_with(|image| {
             let at = section(image, 9) + 7 * 4;
-            set(image, at, 1);
+            set(image, at, 0);
         }),
-        "list offset of functions[0] is 1, expected 0"
+        "list offset of functions[0] is 0, expected 9"
     );
     assert_eq!(
         parse_with(|image| {
-            let at = section(image, 12) + 24 + 12;
+            let at = section(image, 13) + 24 + 12;
             set(image, at, 2 | 999 << 16);
         }),
         "reason of entries[1] is 999, which names nothing"
     );
+}
+
+/// What parsing says to the full image with one word of a section changed.
+fn parse_with_word(id: usize, word: usize, value: u32) -> String {
+    parse_with(|image| {
+        let at = section(image, id) + word * 4;
+        set(image, at, value);
+    })
+}
+
+#[test]
+fn errors_of_tables_and_edges_say_what_and_where() {
+    // A table is type name, live, digest; an edge is table, kind of target, target, where its methods begin, how many.
+    let table = |word: usize, value| parse_with_word(11, 4 + word, value);
+    let edge = |word: usize, value| parse_with_word(12, 5 + word, value);
+    assert_eq!(table(0, 31), "type name of tables[1] is 31, expected less than 31");
+    for word in 1..4 {
+        assert_eq!(table(word, u32::MAX), "parsed");
+    }
+    assert_eq!(edge(0, 3), "table of edges[1] is 3, expected less than 3");
+    assert_eq!(edge(1, 0), "tag of edges[1] is 0, which names nothing");
+    assert_eq!(edge(1, 3), "tag of edges[1] is 3, which names nothing");
+    assert_eq!(edge(2, 31), "signature of edges[1] is 31, expected less than 31");
+    assert_eq!(edge(3, 0), "list offset of edges[1] is 0, expected 1");
+    assert_eq!(edge(3, u32::MAX), "list offset of edges[1] is 4294967295, expected 1");
+    assert_eq!(edge(4, 2), "list offset of edges[2] is 4, expected 3");
+    assert_eq!(
+        edge(4, u32::MAX),
+        format!("method count of edges[1] is {}, expected less than {}", u32::MAX, full_image_count(10))
+    );
+    assert_eq!(parse_with_word(12, 2, 31), "method instance of edges[0] is 31, expected less than 31");
+    // The lists of edges come before those of functions: one method of edge 0, three of edge 1.
+    assert_eq!(parse_with_word(10, 0, 31), "method of edges[0] is 31, expected less than 31");
+    assert_eq!(parse_with_word(10, 3, 31), "method of edges[1] is 31, expected less than 31");
+}
+
+#[test]
+fn errors_of_functions_say_what_and_where() {
+    // Word 4 is how a function is invoked, 6 its specialised code, 9 how many others it depends on.
+    let with = |function: usize, word, value| parse_with_word(9, function * 11 + word, value);
+    let surplus = |function| {
+        format!("specialised code of functions[{function}] is present, expected none because of its invoke")
+    };
+    assert_eq!(with(5, 6, 0), surplus(5));
+    assert_eq!(with(0, 4, 5), surplus(0));
+    assert_eq!(with(5, 4, 1), "specialised code of functions[5] is absent, expected because of its invoke");
+    assert_eq!(with(0, 4, 6), "invoke of functions[0] is 6, which names nothing");
+    assert_eq!(with(0, 4, 0x404), "invoke of functions[0] is 1028, which names nothing");
+    assert_eq!(with(0, 4, 0x304), "parsed");
+    // The first function's lists follow nine words of edges; its three slots come before those it depends on.
+    assert_eq!(parse_with_word(10, 12, 7), "dependency of functions[0] is 7, expected less than 7");
+    assert_eq!(
+        with(0, 9, u32::MAX),
+        format!(
+            "dependency count of functions[0] is {}, expected less than {}",
+            u32::MAX,
+            full_image_count(10) - 9 - 3 + 1
+        )
+    );
+}
+
+#[test]
+fn iterators_give_every_record_with_its_number() {
+    let bytes = full_image();
+    let image = Image::parse(&bytes).unwrap();
+    let functions: Vec<_> =
+        image.functions().map(|(id, function)| (id.0, owned_function(function))).collect();
+    assert_eq!(functions, (0..).zip(every_function()).collect::<Vec<_>>());
+    let tables: Vec<_> = image.tables().map(|(id, table)| (id.0, table)).collect();
+    assert_eq!(tables, (0..).zip(every_table()).collect::<Vec<_>>());
+    let edges: Vec<_> = image.edges().map(|(id, edge)| (id.0, owned_edge(edge))).collect();
+    assert_eq!(edges, (0..).zip(every_edge()).collect::<Vec<_>>());
 }
 
 #[test]

@@ -23,6 +23,7 @@ const CODES: &[(u16, &str)] = &[
     (115, "Coverage"),
     (116, "AllocationTracking"),
     (117, "CompileMode"),
+    (118, "Untrusted"),
     (200, "NoSuchMethod"),
     (201, "NamesMain"),
     (202, "InSysimage"),
@@ -39,12 +40,16 @@ const CODES: &[(u16, &str)] = &[
     (213, "InlinedOnly"),
     (214, "OpaqueModule"),
     (215, "UnknownObject"),
+    (216, "EdgesUnknown"),
+    (217, "ForeignCallback"),
     (300, "PackageMissing"),
     (301, "Unresolved"),
     (302, "AlreadyCompiled"),
     (303, "ReturnTypeDiffers"),
     (304, "EdgeChanged"),
     (305, "DependsOnRejected"),
+    (306, "Redefined"),
+    (307, "ConstantChanged"),
 ];
 
 #[test]

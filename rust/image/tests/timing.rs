@@ -4,8 +4,8 @@ mod common;
 
 use common::Numbers;
 use nativecache_image::{
-    content_hash, Bucket, Builtin, CodeIndex, Entry, Function, FunctionId, Image, ImageBuilder, Invoke, Node,
-    NodeId, Slot, SlotId,
+    content_hash, Bucket, Builtin, CodeIndex, Edge, EdgeId, EdgeTarget, Entry, Function, FunctionId, Image,
+    ImageBuilder, Invoke, Node, NodeId, Slot, SlotId, Table, TableId,
 };
 use std::hint::black_box;
 use std::time::Instant;
@@ -13,8 +13,11 @@ use std::time::Instant;
 const FUNCTIONS: u32 = 20_000;
 const NODES: u32 = 60_000;
 const SLOTS: u32 = 60_000;
+const TABLES: u32 = 3_000;
+const EDGES: u32 = 40_000;
 
-/// A library as large as any that is planned for: 20,000 functions, 60,000 nodes, 60,000 slots.
+/// A library as large as any that is planned for: 20,000 functions, 60,000 nodes, 60,000 slots,
+/// 40,000 edges of which each function has 30.
 fn large_image() -> Vec<u8> {
     let mut numbers = Numbers(3);
     let mut builder = ImageBuilder::new();
@@ -41,9 +44,20 @@ fn large_image() -> Vec<u8> {
         };
         builder.slot(slot).unwrap();
     }
+    for number in 0..TABLES {
+        let typename = NodeId(number);
+        builder.table(Table { typename, live: number, digest: u64::from(number) }).unwrap();
+    }
+    while builder.edge_count() < EDGES {
+        let mut id = || NodeId(numbers.below(NODES as usize) as u32);
+        let (target, methods) = (EdgeTarget::MethodInstance(id()), vec![id(), id()]);
+        let table = TableId(numbers.below(TABLES as usize) as u32);
+        builder.edge(Edge { table, target, methods }).unwrap();
+    }
     for number in 0..FUNCTIONS {
         let slots = (0..8).map(|_| SlotId(numbers.below(SLOTS as usize) as u32)).collect();
-        let callees = (0..3).map(|_| FunctionId(numbers.below(FUNCTIONS as usize) as u32)).collect();
+        let depends = (0..3).map(|_| FunctionId(numbers.below(FUNCTIONS as usize) as u32)).collect();
+        let edges = (0..30).map(|_| EdgeId(numbers.below(EDGES as usize) as u32)).collect();
         let function = builder.function(Function {
             method_instance: NodeId(numbers.below(NODES as usize) as u32),
             rettype: any,
@@ -52,9 +66,10 @@ fn large_image() -> Vec<u8> {
             invoke: Invoke::Wrapper(CodeIndex(2 * number)),
             spec: Some(CodeIndex(2 * number + 1)),
             inlineable: false,
+            generated: false,
             slots,
-            callees,
-            edges: vec![],
+            depends,
+            edges,
         });
         let statement = format!("precompile(Tuple{{typeof(Package.function{number}), Int64, String}})");
         let bucket = Bucket::Compiled(function.unwrap());
@@ -92,6 +107,9 @@ fn a_large_image() {
     );
     let (least, median) = measured(|| Image::parse(black_box(&bytes)).map(|image| image.node_count()));
     println!("parse: {median:.3} ms (least {least:.3})");
+    let list = |edge: nativecache_image::EdgeRef<'_>| edge.methods.len();
+    let (least, median) = measured(|| image.edges().map(|(_, edge)| list(edge)).sum::<usize>());
+    println!("read all edges: {median:.3} ms (least {least:.3})");
     let (least, median) = measured(|| (0..nodes).filter(|node| image.node(NodeId(*node)).is_ok()).count());
     println!("read all nodes: {median:.3} ms (least {least:.3})");
     let file = vec![0x5a_u8; 3 << 20];

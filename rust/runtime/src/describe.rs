@@ -102,6 +102,11 @@ impl Describer {
         Ok(self.image.node(node)?)
     }
 
+    /// A mutable object that only looks like another one is another one.
+    fn fresh(&mut self, node: &Node) -> Described {
+        Ok(self.image.fresh_node(node)?)
+    }
+
     unsafe fn all(&mut self, items: &[Value]) -> Result<Vec<NodeId>, Undescribable> {
         items
             .iter()
@@ -156,6 +161,9 @@ impl Describer {
             }
             if let Some(path) = self.paths.find(v) {
                 return self.describe_path(path);
+            }
+            if ty == jl_sys::jl_expr_type {
+                return self.describe_code(v);
             }
             if (*ty).mutabl != 0 || (*ty).layout.is_null() {
                 return fail(Reason::UnknownConstant, format!("an object of type {}", type_text(ty.cast())));
@@ -370,8 +378,9 @@ impl Describer {
         }
     }
 
-    /// Describes inferred code: `Expr`, arrays and `CodeInfo` are made anew in each session, which
-    /// is right only for objects that nobody compares by identity.
+    /// Describes quoted expressions and inferred code by their contents: `Expr`, arrays and `CodeInfo`
+    /// are made anew in each session. Julia does the same: each time that it reads a method's code,
+    /// quoted expressions in it are new objects (dump.c, `jl_uncompress_ir`).
     ///
     /// # Safety
     /// As [`Describer::describe`].
@@ -384,7 +393,7 @@ impl Describer {
                     .iter()
                     .map(|a| self.describe_code(*a))
                     .collect::<Result<Vec<_>, _>>()?;
-                return self.node(Node::Expr { head: symbol_str((*e).head).to_owned(), args });
+                return self.fresh(&Node::Expr { head: symbol_str((*e).head).to_owned(), args });
             }
             let ty = type_of(v);
             if (*ty).name == jl_sys::jl_array_typename {
@@ -396,13 +405,13 @@ impl Describer {
                 if boxed {
                     let len = u32::try_from((*array).length).unwrap_or(u32::MAX);
                     let bytes = array_bytes(array).to_vec();
-                    return self.node(Node::ArrayBits { ty: ty_node, len, bytes });
+                    return self.fresh(&Node::ArrayBits { ty: ty_node, len, bytes });
                 }
                 let mut items = Vec::new();
                 for item in array_items(array) {
                     items.push(if item.is_null() { None } else { Some(self.describe_code(*item)?) });
                 }
-                return self.node(Node::Array { ty: ty_node, items });
+                return self.fresh(&Node::Array { ty: ty_node, items });
             }
             if is(v, jl_sys::jl_code_info_type) {
                 let nfields = (*(*ty).layout).nfields;
@@ -416,7 +425,7 @@ impl Describer {
                     });
                 }
                 let ty = self.describe(ty.cast())?;
-                return self.node(Node::MutableStruct { ty, fields });
+                return self.fresh(&Node::MutableStruct { ty, fields });
             }
             self.describe(v)
         }

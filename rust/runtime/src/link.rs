@@ -251,6 +251,9 @@ impl Linked {
         {
             return Err(state_of(trouble));
         }
+        if matches!(function.invoke, Invoke::Inferred) {
+            return Err(State::Rejected(Reason::InlinedOnly, String::new()));
+        }
         // SAFETY: every slot that the function's code, or code that it calls directly, uses is filled;
         // code indices were checked against the count when the image was parsed.
         unsafe {
@@ -358,6 +361,7 @@ unsafe fn compiled(function: &FunctionRef<'_>, parts: &Parts) -> Result<Compiled
                 Invoke::Sparam => InvokePointer::Sparam,
                 Invoke::ConstReturn => InvokePointer::ConstReturn,
                 Invoke::Wrapper(code) => InvokePointer::Wrapper(parts.code.function(code.0)),
+                Invoke::Inferred => return Err(Trouble::Missing("code for it in the library".to_owned())),
             },
             spec: function.spec.map_or(0, |code| parts.code.function(code.0)),
         })

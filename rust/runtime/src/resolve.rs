@@ -254,10 +254,40 @@ impl Resolver {
                     }
                     Ok(*variable.cast::<Value>())
                 }
-                NodeRef::MutableStruct { .. }
-                | NodeRef::Array { .. }
-                | NodeRef::ArrayBits { .. }
-                | NodeRef::Expr { .. } => Err(missing("inferred code is not read yet")),
+                NodeRef::Expr { head, args } => {
+                    let args = self.all(args.iter())?;
+                    let any = jl_sys::jl_array_any_type.cast();
+                    let array = jl_sys::jl_alloc_array_1d(any, args.len());
+                    fill(array, args.into_iter());
+                    self.new_struct(jl_sys::jl_expr_type, vec![symbol(head).cast(), array.cast()])
+                }
+                NodeRef::Array { ty, items } => {
+                    let array = self.new_vector(ty, items.len())?;
+                    if (*array).elsize != 8 {
+                        return Err(missing("a vector of boxed items"));
+                    }
+                    let items = items.iter().map(|item| match item {
+                        Some(id) => self.get(id),
+                        None => Ok(std::ptr::null_mut()),
+                    });
+                    fill(array, items.collect::<Result<Vec<_>, _>>()?.into_iter());
+                    Ok(array.cast())
+                }
+                NodeRef::ArrayBits { ty, len, bytes } => {
+                    let array = self.new_vector(ty, len as usize)?;
+                    if len as usize * usize::from((*array).elsize) != bytes.len() {
+                        return Err(missing("a vector of this size"));
+                    }
+                    (*array).data.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                    Ok(array.cast())
+                }
+                NodeRef::MutableStruct { ty, fields } => {
+                    let fields = fields.iter().map(|field| match field {
+                        Some(id) => self.get(id),
+                        None => Ok(std::ptr::null_mut()),
+                    });
+                    self.new_mutable(self.data_type(ty)?, fields.collect::<Result<Vec<_>, _>>()?)
+                }
             }
         }
     }
@@ -307,10 +337,47 @@ impl Resolver {
                 types = jl_sys::jl_compute_fieldtypes(ty, std::ptr::null_mut());
             }
             let fit = svec_items(types).iter().zip(&fields).all(|(t, f)| jl_sys::jl_isa(*f, *t) != 0);
-            if !fit || (*ty).mutabl != 0 {
+            let plain = (*ty).mutabl == 0 || ty == jl_sys::jl_expr_type;
+            if !fit || !plain {
                 return Err(missing("a struct with fields of these types"));
             }
             Ok(jl_sys::jl_new_structv(ty, fields.as_mut_ptr(), fields.len() as u32))
+        }
+    }
+
+    unsafe fn new_vector(&self, ty: NodeId, len: usize) -> Result<*mut jl_array_t, Trouble> {
+        let ty = self.data_type(ty)?;
+        // SAFETY: jl_alloc_array_1d takes any instantiation of Array with one dimension.
+        unsafe {
+            let dimensions = svec_items((*ty).parameters).get(1).copied();
+            let one = dimensions
+                .is_some_and(|d| is(d, jl_sys::jl_int64_type) && *d.cast::<i64>() == 1);
+            if (*ty).name != jl_sys::jl_array_typename || !one {
+                return Err(missing("a vector type"));
+            }
+            Ok(jl_sys::jl_alloc_array_1d(ty.cast(), len))
+        }
+    }
+
+    unsafe fn new_mutable(&self, ty: *mut jl_datatype_t, fields: Vec<Value>) -> Resolved {
+        // SAFETY: as new_struct: what the C functions would throw about is checked.
+        unsafe {
+            if (*ty).layout.is_null() || (*(*ty).layout).nfields as usize != fields.len() {
+                return Err(missing("a struct with this many fields"));
+            }
+            let mut types = (*ty).types;
+            if types.is_null() {
+                types = jl_sys::jl_compute_fieldtypes(ty, std::ptr::null_mut());
+            }
+            let fit = |(t, f): (&Value, &Value)| f.is_null() || jl_sys::jl_isa(*f, *t) != 0;
+            if !svec_items(types).iter().zip(&fields).all(fit) {
+                return Err(missing("a struct with fields of these types"));
+            }
+            let object = jl_sys::jl_new_struct_uninit(ty);
+            for (i, field) in fields.iter().enumerate().filter(|(_, f)| !f.is_null()) {
+                jl_sys::jl_set_nth_field(object, i, *field);
+            }
+            Ok(object)
         }
     }
 
@@ -406,6 +473,19 @@ impl Resolver {
                 *(*array).data.cast::<Value>().add(i) = *value;
             }
             array
+        }
+    }
+}
+
+/// Writes the items of a fresh vector of boxed elements; no collection has seen it, so no barrier.
+///
+/// # Safety
+/// `array` has room for the items.
+unsafe fn fill(array: *mut jl_array_t, items: impl Iterator<Item = Value>) {
+    // SAFETY: as the caller says.
+    unsafe {
+        for (i, item) in items.enumerate() {
+            *(*array).data.cast::<Value>().add(i) = item;
         }
     }
 }

@@ -378,8 +378,9 @@ unsafe fn constant_function(
             invoke: nativecache_image::Invoke::ConstReturn,
             spec: None,
             inlineable: false,
+            generated: false,
             slots: Vec::new(),
-            callees: Vec::new(),
+            depends: Vec::new(),
             edges: Vec::new(),
         })
     }
@@ -424,7 +425,7 @@ pub unsafe fn describer(world: &World) -> (Describer, Objects, ForeignTargets) {
             .filter(|m| world.sysimage.data.contains(&(*m as usize)))
             .collect();
         let describer = Describer::new(paths, in_sysimage, jl_get_world_counter());
-        (describer, Objects::collect(world.sysimage.clone()), ForeignTargets::default())
+        (describer, Objects::collect(world.sysimage.clone(), &world.modules), ForeignTargets::default())
     }
 }
 

@@ -210,8 +210,9 @@ impl EmittedCode {
                 invoke,
                 spec,
                 inlineable,
+                generated: false,
                 slots: self.slots.iter().map(|s| SlotId(*s)).collect(),
-                callees: Vec::new(),
+                depends: Vec::new(),
                 edges: Vec::new(),
             })
         }

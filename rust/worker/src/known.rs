@@ -94,7 +94,13 @@ impl Known {
                     if let Some((module, name, offset)) = self.describer.paths().binding_around(at) {
                         return Some(self.binding(module, name, offset));
                     }
-                    self.object(at)
+                    if let Some(slot) = self.object(at) {
+                        return Some(slot);
+                    }
+                    // A C variable, through `unsafe_load(cglobal(…))`.
+                    let (library, name) =
+                        self.foreign.get(at).cloned().or_else(|| exported_symbol(at))?;
+                    Some(self.slot(Slot::CSymbol { library, name }))
                 }
                 // `cglobal` is the one source of plain integers whose meaning the code itself says.
                 Use::Integer { .. } => {

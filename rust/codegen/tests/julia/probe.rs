@@ -33,6 +33,7 @@ pub struct Layout {
 struct Memory {
     slots: Vec<u64>,
     by_address: HashMap<u64, u32>,
+    plain: HashMap<u64, u32>,
     mapped: Vec<(u64, u64)>,
     layout: Layout,
     mode: c_int,
@@ -50,15 +51,40 @@ impl Memory {
                 Some((u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?))
             })
             .collect();
-        Self { slots: Vec::new(), by_address: HashMap::new(), mapped, layout, mode, counts: BTreeMap::new() }
+        Self {
+            slots: Vec::new(),
+            by_address: HashMap::new(),
+            plain: HashMap::new(),
+            mapped,
+            layout,
+            mode,
+            counts: BTreeMap::new(),
+        }
     }
 
-    fn slot(&mut self, address: u64) -> u32 {
-        let slots = &mut self.slots;
-        *self.by_address.entry(address).or_insert_with(|| {
-            slots.push(address);
-            slots.len() as u32 - 1
-        })
+    /// The slot for an address; every third one holds something before it, to try addends.
+    fn slot_use(&mut self, address: u64) -> SlotUse {
+        let next = self.slots.len() as u32;
+        let index = *self.by_address.entry(address).or_insert(next);
+        if index == next {
+            self.slots.push(if index % 3 == 0 { address - 8 } else { address });
+        }
+        let slot = SlotUse::new(index);
+        if index % 3 == 0 {
+            slot.with_addend(8)
+        } else {
+            slot.with_dereferenceable(8)
+        }
+    }
+
+    /// A slot that holds just this.
+    fn slot(&mut self, content: u64) -> u32 {
+        let next = self.slots.len() as u32;
+        let index = *self.plain.entry(content).or_insert(next);
+        if index == next {
+            self.slots.push(content);
+        }
+        index
     }
 
     fn count(&mut self, what: &str) {
@@ -90,13 +116,7 @@ impl Addresses for Memory {
         {
             return Answer::NotAnAddress;
         }
-        // Every third slot is reached through another one, to try addends.
-        let slot = if address % 3 == 0 {
-            SlotUse::new(self.slot(address - 8)).with_addend(8)
-        } else {
-            SlotUse::new(self.slot(address)).with_dereferenceable(8)
-        };
-        Answer::Slot(slot)
+        Answer::Slot(self.slot_use(address))
     }
 
     fn callee(&mut self, thunk: &Thunk<'_>) -> Callee {

@@ -3,8 +3,9 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 use nativecache_image::{
-    Bucket, BucketRef, Builtin, CodeIndex, Edge, EdgeId, Entry, EntryId, Function, FunctionId, Image,
-    ImageBuilder, Invoke, Node, NodeId, NodeRef, Package, PackageId, Reason, Slot, SlotId, SlotRef,
+    Bucket, BucketRef, Builtin, CodeIndex, Edge, EdgeId, EdgeTarget, Entry, EntryId, Function, FunctionId,
+    Image, ImageBuilder, Invoke, Node, NodeId, NodeRef, Package, PackageId, Reason, Slot, SlotId, SlotRef,
+    Table, TableId,
 };
 
 /// Numbers that look random and are the same in every run (splitmix64).
@@ -77,9 +78,31 @@ pub fn every_slot() -> Vec<Slot> {
     ]
 }
 
-/// Every edge kind, over [`every_node`].
+/// Method tables, over [`every_node`].
+pub fn every_table() -> Vec<Table> {
+    vec![
+        Table { typename: NodeId(6), live: 3, digest: 0xfedc_ba98_7654_3210 },
+        Table { typename: NodeId(7), live: 0, digest: 0 },
+        Table { typename: NodeId(8), live: u32::MAX, digest: u64::MAX },
+    ]
+}
+
+/// Edges with every kind of target and no, one and several methods, over the others.
 pub fn every_edge() -> Vec<Edge> {
-    vec![Edge::Callee(NodeId(29)), Edge::Table { typename: NodeId(6), signature: NodeId(14) }]
+    let (instance, signature) = (EdgeTarget::MethodInstance(NodeId(29)), EdgeTarget::Signature(NodeId(14)));
+    let edge = |table, target, methods: &[u32]| Edge {
+        table: TableId(table),
+        target,
+        methods: methods.iter().copied().map(NodeId).collect(),
+    };
+    vec![
+        edge(0, instance, &[27]),
+        edge(2, signature, &[27, 28, 27]),
+        edge(1, signature, &[]),
+        edge(0, signature, &[27]),
+        edge(0, instance, &[28, 27]),
+        edge(0, instance, &[27, 28]),
+    ]
 }
 
 /// Functions with every way to be invoked, over the others.
@@ -92,19 +115,20 @@ pub fn every_function() -> Vec<Function> {
         invoke: Invoke::Wrapper(CodeIndex(0)),
         spec: Some(CodeIndex(1)),
         inlineable: false,
+        generated: false,
         slots: vec![],
-        callees: vec![],
+        depends: vec![],
         edges: vec![],
     };
     vec![
         Function {
             slots: vec![SlotId(3), SlotId(0), SlotId(8)],
-            callees: vec![FunctionId(3), FunctionId(0)],
+            depends: vec![FunctionId(3), FunctionId(0)],
             edges: vec![EdgeId(1), EdgeId(0)],
             ..plain.clone()
         },
         Function { invoke: Invoke::Args, inlineable: true, inferred: Some(NodeId(26)), ..plain.clone() },
-        Function { invoke: Invoke::Sparam, callees: vec![FunctionId(0)], ..plain.clone() },
+        Function { invoke: Invoke::Sparam, generated: true, depends: vec![FunctionId(0)], ..plain.clone() },
         Function {
             invoke: Invoke::ConstReturn,
             rettype_const: Some(NodeId(18)),
@@ -112,7 +136,18 @@ pub fn every_function() -> Vec<Function> {
             edges: vec![EdgeId(0)],
             ..plain.clone()
         },
-        Function { spec: None, inlineable: true, ..plain },
+        Function { spec: None, inlineable: true, generated: true, ..plain.clone() },
+        Function { invoke: Invoke::Inferred, spec: None, ..plain.clone() },
+        Function {
+            invoke: Invoke::Inferred,
+            spec: None,
+            rettype_const: Some(NodeId(18)),
+            inferred: Some(NodeId(24)),
+            inlineable: true,
+            depends: vec![FunctionId(5)],
+            edges: vec![EdgeId(5), EdgeId(2)],
+            ..plain
+        },
     ]
 }
 
@@ -169,6 +204,9 @@ pub fn full_builder() -> ImageBuilder {
     }
     for slot in every_slot() {
         builder.slot(slot).unwrap();
+    }
+    for table in every_table() {
+        builder.table(table).unwrap();
     }
     for edge in every_edge() {
         builder.edge(edge).unwrap();
@@ -230,15 +268,18 @@ pub fn walk(image: &Image<'_>) -> usize {
         }
         seen += 1;
     }
-    for index in 0..image.edge_count() {
-        match image.edge(EdgeId(index)).unwrap() {
-            Edge::Callee(node) => assert!(image.node(node).is_ok()),
-            Edge::Table { typename, signature } => {
-                image.node(typename).unwrap();
-                image.node(signature).unwrap();
-            }
-        }
+    for index in 0..image.table_count() {
+        image.node(image.table(TableId(index)).unwrap().typename).unwrap();
         seen += 1;
+    }
+    for index in 0..image.edge_count() {
+        let edge = image.edge(EdgeId(index)).unwrap();
+        image.table(edge.table).unwrap();
+        match edge.target {
+            EdgeTarget::MethodInstance(node) | EdgeTarget::Signature(node) => image.node(node).unwrap(),
+        };
+        assert!(edge.methods.iter().all(|method| image.node(method).is_ok()));
+        seen += 1 + edge.methods.len();
     }
     for index in 0..image.function_count() {
         let function = image.function(FunctionId(index)).unwrap();
@@ -251,12 +292,13 @@ pub fn walk(image: &Image<'_>) -> usize {
             Invoke::Args | Invoke::Sparam => assert!(function.spec.is_some()),
             Invoke::ConstReturn => assert!(function.rettype_const.is_some()),
             Invoke::Wrapper(code) => assert!(code.0 < image.code_count()),
+            Invoke::Inferred => assert!(function.spec.is_none()),
         }
         assert!(function.spec.is_none_or(|code| code.0 < image.code_count()));
         assert!(function.slots.iter().all(|slot| image.slot(slot).is_ok()));
-        assert!(function.callees.iter().all(|callee| image.function(callee).is_ok()));
+        assert!(function.depends.iter().all(|other| image.function(other).is_ok()));
         assert!(function.edges.iter().all(|edge| image.edge(edge).is_ok()));
-        seen += 1 + function.slots.len() + function.callees.len() + function.edges.len();
+        seen += 1 + function.slots.len() + function.depends.len() + function.edges.len();
     }
     for index in 0..image.entry_count() {
         let entry = image.entry(EntryId(index)).unwrap();

@@ -1,0 +1,133 @@
+# Builds the Rust libraries for the Julia that runs this, into deps/lib:
+#
+#     julia deps/build.jl                    libnativecache.so and libnativecache_worker.so
+#     julia deps/build.jl clippy -- -D warnings    any other cargo command in the same environment
+#
+# This is what `Pkg.build("NativeCache")` runs, and `make`. It writes to `target` and `deps/lib`
+# in this clone and nothing else; if nothing has changed, it does nothing.
+
+module BuildNativeCache
+
+const ROOT = dirname(@__DIR__)
+const LIB = joinpath(@__DIR__, "lib")
+const NAMES = ("libnativecache.so", "libnativecache_worker.so")
+
+# Each supported Julia has a module of its own in the crates, behind a cargo feature.
+const FEATURES = Dict((v"1.5", 9) => "julia-1-5")
+
+"What the user can mend, said in one line."
+struct Missing <: Exception
+    message::String
+end
+
+function feature()
+    julia = VersionNumber(VERSION.major, VERSION.minor)
+    return get(FEATURES, (julia, Int(Base.libllvm_version.major))) do
+        known = join(sort!(string.(first.(keys(FEATURES)))), ", ")
+        throw(Missing("Julia $VERSION with LLVM $(Base.libllvm_version) is not supported; supported is $known"))
+    end
+end
+
+"The folder that holds include/julia/julia.h."
+function prefix()
+    folder = dirname(Sys.BINDIR)
+    isfile(joinpath(folder, "include", "julia", "julia.h")) && return folder
+    throw(Missing("$folder/include/julia/julia.h is missing: this Julia came without its headers; " *
+        "install them (Debian: libjulia-dev) or take another Julia"))
+end
+
+function program(name, advice)
+    # The name, not what `Sys.which` makes of it: that follows links, and rustup's programs are
+    # told apart by the link through which they are called.
+    Sys.which(name) === nothing || return name
+    path = joinpath(homedir(), ".cargo", "bin", name)
+    name == "cargo" && isfile(path) && return path
+    throw(Missing("no $name here: $advice"))
+end
+
+"Where bindgen finds a libclang that it understands, and that one's headers."
+function bindgen()
+    haskey(ENV, "LIBCLANG_PATH") && return Pair{String,String}[]
+    script = joinpath(@__DIR__, "julia.sh")
+    lines = try
+        readlines(`bash $script --bindgen`)
+    catch
+        throw(Missing("no libclang that bindgen can use: set LIBCLANG_PATH to the folder of one up to version 14"))
+    end
+    return [Pair(split(line, '='; limit = 2)...) for line in lines]
+end
+
+"""
+Run `body` with a path of `folder` that has no space in it: jl-sys hands the path to cargo
+in a way that breaks at one. The same path each time, or cargo would build everything anew.
+"""
+function without_spaces(body, folder)
+    occursin(r"\s", folder) || return body(folder)
+    link = joinpath(tempdir(), string("nativecache-julia-", string(hash(folder); base = 16)))
+    islink(link) || symlink(folder, link)
+    try
+        lstat(link).uid == ccall(:getuid, Cuint, ()) && readlink(link) == folder ||
+            throw(Missing("$link is in the way: remove it"))
+        return body(link)
+    finally
+        rm(link; force = true)
+    end
+end
+
+function cargo(arguments)
+    program("cc", "install a C compiler and the C library's headers")
+    without_spaces(prefix()) do julia
+        env = merge(Dict(ENV), Dict{String,String}(bindgen()),
+            Dict("JULIA_DIR" => julia, "CARGO_TARGET_DIR" => joinpath(ROOT, "target")))
+        command = Cmd(`$(program("cargo", "install Rust")) $arguments`; env = env, dir = ROOT)
+        success(pipeline(command; stdin = devnull, stdout = stdout, stderr = stderr)) ||
+            throw(Missing("`cargo $(join(arguments, ' '))` failed; its output is above"))
+    end
+end
+
+"Everything that the libraries are made from, in one number."
+function stamp()
+    sum = hash((VERSION, Base.GIT_VERSION_INFO.commit, prefix(), feature()))
+    files = [joinpath(ROOT, "Cargo.toml"), joinpath(ROOT, "Cargo.lock"), @__FILE__]
+    for (folder, _, names) in walkdir(joinpath(ROOT, "rust")), name in names
+        push!(files, joinpath(folder, name))
+    end
+    for file in sort!(files)
+        sum = hash((relpath(file, ROOT), read(file)), sum)
+    end
+    return string(sum; base = 16)
+end
+
+"A file that changes in one step: no session sees half of it."
+function place(write_to, path)
+    temporary = tempname(LIB; cleanup = false)
+    write_to(temporary)
+    Base.Filesystem.rename(temporary, path)
+end
+
+function build()
+    now = stamp()
+    record = joinpath(LIB, "stamp")
+    all(name -> isfile(joinpath(LIB, name)), NAMES) && isfile(record) && read(record, String) == now && return
+    cargo(["build", "--release", "--locked", "--package", "nativecache-session", "--package", "nativecache-worker",
+           "--features", "nativecache-runtime/$(feature())"])
+    mkpath(LIB)
+    for name in NAMES
+        place(path -> cp(joinpath(ROOT, "target", "release", name), path), joinpath(LIB, name))
+    end
+    place(path -> write(path, now), record)
+end
+
+function main(arguments)
+    try
+        isempty(arguments) ? build() : cargo(arguments)
+    catch err
+        err isa Missing || rethrow()
+        println(stderr, "NativeCache: ", err.message)
+        exit(1)
+    end
+end
+
+end
+
+BuildNativeCache.main(ARGS)

@@ -1,0 +1,23 @@
+# A first session with Dates, as a user types it: what it prints must not depend on the cache.
+using Dates
+
+moment = DateTime(2020, 2, 29, 13, 45, 30, 250)
+println(moment)
+println(Dates.format(moment, "yyyy-mm-dd HH:MM:SS.s"))
+println(Dates.format(moment, "E, dd U yyyy, II:MM p"))
+println(Date("2021-03-14") - Date("2020-02-29"))
+println(DateTime("14.03.2021 15:09", "dd.mm.yyyy HH:MM"))
+println(moment + Month(1) + Day(3) - Hour(5))
+println(collect(Date(2020, 1, 31):Month(1):Date(2020, 6, 30)))
+println(Dates.dayname(moment), " ", Dates.monthname(moment), " ", dayofyear(moment), " ", week(moment))
+println(firstdayofmonth(moment), " ", lastdayofquarter(moment), " ", tonext(Date(moment), Dates.Friday))
+println(canonicalize(Dates.CompoundPeriod(Minute(12345), Second(67))))
+println(round(moment, Dates.Minute(15)), " ", floor(moment, Week), " ", ceil(moment, Dates.Day))
+println(filter(day -> Dates.dayofweek(day) == Dates.Monday, Date(2020, 2, 1):Day(1):Date(2020, 2, 29)))
+println(sort([Date(2021), Date(2019, 5), Date(2020, 12, 24)]; rev = true))
+println(Time(23, 59, 59) - Time(1), " ", Time("12:34:56") + Minute(90))
+println(Dates.datetime2unix(moment), " ", Dates.unix2datetime(1.5e9), " ", Dates.datetime2julian(moment))
+println(tryparse(Date, "2020-02-30"), " ", isleapyear(2100), " ", daysinmonth(2020, 2))
+println(try Date(2021, 2, 29) catch err; sprint(showerror, err) end)
+show(stdout, MIME("text/plain"), [Year(1), Month(2), Day(3)])
+println()
