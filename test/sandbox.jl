@@ -17,9 +17,10 @@ struct Box
     depot::String
 end
 
-function Box()
+"`packages`: a folder that is there already, instead of one in the box."
+function Box(packages = nothing)
     root = mktempdir(; prefix = "nativecache té st ")
-    box = Box(root, joinpath(root, "packages"), joinpath(root, "depot"))
+    box = Box(root, something(packages, joinpath(root, "packages")), joinpath(root, "depot"))
     mkpath(box.packages)
     mkpath(box.depot)
     return box
@@ -70,28 +71,38 @@ end
 succeeded(run::Run) = run.code == 0 && run.signal == 0
 
 """
-Run a script in a fresh Julia that sees the box and NativeCache only. Its output goes to a
-file, as in each of its runs: what Julia compiles depends on the kind of stream.
+Run a script in a fresh Julia that sees the box and NativeCache only.
 """
-function julia(box::Box, script::AbstractString; flags = ``, env = Pair{String,String}[], program = julia_program(),
-               depot = box.depot)
+function julia(box::Box, script::AbstractString; flags = ``, options...)
+    path = string(tempname(box.root; cleanup = false), ".jl")
+    write(path, script)
+    result = run_julia(box, `$flags $path`; options...)
+    rm(path)
+    return result
+end
+
+"""
+The same with any arguments. The output goes to files, in each of the runs: what Julia
+compiles depends on the kind of stream.
+"""
+function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], program = julia_program(), depot = box.depot)
     path = tempname(box.root; cleanup = false)
-    write("$path.jl", script)
     environment = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
     environment["JULIA_LOAD_PATH"] = join([box.packages, ROOT, "@stdlib"], ':')
     environment["JULIA_DEPOT_PATH"] = depot
     environment["JULIA_PKG_SERVER"] = ""
     foreach(pair -> environment[pair.first] = pair.second, env)
-    command = setenv(`$program --startup-file=no --history-file=no --color=no $flags $path.jl`, environment; dir = box.root)
+    command = setenv(`$program --startup-file=no --history-file=no --color=no $arguments`, environment; dir = box.root)
     started = time_ns()
     process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = "$path.out", stderr = "$path.err"))
     seconds = (time_ns() - started) / 1e9
     result = Run(read("$path.out", String), read("$path.err", String), process.exitcode, process.termsignal, seconds)
-    foreach(ending -> rm(path * ending; force = true), (".jl", ".out", ".err"))
+    rm("$path.out")
+    rm("$path.err")
     return result
 end
 
-julia_program() = joinpath(Sys.BINDIR, Base.julia_exename())
+julia_program() = `$(joinpath(Sys.BINDIR, Base.julia_exename()))`
 
 "A run that must succeed."
 function julia!(box::Box, script; options...)

@@ -1,5 +1,5 @@
-//! The library takes LLVM's and Julia's symbols from the process that loads it. Tests are processes of their own, so they
-//! are linked against the Julia that `JULIA_DIR` names (as for jl-sys).
+//! The library takes LLVM's and Julia's symbols from the process that loads it. Tests are processes of their
+//! own, so they are linked against the Julia that `JULIA_DIR` names (as for jl-sys).
 
 use std::path::{Path, PathBuf};
 

@@ -91,8 +91,8 @@ pub struct Thunk<'a> {
     pub literal: u64,
     /// Which of both.
     pub kind: ThunkLiteral,
-    /// Every caller is a prototype with the callee's specialised signature, so [`Callee::Direct`] is possible.
-    /// Otherwise every caller passes `(F, args, nargs)`, and [`Callee::DirectArgs`] is.
+    /// Every caller is a prototype with the callee's specialised signature, so [`Callee::Direct`] is
+    /// possible. Otherwise every caller passes `(F, args, nargs)`, and [`Callee::DirectArgs`] is.
     pub specialised: bool,
 }
 
@@ -111,7 +111,8 @@ pub enum Callee {
         /// Slot with `codeinst->specptr`.
         specptr: u32,
     },
-    /// `fptr(F, args, nargs)`: a slot with `codeinst->specptr` of a code instance whose `invoke` is `jl_fptr_args`.
+    /// `fptr(F, args, nargs)`: a slot with `codeinst->specptr` of a code instance whose `invoke` is
+    /// `jl_fptr_args`.
     DirectArgs {
         /// Slot with `codeinst->specptr`.
         fptr: u32,
@@ -135,8 +136,8 @@ pub trait Addresses {
 
     /// Is this integer worth a question? Asked for every integer constant of 64 bits and more.
     ///
-    /// The default takes what can be an address of user space on a 64-bit machine, and is above what programs use as
-    /// numbers. Who knows the mappings of the process can answer better.
+    /// The default takes what can be an address of user space on a 64-bit machine, and is above what programs
+    /// use as numbers. Who knows the mappings of the process can answer better.
     fn is_candidate(&self, value: u64) -> bool {
         (1 << 32..1 << 47).contains(&value)
     }

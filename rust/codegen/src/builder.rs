@@ -11,10 +11,10 @@ use crate::value::{Block, Type, Value};
 /// Calls LLVM and takes the value that it returns.
 ///
 /// # Safety
-/// For all uses in this file: the arguments are values of the one module that a [`NativeModule`](crate::NativeModule)
-/// holds, the builder belongs to its context and was positioned in it, and LLVM's `Build` and `Const` functions never
-/// return null for them. Operand types fit because every method's caller passes operands of an existing constant or
-/// of an existing instruction.
+/// For all uses in this file: the arguments are values of the one module that a
+/// [`NativeModule`](crate::NativeModule) holds, the builder belongs to its context and was positioned in it,
+/// and LLVM's `Build` and `Const` functions never return null for them. Operand types fit because every
+/// method's caller passes operands of an existing constant or of an existing instruction.
 macro_rules! made {
     ($($call:tt)*) => {
         // SAFETY: see the macro.
@@ -35,9 +35,11 @@ pub(crate) struct Builder {
 }
 
 /// A cast of one of the two builder families below.
-pub(crate) type Cast = unsafe extern "C" fn(LLVMBuilderRef, LLVMValueRef, LLVMTypeRef, *const i8) -> LLVMValueRef;
+pub(crate) type Cast =
+    unsafe extern "C" fn(LLVMBuilderRef, LLVMValueRef, LLVMTypeRef, *const i8) -> LLVMValueRef;
 /// An instruction with two operands of the same type.
-pub(crate) type Binary = unsafe extern "C" fn(LLVMBuilderRef, LLVMValueRef, LLVMValueRef, *const i8) -> LLVMValueRef;
+pub(crate) type Binary =
+    unsafe extern "C" fn(LLVMBuilderRef, LLVMValueRef, LLVMValueRef, *const i8) -> LLVMValueRef;
 
 const NO_NAME: *const i8 = c"".as_ptr();
 
@@ -153,7 +155,14 @@ impl Builder {
     pub(crate) fn call(&self, function_type: Type, function: Value, arguments: &[Value]) -> Value {
         let mut raw: Vec<LLVMValueRef> = arguments.iter().map(|argument| argument.raw()).collect();
         let count = raw.len() as u32;
-        made!(LLVMBuildCall2(self.raw(), function_type.raw(), function.raw(), raw.as_mut_ptr(), count, NO_NAME))
+        made!(LLVMBuildCall2(
+            self.raw(),
+            function_type.raw(),
+            function.raw(),
+            raw.as_mut_ptr(),
+            count,
+            NO_NAME
+        ))
     }
 
     /// Returns `value`, or nothing if it is the result of a call without one.
@@ -171,7 +180,9 @@ pub(crate) fn constant_aggregate(ty: Type, elements: &[Value]) -> Option<Value> 
     let mut raw: Vec<LLVMValueRef> = elements.iter().map(|element| element.raw()).collect();
     let count = raw.len() as u32;
     match ty.kind() {
-        LLVMTypeKind::LLVMStructTypeKind => Some(made!(LLVMConstNamedStruct(ty.raw(), raw.as_mut_ptr(), count))),
+        LLVMTypeKind::LLVMStructTypeKind => {
+            Some(made!(LLVMConstNamedStruct(ty.raw(), raw.as_mut_ptr(), count)))
+        }
         LLVMTypeKind::LLVMArrayTypeKind => {
             let element = ty.element()?;
             Some(made!(LLVMConstArray(element.raw(), raw.as_mut_ptr(), count)))
@@ -183,8 +194,8 @@ pub(crate) fn constant_aggregate(ty: Type, elements: &[Value]) -> Option<Value> 
 
 /// Is this constant `getelementptr` marked `inbounds`?
 ///
-/// LLVM-C of LLVM 9 cannot ask a constant that; but constants are unique, so it is the one that the constructor with
-/// the same operands returns.
+/// LLVM-C of LLVM 9 cannot ask a constant that; but constants are unique, so it is the one that the
+/// constructor with the same operands returns.
 pub(crate) fn is_inbounds(gep: Value) -> bool {
     let mut operands = gep.operands();
     let Some(base) = operands.next() else { return false };

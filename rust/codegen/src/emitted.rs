@@ -24,8 +24,8 @@ pub struct Emitted {
     pub slots: Vec<u32>,
     /// Functions of this module that it calls or refers to otherwise, sorted.
     pub calls: Vec<String>,
-    /// Functions and variables outside of this module that it refers to by name, sorted. Those that are in no library
-    /// of the process keep the finished library from being loaded.
+    /// Functions and variables outside of this module that it refers to by name, sorted. Those that are in no
+    /// library of the process keep the finished library from being loaded.
     pub imports: Vec<String>,
     /// Addresses that stay in its body. A function that has any cannot be kept.
     pub unknown: Vec<UnknownAddress>,
@@ -56,7 +56,8 @@ pub struct Rewritten {
 impl Rewritten {
     pub(crate) fn new(functions: BTreeMap<String, Emitted>) -> Self {
         let functions: Vec<Emitted> = functions.into_values().collect();
-        let by_name = functions.iter().enumerate().map(|(index, function)| (function.name.clone(), index)).collect();
+        let by_name =
+            functions.iter().enumerate().map(|(index, function)| (function.name.clone(), index)).collect();
         Self { functions, by_name }
     }
 
@@ -78,7 +79,8 @@ impl Rewritten {
         self.closure_until(name, |_| false)
     }
 
-    /// All that `name` needs, without entering functions for which `stop` holds (`name` itself is always entered).
+    /// All that `name` needs, without entering functions for which `stop` holds (`name` itself is always
+    /// entered).
     pub fn closure_until(&self, name: &str, stop: impl Fn(&str) -> bool) -> Closure {
         let mut functions = BTreeSet::new();
         let mut slots = BTreeSet::new();

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 /// A function that breaks one of the rules of Julia's garbage collector.
 ///
-/// Julia's own pipeline aborts the process there ("Illegal inttoptr"); we find it before and name the function.
+/// Julia's own pipeline aborts the process there ("Illegal inttoptr"); we find it before and name the
+/// function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Name of the function in the module.

@@ -1,5 +1,5 @@
-//! From a rewritten module to one that means the same in every process: what stays, in which order, under which names,
-//! and the tables by which the loader finds it.
+//! From a rewritten module to one that means the same in every process: what stays, in which order, under
+//! which names, and the tables by which the loader finds it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -37,8 +37,8 @@ const MODULE_NAME: &str = "nativecache";
 /// A function that the loader can find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportedFunction {
-    /// The function, as `jl_get_llvm_function` returned it or [`NativeModule::function`](crate::NativeModule::function)
-    /// found it.
+    /// The function, as `jl_get_llvm_function` returned it or
+    /// [`NativeModule::function`](crate::NativeModule::function) found it.
     pub value: LLVMValueRef,
 }
 
@@ -72,7 +72,8 @@ pub(crate) fn finish(
     tables: Tables<'_>,
 ) -> Result<Finished, CodegenError> {
     let exported = exported_functions(handle, tables.exported)?;
-    if let Some((&slot, _)) = tables.placeholders.iter().next_back().filter(|(&slot, _)| slot >= tables.slots) {
+    if let Some((&slot, _)) = tables.placeholders.iter().next_back().filter(|(&slot, _)| slot >= tables.slots)
+    {
         return Err(CodegenError::SlotOutOfRange { slot, slots: tables.slots });
     }
     let reached = References::default().reachable(exported.iter().copied());
@@ -114,12 +115,15 @@ fn refuse_addresses(rewritten: &Rewritten, reached: &[Value]) -> Result<(), Code
             if let Some(unknown) = rewritten.get(&name).and_then(|function| function.unknown.first()) {
                 return Err(left(unknown.address));
             }
-            for operand in global.instructions().flat_map(Value::operands).filter(|operand| operand.is_constant()) {
+            for operand in
+                global.instructions().flat_map(Value::operands).filter(|operand| operand.is_constant())
+            {
                 if let Some(address) = first_address(operand, &mut seen) {
                     return Err(left(address));
                 }
             }
-        } else if let Some(initializer) = global.is_global_variable().then(|| global.initializer()).flatten() {
+        } else if let Some(initializer) = global.is_global_variable().then(|| global.initializer()).flatten()
+        {
             if let Some(address) = first_address(initializer, &mut seen) {
                 return Err(left(address));
             }
@@ -181,10 +185,8 @@ fn make_function_table(handle: &Handle, exported: &[Value]) {
     let half_word = handle.half_word();
     let ty = half_word.array(exported.len().max(1) as u32);
     let table = export_data(handle, symbol::FUNCTIONS, ty.null());
-    let mut offsets: Vec<Value> = exported
-        .iter()
-        .map(|function| constant_offset(*function, table, handle.word(), half_word))
-        .collect();
+    let mut offsets: Vec<Value> =
+        exported.iter().map(|function| constant_offset(*function, table, handle.word(), half_word)).collect();
     if offsets.is_empty() {
         offsets.push(half_word.int(0));
     }
@@ -231,7 +233,9 @@ fn order_globals(handle: &Handle) {
     let reached = References::default().reachable(handle.defined_functions());
     let own: Vec<Value> = reached
         .into_iter()
-        .filter(|value| value.is_global_variable() && !value.is_declaration() && value.name() != slot_table_name())
+        .filter(|value| {
+            value.is_global_variable() && !value.is_declaration() && value.name() != slot_table_name()
+        })
         .collect();
     let named: Vec<(String, Value)> = own.into_iter().map(|global| (global.name(), global)).collect();
     for (_, global) in &named {

@@ -13,7 +13,8 @@ fn attribute_places(parameters: usize) -> impl Iterator<Item = u32> {
 }
 
 fn attributes(function: Value, place: u32) -> Vec<LLVMAttributeRef> {
-    // SAFETY: `function` is a function of a living module; LLVM writes as many attributes as it counted before.
+    // SAFETY: `function` is a function of a living module; LLVM writes as many attributes as it counted
+    // before.
     unsafe {
         let count = LLVMGetAttributeCountAtIndex(function.raw(), place) as usize;
         let mut attributes = vec![std::ptr::null_mut(); count];
@@ -22,8 +23,8 @@ fn attributes(function: Value, place: u32) -> Vec<LLVMAttributeRef> {
     }
 }
 
-/// Declares a function with the type, calling convention, attributes, section and debug information of `old`, but
-/// without name and body.
+/// Declares a function with the type, calling convention, attributes, section and debug information of `old`,
+/// but without name and body.
 pub(crate) fn declare_like(handle: &Handle, old: Value) -> Value {
     let new = handle.add_function(old.value_type(), "");
     // SAFETY: both are functions of the same living module and have the same type.
@@ -53,13 +54,15 @@ pub(crate) fn declare_like(handle: &Handle, old: Value) -> Value {
     new
 }
 
-/// Gives a call the attributes and the calling convention of the function `like`, which has the same signature.
+/// Gives a call the attributes and the calling convention of the function `like`, which has the same
+/// signature.
 pub(crate) fn call_like(call: Value, like: Value) {
     // SAFETY: `call` is a call of a living module, `like` a function in it; their arguments agree.
     unsafe {
         for place in attribute_places(like.params().len()) {
             for attribute in attributes(like, place) {
-                // What the function says of itself as text ("thunk", frame pointers) is not true of its callee.
+                // What the function says of itself as text ("thunk", frame pointers) is not true of its
+                // callee.
                 if LLVMIsStringAttribute(attribute) == 0 {
                     LLVMAddCallSiteAttribute(call.raw(), place, attribute);
                 }
@@ -92,7 +95,8 @@ pub(crate) fn add_attribute(handle: &Handle, function: Value, name: &str) {
     }
 }
 
-/// Moves the body of `old` to `new`, a function without body of the same type, which takes its place everywhere.
+/// Moves the body of `old` to `new`, a function without body of the same type, which takes its place
+/// everywhere.
 ///
 /// # Safety
 /// Nobody keeps the `Value` of `old`: it is deleted.
@@ -122,10 +126,11 @@ pub(crate) unsafe fn replace(new: Value, old: Value) {
     unsafe { old.delete_function() };
 }
 
-/// Debug information and other attachments. A `DISubprogram` belongs to one function, so it is taken from `old`.
+/// Debug information and other attachments. A `DISubprogram` belongs to one function, so it is taken from
+/// `old`.
 fn move_metadata(new: Value, old: Value) {
-    // SAFETY: both are functions of a living module. The entries are copied by LLVM into an array of our own, which is
-    // freed here; the metadata itself belongs to the context.
+    // SAFETY: both are functions of a living module. The entries are copied by LLVM into an array of our own,
+    // which is freed here; the metadata itself belongs to the context.
     unsafe {
         let mut count = 0;
         let entries = LLVMGlobalCopyAllMetadata(old.raw(), &mut count);

@@ -1,8 +1,9 @@
 //! One place of a garbage collector's frame for all arrays of roots in a function.
 //!
-//! `LateLowerGCFrame` moves each stack variable that holds roots only, and that a callee fills, into the frame, in the
-//! order of a hash table that is keyed by the variables' addresses. The frame would differ from process to process. So
-//! these variables are made parts of a single one before the pass runs; then there is nothing to be ordered.
+//! `LateLowerGCFrame` moves each stack variable that holds roots only, and that a callee fills, into the
+//! frame, in the order of a hash table that is keyed by the variables' addresses. The frame would differ from
+//! process to process. So these variables are made parts of a single one before the pass runs; then there is
+//! nothing to be ordered.
 
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::{LLVMOpcode, LLVMTypeKind};
@@ -23,7 +24,9 @@ struct Tracked {
 
 fn tracked(ty: Type) -> Tracked {
     match ty.kind() {
-        LLVMTypeKind::LLVMPointerTypeKind if space::is_special(ty.address_space()) => Tracked { count: 1, all: true },
+        LLVMTypeKind::LLVMPointerTypeKind if space::is_special(ty.address_space()) => {
+            Tracked { count: 1, all: true }
+        }
         LLVMTypeKind::LLVMStructTypeKind => {
             let parts: Vec<Tracked> = ty.fields().into_iter().map(tracked).collect();
             let count = parts.iter().map(|part| part.count).sum();
@@ -149,7 +152,8 @@ fn merge(handle: &Handle, builder: &Builder, function: Value, parts: &[Part]) {
         offsets.push(roots);
         roots += part.roots;
     }
-    // The pass multiplies the number of elements with the roots that it claims for one: an element may not have more.
+    // The pass multiplies the number of elements with the roots that it claims for one: an element may not
+    // have more.
     let element = parts.iter().fold(roots, |divisor, part| greatest_common_divisor(divisor, part.claimed));
     let alignment = parts.iter().map(|part| part.alignment).max().unwrap_or(0);
 

@@ -25,8 +25,8 @@ pub(crate) struct Handle {
 /// Calls LLVM.
 ///
 /// # Safety
-/// For all uses in this file: the module and its context are alive (promised to `Handle::new`), and values that are
-/// passed belong to it.
+/// For all uses in this file: the module and its context are alive (promised to `Handle::new`), and values
+/// that are passed belong to it.
 macro_rules! llvm {
     ($($call:tt)*) => {
         // SAFETY: see the macro.
@@ -36,8 +36,8 @@ macro_rules! llvm {
 
 impl Handle {
     /// # Safety
-    /// `raw` is a living module, and it and its context live as long as the handle. Nobody else changes the module
-    /// meanwhile.
+    /// `raw` is a living module, and it and its context live as long as the handle. Nobody else changes the
+    /// module meanwhile.
     pub(crate) unsafe fn new(raw: LLVMModuleRef) -> Self {
         // SAFETY: the module is alive, and is not disposed of here.
         let module = ManuallyDrop::new(unsafe { Module::new(raw) });
@@ -98,8 +98,8 @@ impl Handle {
         functions
     }
 
-    /// The functions with a body, in the order in which Julia emitted them. The module has them in the order of the
-    /// addresses of their code instances, which differs from process to process.
+    /// The functions with a body, in the order in which Julia emitted them. The module has them in the order
+    /// of the addresses of their code instances, which differs from process to process.
     pub(crate) fn defined_functions(&self) -> Vec<Value> {
         let mut functions: Vec<(String, Value)> = self
             .functions()
@@ -158,8 +158,8 @@ impl Handle {
         llvm!(Block::from_raw(LLVMAppendBasicBlockInContext(self.context(), function.raw(), c"".as_ptr())))
     }
 
-    /// Another name, visible outside, for a variable that is only visible inside. So code in the library reaches the
-    /// variable without going through the global offset table.
+    /// Another name, visible outside, for a variable that is only visible inside. So code in the library
+    /// reaches the variable without going through the global offset table.
     pub(crate) fn export_alias(&self, global: Value, name: &str) {
         let Ok(name) = std::ffi::CString::new(name) else { return };
         llvm!(LLVMAddAlias(self.raw(), global.ty().raw(), global.raw(), name.as_ptr()));

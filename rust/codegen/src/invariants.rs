@@ -1,7 +1,7 @@
 //! The rules of Julia's garbage collector for LLVM's IR.
 //!
-//! The just-in-time compiler checks them after optimisation (`GCInvariantVerifier`) and aborts the process where they
-//! are broken; LLVM 9 can break them on valid code. The same check, but it names the functions.
+//! The just-in-time compiler checks them after optimisation (`GCInvariantVerifier`) and aborts the process
+//! where they are broken; LLVM 9 can break them on valid code. The same check, but it names the functions.
 
 use inkwell::llvm_sys::LLVMOpcode;
 
@@ -44,13 +44,19 @@ fn broken_rule(instruction: Value) -> Option<&'static str> {
             }
         }
         LLVMOpcode::LLVMStore if decayed(operand(0)) => Some("store of a decayed pointer"),
-        LLVMOpcode::LLVMStore if operand(1) == space::CALLEE_ROOTED => Some("store to a callee rooted pointer"),
+        LLVMOpcode::LLVMStore if operand(1) == space::CALLEE_ROOTED => {
+            Some("store to a callee rooted pointer")
+        }
         LLVMOpcode::LLVMLoad if decayed(own) => Some("load of a decayed pointer"),
-        LLVMOpcode::LLVMLoad if operand(0) == space::CALLEE_ROOTED => Some("load from a callee rooted pointer"),
+        LLVMOpcode::LLVMLoad if operand(0) == space::CALLEE_ROOTED => {
+            Some("load from a callee rooted pointer")
+        }
         LLVMOpcode::LLVMRet if space::is_special(operand(0)) && operand(0) != space::TRACKED => {
             Some("return of a pointer that is not tracked")
         }
-        LLVMOpcode::LLVMIntToPtr if space::is_special(own) => Some("inttoptr of a pointer that the collector knows"),
+        LLVMOpcode::LLVMIntToPtr if space::is_special(own) => {
+            Some("inttoptr of a pointer that the collector knows")
+        }
         LLVMOpcode::LLVMPtrToInt if space::is_special(operand(0)) => {
             Some("ptrtoint of a pointer that the collector knows")
         }

@@ -1,14 +1,17 @@
-//! What is true of Julia 1.5 and its LLVM 9 only: names that its code generator uses, and the passes in libjulia.
+//! What is true of Julia 1.5 and its LLVM 9 only: names that its code generator uses, and the passes in
+//! libjulia.
 //!
 //! Nothing is linked: the process that loads the worker has libjulia and its libLLVM in the global scope.
 
 use inkwell::llvm_sys::prelude::LLVMPassManagerRef;
 use std::ffi::{c_char, c_int};
 
-/// Calling convention of calls in Julia's IR that are to become `(F, args, nargs)`; a pass gives the arguments a frame.
+/// Calling convention of calls in Julia's IR that are to become `(F, args, nargs)`; a pass gives the
+/// arguments a frame.
 pub(crate) const JLCALL_F_CC: u32 = 37;
 
-/// Data layout as Julia's code generator writes it: the address spaces of the garbage collector are no integers.
+/// Data layout as Julia's code generator writes it: the address spaces of the garbage collector are no
+/// integers.
 pub(crate) const NON_INTEGRAL: &str = "-ni:10:11:12:13";
 
 /// Address spaces that the garbage collector gives a meaning.
@@ -28,8 +31,8 @@ pub(crate) mod address_space {
     }
 }
 
-/// The runtime functions that code generation calls with a string literal (`stringConstPtr`), and the parameters that
-/// take one.
+/// The runtime functions that code generation calls with a string literal (`stringConstPtr`), and the
+/// parameters that take one.
 const STRING_PARAMETERS: &[(&str, &[u32])] = &[
     // just_emit_error
     ("jl_error", &[0]),
@@ -46,15 +49,16 @@ pub(crate) fn is_string_parameter(name: &str, argument: u32) -> bool {
 
 /// Prefix of the thunks that `emit_tojlinvoke` makes.
 const THUNK: &str = "tojlinvoke";
-/// Prefix of the prototypes that `emit_invoke` calls, and for which `emit_cfunc_invalidate` makes a body if the callee
-/// is not emitted.
+/// Prefix of the prototypes that `emit_invoke` calls, and for which `emit_cfunc_invalidate` makes a body if
+/// the callee is not emitted.
 const PROTOTYPE: &str = "j_";
 /// What a thunk calls when its callee has no code.
 pub(crate) const INVOKE: &str = "jl_invoke";
 
 /// Is this the name of a thunk?
 pub(crate) fn is_thunk(name: &str) -> bool {
-    name.strip_prefix(THUNK).is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    name.strip_prefix(THUNK)
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Is this the name of a prototype?
@@ -67,13 +71,15 @@ pub(crate) fn is_lowered(name: &str) -> bool {
     name.starts_with("julia.") || name.starts_with("llvm.julia.")
 }
 
-/// What `LowerPTLS` names the two variables through which the loader tells a library about thread-local state.
+/// What `LowerPTLS` names the two variables through which the loader tells a library about thread-local
+/// state.
 pub(crate) const PTLS_GETTER_SLOT: &str = "jl_get_ptls_states_slot";
 /// See [`PTLS_GETTER_SLOT`].
 pub(crate) const TLS_OFFSET: &str = "jl_tls_offset";
 
 extern "C" {
-    /// Julia's optimisation passes; with `lower_intrinsics == 0` without those that make object code of Julia's IR.
+    /// Julia's optimisation passes; with `lower_intrinsics == 0` without those that make object code of
+    /// Julia's IR.
     pub(crate) fn jl_add_optimization_passes(pm: LLVMPassManagerRef, level: c_int, lower_intrinsics: c_int);
     pub(crate) fn LLVMExtraAddTargetLibraryInfoByTiple(triple: *const c_char, pm: LLVMPassManagerRef);
     pub(crate) fn LLVMExtraAddBarrierNoopPass(pm: LLVMPassManagerRef);

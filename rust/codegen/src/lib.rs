@@ -1,13 +1,15 @@
-//! From the LLVM module that Julia's code generator emits to an object file that holds no address of the process.
+//! From the LLVM module that Julia's code generator emits to an object file that holds no address of the
+//! process.
 //!
-//! In an ordinary session the code generator writes addresses into the code: of types, symbols, constants, bindings, C
-//! functions. [`NativeModule::rewrite`] replaces each by a load from a table of slots, which the loader fills in the next
-//! session; what lies at an address, and whether another session can find it again, is for the implementor of
-//! [`Addresses`] to say. Then the module gets an order, names and tables that do not depend on the process
-//! ([`NativeModule::finish`]), runs through the passes of Julia's just-in-time compiler, and is written as an object.
+//! In an ordinary session the code generator writes addresses into the code: of types, symbols, constants,
+//! bindings, C functions. [`NativeModule::rewrite`] replaces each by a load from a table of slots, which the
+//! loader fills in the next session; what lies at an address, and whether another session can find it again,
+//! is for the implementor of [`Addresses`] to say. Then the module gets an order, names and tables that do
+//! not depend on the process ([`NativeModule::finish`]), runs through the passes of Julia's just-in-time
+//! compiler, and is written as an object.
 //!
-//! LLVM itself is not linked: its symbols are those of the libLLVM that libjulia has loaded. What is peculiar to a
-//! version of Julia stands in one module (`julia_1_5`).
+//! LLVM itself is not linked: its symbols are those of the libLLVM that libjulia has loaded. What is peculiar
+//! to a version of Julia stands in one module (`julia_1_5`).
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]

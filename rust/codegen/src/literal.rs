@@ -8,8 +8,8 @@ use crate::addresses::Addresses;
 use crate::builder::wide_words;
 use crate::value::{Type, Value};
 
-/// Below, a pointer constant is null or one of the sentinels of `ccall` (`JL_EXE_LIBNAME`, ...), never an address:
-/// Linux maps nothing there.
+/// Below, a pointer constant is null or one of the sentinels of `ccall` (`JL_EXE_LIBNAME`, ...), never an
+/// address: Linux maps nothing there.
 pub(crate) const LOWEST_ADDRESS: u64 = 4096;
 
 /// The address of `inttoptr (i64 address to T)`.
@@ -83,8 +83,8 @@ fn is_candidate(value: Value, addresses: &dyn Addresses) -> bool {
     }
 }
 
-/// What a constant consists of: operands of an expression, elements of an aggregate. Data of anything smaller than a
-/// word counts as having no parts.
+/// What a constant consists of: operands of an expression, elements of an aggregate. Data of anything smaller
+/// than a word counts as having no parts.
 pub(crate) fn parts(constant: Value) -> Vec<Value> {
     use LLVMValueKind::*;
     match constant.kind() {

@@ -51,10 +51,11 @@ fn binary(opcode: LLVMOpcode) -> Option<Binary> {
     })
 }
 
-/// An instruction that computes what the constant expression `original` does, from `operands` instead of its own.
+/// An instruction that computes what the constant expression `original` does, from `operands` instead of its
+/// own.
 ///
-/// `None` for an opcode that LLVM 9 has no constant of. Wrapping flags (`nsw`, `exact`, ...) are dropped: that only
-/// promises less.
+/// `None` for an opcode that LLVM 9 has no constant of. Wrapping flags (`nsw`, `exact`, ...) are dropped:
+/// that only promises less.
 pub(crate) fn rebuild(builder: &Builder, original: Value, operands: &[Value]) -> Option<Value> {
     use LLVMOpcode::*;
     let opcode = original.const_opcode()?;
@@ -71,7 +72,9 @@ pub(crate) fn rebuild(builder: &Builder, original: Value, operands: &[Value]) ->
         (LLVMFNeg, [operand]) => Some(builder.negate_real(*operand)),
         (LLVMSelect, [condition, then, otherwise]) => Some(builder.select(*condition, *then, *otherwise)),
         (LLVMExtractElement, [vector, index]) => Some(builder.extract_element(*vector, *index)),
-        (LLVMInsertElement, [vector, element, index]) => Some(builder.insert_element(*vector, *element, *index)),
+        (LLVMInsertElement, [vector, element, index]) => {
+            Some(builder.insert_element(*vector, *element, *index))
+        }
         (LLVMShuffleVector, [left, right, mask]) => Some(builder.shuffle(*left, *right, *mask)),
         (LLVMExtractValue, [aggregate]) => Some(builder.extract_value(*aggregate, &original.indices())),
         (LLVMInsertValue, [aggregate, element]) => {

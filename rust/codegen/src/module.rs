@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use inkwell::llvm_sys::prelude::{LLVMModuleRef, LLVMValueRef};
+use inkwell::llvm_sys::LLVMLinkage;
 
 use crate::addresses::Addresses;
 use crate::emitted::Rewritten;
@@ -46,8 +47,8 @@ impl State {
 
 /// The LLVM module that `jl_create_native` made. Julia owns it; nothing is freed here.
 ///
-/// The steps, in this order: [`rewrite`](Self::rewrite), [`finish`](Self::finish), [`optimise`](Self::optimise),
-/// [`emit_object`](Self::emit_object).
+/// The steps, in this order: [`rewrite`](Self::rewrite), [`finish`](Self::finish),
+/// [`optimise`](Self::optimise), [`emit_object`](Self::emit_object).
 #[derive(Debug)]
 pub struct NativeModule {
     handle: Handle,
@@ -63,8 +64,9 @@ impl NativeModule {
     /// `NullModule` for a null pointer.
     ///
     /// # Safety
-    /// `module` is null, or a module that nobody has run a pass on. It and its context live as long as what is returned
-    /// here, nobody else changes it meanwhile, and all calls come from the thread that runs Julia's code generator.
+    /// `module` is null, or a module that nobody has run a pass on. It and its context live as long as what
+    /// is returned here, nobody else changes it meanwhile, and all calls come from the thread that runs
+    /// Julia's code generator.
     pub unsafe fn from_raw(module: LLVMModuleRef) -> Result<Self, CodegenError> {
         if module.is_null() {
             return Err(CodegenError::NullModule);
@@ -74,7 +76,8 @@ impl NativeModule {
         Ok(Self { handle, state: State::Emitted, _not_send: PhantomData })
     }
 
-    /// Replaces every use of an address by the use of a slot: first in the thunks, then in every other function.
+    /// Replaces every use of an address by the use of a slot: first in the thunks, then in every other
+    /// function.
     ///
     /// An address that `addresses` does not know stays where it is, and is listed with its function.
     ///
@@ -91,12 +94,12 @@ impl NativeModule {
     /// Keeps what the exported functions reach, deletes the rest, and gives it order, names and tables (see
     /// [`symbol`](crate::symbol)). Entry `i` of `nativecache_functions` is `exported[i]`.
     ///
-    /// Afterwards no function that was known before is valid any longer: all are made anew, in an order that does not
-    /// depend on this process's addresses.
+    /// Afterwards no function that was known before is valid any longer: all are made anew, in an order that
+    /// does not depend on this process's addresses.
     ///
     /// # Errors
-    /// `Order`, `NotAFunction`, `SlotOutOfRange`, and `AddressLeft` if something that is exported holds an address. The
-    /// module is as before then.
+    /// `Order`, `NotAFunction`, `SlotOutOfRange`, and `AddressLeft` if something that is exported holds an
+    /// address. The module is as before then.
     pub fn finish(
         &mut self,
         exported: &[ExportedFunction],
@@ -112,8 +115,9 @@ impl NativeModule {
         Ok(finished)
     }
 
-    /// Takes the bodies of all other functions away. With that, a process that a pass has killed can be repeated for
-    /// each function alone, to find the culprit. The object of an isolated module is not meant to be used.
+    /// Takes the bodies of all other functions away. With that, a process that a pass has killed can be
+    /// repeated for each function alone, to find the culprit. The object of an isolated module is not meant
+    /// to be used.
     ///
     /// # Errors
     /// `Order` before `finish` and after `optimise`, `UnknownFunction`.
@@ -126,7 +130,10 @@ impl NativeModule {
             return Err(CodegenError::UnknownFunction { name: (*name).to_owned() });
         }
         for function in functions {
-            if !keep.contains(function.name().as_str()) {
+            if keep.contains(function.name().as_str()) {
+                // Those that called it are gone: it must be there all the same.
+                function.set_linkage(LLVMLinkage::LLVMExternalLinkage);
+            } else {
                 // SAFETY: the list that it is in is not used for it again.
                 unsafe { remove_body(&self.handle, function) };
             }
@@ -137,7 +144,8 @@ impl NativeModule {
     /// Runs Julia's passes for `target.level`.
     ///
     /// # Errors
-    /// `Order`, `Target`, and `GcInvariant` where Julia's own pipeline would abort; the module is of no use then.
+    /// `Order`, `Target`, and `GcInvariant` where Julia's own pipeline would abort; the module is of no use
+    /// then.
     pub fn optimise(&mut self, target: &Target) -> Result<(), CodegenError> {
         let State::Finished = self.state else { return Err(self.state.error("optimise")) };
         self.state = State::Optimised;
@@ -168,7 +176,8 @@ impl NativeModule {
     /// `Write`.
     pub fn write_ir(&self, path: &Path) -> Result<(), CodegenError> {
         let text = self.handle.module().print_to_string();
-        std::fs::write(path, text.to_bytes()).map_err(|source| CodegenError::Write { path: path.to_owned(), source })
+        std::fs::write(path, text.to_bytes())
+            .map_err(|source| CodegenError::Write { path: path.to_owned(), source })
     }
 
     /// Names of the functions that are defined, in the order of the module.

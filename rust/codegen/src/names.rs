@@ -1,7 +1,7 @@
 //! Names that are the same in every process.
 //!
-//! Julia numbers what it emits with one counter for the whole process, so numbers depend on what was compiled before;
-//! the order of the numbers within one module does not.
+//! Julia numbers what it emits with one counter for the whole process, so numbers depend on what was compiled
+//! before; the order of the numbers within one module does not.
 
 /// A name without its number, and the number.
 pub(crate) fn split(name: &str) -> (&str, Option<u64>) {
@@ -14,7 +14,8 @@ pub(crate) fn split(name: &str) -> (&str, Option<u64>) {
     }
 }
 
-/// Sorts names by the order in which they were emitted. A wrapper may have the number of the function that follows.
+/// Sorts names by the order in which they were emitted. A wrapper may have the number of the function that
+/// follows.
 pub(crate) fn emission_order(name: &str) -> (u64, &str) {
     let (base, number) = split(name);
     (number.unwrap_or(u64::MAX), base)

@@ -20,11 +20,13 @@ pub(crate) fn emit(handle: &Handle, target: &Target, path: &Path) -> Result<(), 
     let object = machine
         .write_to_memory_buffer(handle.module(), FileType::Object)
         .map_err(|text| CodegenError::Machine { text: text.to_string() })?;
-    std::fs::write(path, object.as_slice()).map_err(|source| CodegenError::Write { path: path.to_owned(), source })
+    std::fs::write(path, object.as_slice())
+        .map_err(|source| CodegenError::Write { path: path.to_owned(), source })
 }
 
-/// Calls out of the library go straight through the global offset table, which is filled at load, and not through the
-/// procedure linkage table, one jump more. The just-in-time compiler calls absolute addresses; this costs the same.
+/// Calls out of the library go straight through the global offset table, which is filled at load, and not
+/// through the procedure linkage table, one jump more. The just-in-time compiler calls absolute addresses;
+/// this costs the same.
 ///
 /// Only after the passes: they declare functions of their own (`jl_gc_pool_alloc`).
 fn prepare_calls(handle: &Handle) {
@@ -38,14 +40,15 @@ fn prepare_calls(handle: &Handle) {
     handle.module().add_basic_value_flag("RtLibUseGOT", FlagBehavior::Warning, one);
 }
 
-/// Keeps names such as `julia_foo_1234` out of the debug information: the number depends on what the process compiled
-/// before. Julia's stack traces show the plain name, which stays, and so does that of what was inlined.
+/// Keeps names such as `julia_foo_1234` out of the debug information: the number depends on what the process
+/// compiled before. Julia's stack traces show the plain name, which stays, and so does that of what was
+/// inlined.
 fn leave_out_linkage_names() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let arguments = [c"nativecache".as_ptr(), c"-dwarf-linkage-names=Abstract".as_ptr()];
-        // SAFETY: the strings live as long as the process, LLVM copies what it keeps. The option is one of the code
-        // generator's; it concerns this process only, in which no code of the user runs.
+        // SAFETY: the strings live as long as the process, LLVM copies what it keeps. The option is one of
+        // the code generator's; it concerns this process only, in which no code of the user runs.
         unsafe { LLVMParseCommandLineOptions(2, arguments.as_ptr(), c"".as_ptr()) };
     });
 }

@@ -1,10 +1,11 @@
 //! The passes that the just-in-time compiler would run, in its order.
 //!
-//! `addOptimizationPasses(level, lower_intrinsics = true)` cannot be called: it would write the offset of this process's
-//! thread-local state into the code (`LowerPTLS(false)`). So it is run without the passes that lower Julia's IR, which
-//! then follow here. What comes after them in the original (`RemoveNI`, `CombineMulAdd`, `DivRemPairs`,
-//! `LowerSimdLoop`) runs before them instead; none of these looks at what the lowering makes. `RemoveNI` takes the
-//! address spaces of the garbage collector out of the data layout: that is put back until the lowering is done.
+//! `addOptimizationPasses(level, lower_intrinsics = true)` cannot be called: it would write the offset of
+//! this process's thread-local state into the code (`LowerPTLS(false)`). So it is run without the passes that
+//! lower Julia's IR, which then follow here. What comes after them in the original (`RemoveNI`,
+//! `CombineMulAdd`, `DivRemPairs`, `LowerSimdLoop`) runs before them instead; none of these looks at what the
+//! lowering makes. `RemoveNI` takes the address spaces of the garbage collector out of the data layout: that
+//! is put back until the lowering is done.
 
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
@@ -28,7 +29,8 @@ impl Passes {
     /// Passes that know the target as those of the just-in-time compiler do (`addTargetPasses`).
     fn new(handle: &Handle, machine: &TargetMachine) -> Self {
         let triple = handle.module().get_triple();
-        // SAFETY: the pass manager is new and ours; the passes copy what they need of the triple and the machine.
+        // SAFETY: the pass manager is new and ours; the passes copy what they need of the triple and the
+        // machine.
         unsafe {
             let passes = LLVMCreatePassManager();
             julia::LLVMExtraAddTargetLibraryInfoByTiple(triple.as_ptr(), passes);
@@ -38,8 +40,8 @@ impl Passes {
     }
 
     fn run(self, handle: &Handle) {
-        // SAFETY: the module is alive. Julia's passes may abort the process on what breaks the rules of its collector,
-        // which is why `violations` is asked first.
+        // SAFETY: the module is alive. Julia's passes may abort the process on what breaks the rules of its
+        // collector, which is why `violations` is asked first.
         unsafe { LLVMRunPassManager(self.0, handle.module().as_mut_ptr()) };
     }
 }
@@ -92,8 +94,8 @@ fn lower(passes: &Passes, level: OptLevel) {
         julia::LLVMExtraAddLateLowerGCFramePass(passes.0);
         julia::LLVMExtraAddFinalLowerGCPass(passes.0);
         if optimise {
-            // Dead uses of the thread-local state. Julia runs the plain pass here, which LLVM-C does not have; this one
-            // has just been run, so it finds nothing else.
+            // Dead uses of the thread-local state. Julia runs the plain pass here, which LLVM-C does not
+            // have; this one has just been run, so it finds nothing else.
             LLVMAddAggressiveDCEPass(passes.0);
         }
         julia::LLVMExtraAddLowerPTLSPass(passes.0, 1);

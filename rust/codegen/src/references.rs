@@ -64,7 +64,8 @@ impl References {
         found
     }
 
-    /// Everything that the `roots` (functions, variables) reach, themselves included, in the order in which it comes.
+    /// Everything that the `roots` (functions, variables) reach, themselves included, in the order in which
+    /// it comes.
     pub(crate) fn reachable(&mut self, roots: impl IntoIterator<Item = Value>) -> Vec<Value> {
         let mut seen = HashSet::new();
         let mut order = Vec::new();

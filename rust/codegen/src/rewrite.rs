@@ -1,7 +1,8 @@
 //! Every use of an address becomes a load from a slot.
 //!
-//! This runs on the module as code generation left it: there an address always stands as `inttoptr (i64 C to T)`, bare
-//! or inside of other constants, or as a plain integer. Once a pass has run it may have been folded into anything.
+//! This runs on the module as code generation left it: there an address always stands as `inttoptr (i64 C to
+//! T)`, bare or inside of other constants, or as a plain integer. Once a pass has run it may have been folded
+//! into anything.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -95,7 +96,8 @@ impl<'a> Rewriter<'a> {
             if using_instructions(thunk).is_empty() {
                 by_function.remove(&thunk);
                 thunk.replace_all_uses_with(thunk.ty().undef());
-                // SAFETY: nothing uses it any longer, and of the lists that it is in only the keys here are read again.
+                // SAFETY: nothing uses it any longer, and of the lists that it is in only the keys here are
+                // read again.
                 unsafe { thunk.delete_function() };
             }
         }
@@ -232,9 +234,15 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// A value of a PHI is made at the end of the block from which it comes. A block that is listed twice must give the
-    /// same value twice.
-    fn incoming(&mut self, phi: Value, index: u32, function: &str, edges: &mut HashMap<(Block, Value), Value>) {
+    /// A value of a PHI is made at the end of the block from which it comes. A block that is listed twice
+    /// must give the same value twice.
+    fn incoming(
+        &mut self,
+        phi: Value,
+        index: u32,
+        function: &str,
+        edges: &mut HashMap<(Block, Value), Value>,
+    ) {
         let Some(operand) = phi.operand(index) else { return };
         let block = phi.incoming_block(index);
         if let Some(&made) = edges.get(&(block, operand)) {
@@ -275,7 +283,8 @@ impl<'a> Rewriter<'a> {
 
     // ---- constants ----
 
-    /// The same value without an address in it, made where the builder stands; `None` if the constant is to stay.
+    /// The same value without an address in it, made where the builder stands; `None` if the constant is to
+    /// stay.
     fn constant(&mut self, constant: Value, site: Site<'_>) -> Option<Value> {
         use LLVMValueKind::*;
         if !self.holds_address(constant) {
@@ -327,7 +336,9 @@ impl<'a> Rewriter<'a> {
             }
             match self.addresses.resolve(site.function, number, Use::Integer { bits }) {
                 Answer::NotAnAddress => {}
-                Answer::Slot(slot) if bits == 64 && !site.is_fixed() => return Some(self.load(slot, constant)),
+                Answer::Slot(slot) if bits == 64 && !site.is_fixed() => {
+                    return Some(self.load(slot, constant))
+                }
                 _ => self.unknown(number, format!("integer of {bits} bits"), site),
             }
         }
@@ -409,7 +420,11 @@ impl<'a> Rewriter<'a> {
             address,
             usage,
             instruction: site.describe(),
-            reason: if site.is_fixed() { "only a constant can stand there" } else { "nobody knows what is there" },
+            reason: if site.is_fixed() {
+                "only a constant can stand there"
+            } else {
+                "nobody knows what is there"
+            },
         });
     }
 }

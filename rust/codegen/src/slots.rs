@@ -1,7 +1,7 @@
 //! Loads from the slot table.
 //!
-//! How many slots there will be is not known while functions are rewritten, so each slot is a variable of its own until
-//! `finish` puts the table in their place.
+//! How many slots there will be is not known while functions are rewritten, so each slot is a variable of its
+//! own until `finish` puts the table in their place.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ struct LoadMetadata {
 }
 
 impl LoadMetadata {
-    /// The access tags are those that Julia's code generator gives to loads from its own constant globals: its passes
-    /// know such a value to be rooted for ever by the name `jtbaa_const`.
+    /// The access tags are those that Julia's code generator gives to loads from its own constant globals:
+    /// its passes know such a value to be rooted for ever by the name `jtbaa_const`.
     fn new(handle: &Handle) -> Self {
         let zero = handle.metadata_number(0);
         let root = handle.metadata_node(&[handle.metadata_string("jtbaa")]);

@@ -68,7 +68,8 @@ impl Target {
     #[must_use]
     pub fn host(level: OptLevel) -> Self {
         let cpu = TargetMachine::get_host_cpu_name().to_string();
-        // Julia says `x86-64` where LLVM does not know the processor: it is scheduled differently from `generic`.
+        // Julia says `x86-64` where LLVM does not know the processor: it is scheduled differently from
+        // `generic`.
         let cpu = if cpu == "generic" && cfg!(target_arch = "x86_64") { "x86-64".to_owned() } else { cpu };
         let features = TargetMachine::get_host_cpu_features().to_string();
         let mut features: Vec<&str> = features.split(',').collect();
@@ -76,8 +77,8 @@ impl Target {
         Self { cpu, features: features.join(","), level }
     }
 
-    /// A machine for position-independent code. The just-in-time compiler puts code anywhere and needs the large code
-    /// model for it; in a library the small one reaches everything.
+    /// A machine for position-independent code. The just-in-time compiler puts code anywhere and needs the
+    /// large code model for it; in a library the small one reaches everything.
     pub(crate) fn machine(&self, handle: &Handle) -> Result<TargetMachine, CodegenError> {
         let triple = handle.module().get_triple();
         let error = |text: String| CodegenError::Target {

@@ -1,9 +1,10 @@
 //! Calls of functions that are not in the module.
 //!
-//! For a callee whose code it does not emit, Julia's code generator makes a thunk `tojlinvoke<N>(F, args, nargs)`. If
-//! the callee has native code in this process, the thunk calls it by a name that is made up on the spot, with the code
-//! instance as a literal; otherwise it calls `jl_invoke`. A caller with a specialised signature calls a prototype
-//! `j_<name>_<N>` instead, whose body boxes the arguments, calls the thunk and unboxes what it returns.
+//! For a callee whose code it does not emit, Julia's code generator makes a thunk `tojlinvoke<N>(F, args,
+//! nargs)`. If the callee has native code in this process, the thunk calls it by a name that is made up on
+//! the spot, with the code instance as a literal; otherwise it calls `jl_invoke`. A caller with a specialised
+//! signature calls a prototype `j_<name>_<N>` instead, whose body boxes the arguments, calls the thunk and
+//! unboxes what it returns.
 
 use std::collections::{HashMap, HashSet};
 
@@ -31,7 +32,11 @@ fn shape(thunk: Value) -> Option<Shape> {
     let mut calls = thunk.instructions().filter(|instruction| instruction.opcode() == LLVMOpcode::LLVMCall);
     let call = calls.next()?;
     let target = call.called()?;
-    if calls.next().is_some() || call.argument_count() != 4 || !target.is_function() || !target.is_declaration() {
+    if calls.next().is_some()
+        || call.argument_count() != 4
+        || !target.is_function()
+        || !target.is_declaration()
+    {
         return None;
     }
     Some(Shape { call, target, literal: cast_literal(call.operand(3)?)? })
@@ -162,7 +167,9 @@ impl ThunkRewriter<'_> {
             (answer, _) => {
                 let reason = match answer {
                     Callee::Direct { .. } => "a specialised callee, but not every caller is specialised",
-                    Callee::DirectArgs { .. } => "a callee with boxed arguments, but the callers are specialised",
+                    Callee::DirectArgs { .. } => {
+                        "a callee with boxed arguments, but the callers are specialised"
+                    }
                     _ => "a callee that cannot be named in another process",
                 };
                 thunks.unknown.insert(thunk, unknown(shape.literal, &target, reason));
@@ -171,8 +178,8 @@ impl ThunkRewriter<'_> {
         }
     }
 
-    /// Makes the thunk call `callee`, with the object of slot `object` as the fourth argument. The builder stands before
-    /// the call.
+    /// Makes the thunk call `callee`, with the object of slot `object` as the fourth argument. The builder
+    /// stands before the call.
     fn redirect(&mut self, shape: &Shape, callee: Value, object: u32) {
         let content = self.slots.load(self.handle, self.builder, SlotUse::new(object));
         if let Some(literal) = shape.call.operand(3) {
@@ -186,8 +193,9 @@ impl ThunkRewriter<'_> {
 
     /// A function like `prototype` that passes everything on to the function in slot `specptr`.
     ///
-    /// The signature of a specialised function follows from its method instance and return type alone, so that of the
-    /// prototype is that of the callee; hidden parameters (place of the result, roots) are passed on as they are.
+    /// The signature of a specialised function follows from its method instance and return type alone, so
+    /// that of the prototype is that of the callee; hidden parameters (place of the result, roots) are passed
+    /// on as they are.
     fn forward(&mut self, prototype: Value, specptr: u32) -> Value {
         let new = declare_like(self.handle, prototype);
         let block = self.handle.append_block(new);
@@ -198,7 +206,8 @@ impl ThunkRewriter<'_> {
         call_like(call, prototype);
         call.set_tail_call();
         self.builder.ret(call);
-        // The call through the slot replaces that of the prototype, as the just-in-time compiler would have it.
+        // The call through the slot replaces that of the prototype, as the just-in-time compiler would have
+        // it.
         add_attribute(self.handle, new, "alwaysinline");
         new
     }

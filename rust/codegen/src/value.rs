@@ -1,21 +1,23 @@
 //! LLVM values without types.
 //!
-//! inkwell gives values Rust types. Rewriting walks over *all* operands of all instructions, among them tokens, labels
-//! and metadata, for which inkwell has no type and panics; so the walk is done on this thin layer over `llvm_sys`, and
-//! inkwell is used wherever the type is known.
+//! inkwell gives values Rust types. Rewriting walks over *all* operands of all instructions, among them
+//! tokens, labels and metadata, for which inkwell has no type and panics; so the walk is done on this thin
+//! layer over `llvm_sys`, and inkwell is used wherever the type is known.
 
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
-use inkwell::llvm_sys::{LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LLVMRealPredicate, LLVMTypeKind, LLVMValueKind};
+use inkwell::llvm_sys::{
+    LLVMIntPredicate, LLVMLinkage, LLVMOpcode, LLVMRealPredicate, LLVMTypeKind, LLVMValueKind,
+};
 
 /// Calls LLVM.
 ///
 /// # Safety
-/// For all uses in this file: a [`Value`] or [`Type`] is only made by `from_raw`, whose caller promises that the
-/// reference belongs to a living module or context, or from another one by LLVM itself; and whoever deletes a value
-/// promises (`Value::delete_*` are unsafe) that nothing refers to it any longer. What a method additionally demands
-/// (a constant integer, an instruction, ...) is checked by it or stated in its comment and ensured by the callers, all
-/// in this crate.
+/// For all uses in this file: a [`Value`] or [`Type`] is only made by `from_raw`, whose caller promises that
+/// the reference belongs to a living module or context, or from another one by LLVM itself; and whoever
+/// deletes a value promises (`Value::delete_*` are unsafe) that nothing refers to it any longer. What a
+/// method additionally demands (a constant integer, an instruction, ...) is checked by it or stated in its
+/// comment and ensured by the callers, all in this crate.
 macro_rules! llvm {
     ($($call:tt)*) => {
         // SAFETY: see the macro.
@@ -65,7 +67,8 @@ impl Value {
         if text.is_null() || length == 0 {
             return String::new();
         }
-        // SAFETY: LLVM returns `length` bytes that live as long as the value keeps its name; they are copied here.
+        // SAFETY: LLVM returns `length` bytes that live as long as the value keeps its name; they are copied
+        // here.
         let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
         String::from_utf8_lossy(bytes).into_owned()
     }
@@ -120,7 +123,8 @@ impl Value {
 
     /// The value of a constant integer of at most 64 bits.
     pub(crate) fn small_int(self) -> Option<u64> {
-        (self.is_constant_int() && self.ty().int_bits() <= 64).then(|| llvm!(LLVMConstIntGetZExtValue(self.0)))
+        (self.is_constant_int() && self.ty().int_bits() <= 64)
+            .then(|| llvm!(LLVMConstIntGetZExtValue(self.0)))
     }
 
     /// Is this a call of `opcode` on constants?
@@ -148,7 +152,8 @@ impl Value {
         if first.is_null() {
             return Vec::new();
         }
-        // SAFETY: LLVM returns a pointer to `count` indices that belong to the constant; they are copied here.
+        // SAFETY: LLVM returns a pointer to `count` indices that belong to the constant; they are copied
+        // here.
         unsafe { std::slice::from_raw_parts(first, count) }.to_vec()
     }
 

@@ -92,8 +92,13 @@ fn order_and_names_do_not_depend_on_the_process() {
     assert!(first.contains("!dbg") && first.lines().count() > 4, "{first}");
     assert!(text.contains(r#"distinct !DISubprogram(name: "first""#), "{text}");
     assert!(text.contains(r#"noinline "thunk""#) || text.contains("noinline"), "{text}");
-    assert!(text.contains("@nativecache_slots = alias [1 x i8*], [1 x i8*]* @nativecache_slots.real"), "{text}");
-    assert!(text.contains("@nativecache_slots.real = internal externally_initialized global [1 x i8*] zeroinitializer"));
+    assert!(
+        text.contains("@nativecache_slots = alias [1 x i8*], [1 x i8*]* @nativecache_slots.real"),
+        "{text}"
+    );
+    assert!(text.contains(
+        "@nativecache_slots.real = internal externally_initialized global [1 x i8*] zeroinitializer"
+    ));
     assert!(text.contains("@nativecache_build_id = constant [16 x i8]"), "{text}");
     assert!(text.contains("ptrtoint (i64 (i64)* @julia_first_0 to i64), i64 ptrtoint ([1 x i32]* @nativecache_functions to i64)"), "{text}");
     assert!(!text.contains("nativecache_slot."), "no placeholder is left: {text}");
@@ -160,5 +165,6 @@ fn isolated_functions_keep_their_body_alone() {
     module.verify().expect("valid");
     assert_eq!(module.function_names(), ["julia_second_1"]);
     let text = print(&module);
-    assert!(text.contains("declare i64 @julia_first_0(i64)"), "{text}");
+    let line = text.lines().find(|line| line.contains("i64 @julia_first_0(i64)"));
+    assert!(line.is_some_and(|line| line.starts_with("declare ")), "{text}");
 }

@@ -19,7 +19,10 @@ define %jl_value_t addrspace(10)* @julia_f_1(i1) {
         &mut script,
     );
     assert!(!has_literal(&text), "{text}");
-    assert_eq!(script.questions(), ["140000000001000 value", "140000000002000 value", "140000000002000 value"]);
+    assert_eq!(
+        script.questions(),
+        ["140000000001000 value", "140000000002000 value", "140000000002000 value"]
+    );
     let emitted = found.get("julia_f_1").expect("found");
     assert_eq!(emitted.slots, [3, 4]);
     assert!(emitted.unknown.is_empty());
@@ -33,7 +36,10 @@ define %jl_value_t addrspace(10)* @julia_f_1(i1) {
 fn loads_are_marked_as_julia_marks_its_own() {
     let mut script = Script::default()
         .answer(140_000_000_001_000, Answer::Slot(SlotUse::new(0).with_dereferenceable(24)))
-        .answer(140_000_000_002_000, Answer::Slot(SlotUse { invariant: false, nonnull: false, ..SlotUse::new(1) }))
+        .answer(
+            140_000_000_002_000,
+            Answer::Slot(SlotUse { invariant: false, nonnull: false, ..SlotUse::new(1) }),
+        )
         .answer(140_000_000_003_000, Answer::Slot(SlotUse::new(2).with_addend(-16)));
     let (_, _, text) = rewrite(
         r"
@@ -45,9 +51,13 @@ define void @julia_f_1(i64** %out) {
 }",
         &mut script,
     );
-    let line = |name: &str| text.lines().find(|line| line.contains(&format!("i8** {name}"))).unwrap_or_default();
+    let line =
+        |name: &str| text.lines().find(|line| line.contains(&format!("i8** {name}"))).unwrap_or_default();
     let first = line("@nativecache_slot.0");
-    assert!(first.contains("!tbaa") && first.contains("!invariant.load") && first.contains("!nonnull"), "{first}");
+    assert!(
+        first.contains("!tbaa") && first.contains("!invariant.load") && first.contains("!nonnull"),
+        "{first}"
+    );
     assert!(first.contains("!dereferenceable"), "{first}");
     assert!(text.contains(r#"!{!"jtbaa_const", "#) && text.contains("i64 24}"), "{text}");
     let second = line("@nativecache_slot.1");
@@ -117,7 +127,8 @@ define i64 @julia_f_1() {
 
 #[test]
 fn function_pointers_and_strings() {
-    let mut script = Script::slots(&[(0, 140_000_000_001_000), (1, 140_000_000_002_000), (2, 140_000_000_003_000)]);
+    let mut script =
+        Script::slots(&[(0, 140_000_000_001_000), (1, 140_000_000_002_000), (2, 140_000_000_003_000)]);
     let (_, found, text) = rewrite(
         r#"
 @handle = internal global i8* null
@@ -167,12 +178,16 @@ join:
 }",
         &mut script,
     );
-    // `rewrite` has verified it: a block that is listed twice gives the same value twice, and every load dominates.
+    // `rewrite` has verified it: a block that is listed twice gives the same value twice, and every load
+    // dominates.
     assert!(!has_literal(&text), "{text}");
     let body = function(&text, "julia_f_1");
     let (before, after) = body.split_once("join:").expect("a block");
     assert!(before.contains("@nativecache_slot.0"), "made in the block from which it comes: {body}");
-    assert!(after.contains("load i8*, i8** @nativecache_slot.0"), "what `top` loads is not loaded in `join`: {body}");
+    assert!(
+        after.contains("load i8*, i8** @nativecache_slot.0"),
+        "what `top` loads is not loaded in `join`: {body}"
+    );
 }
 
 #[test]

@@ -69,7 +69,12 @@ fn direct_to_the_specialised_function() {
     let prototype = function(&text, "j_callee_4");
     assert!(prototype.contains("@nativecache_slot.3"), "{prototype}");
     // All parameters are passed on, the hidden ones with their attributes.
-    assert!(prototype.contains("noalias nocapture sret %0, %jl_value_t addrspace(10)** noalias nocapture %1, i64 %2, double %3)"), "{prototype}");
+    assert!(
+        prototype.contains(
+            "noalias nocapture sret %0, %jl_value_t addrspace(10)** noalias nocapture %1, i64 %2, double %3)"
+        ),
+        "{prototype}"
+    );
     assert!(text.contains("alwaysinline"), "{text}");
     assert_eq!(found.closure("julia_caller_1").slots, [3]);
     assert!(found.get("tojlinvoke5").is_none());
@@ -94,7 +99,10 @@ define internal double @j_real_6(float) {{
         &mut script,
     );
     let union = function(&text, "j_union_4");
-    assert!(union.contains("[8 x i8]* noalias nocapture align 8 dereferenceable(8) %0, i64 signext %1)"), "{union}");
+    assert!(
+        union.contains("[8 x i8]* noalias nocapture align 8 dereferenceable(8) %0, i64 signext %1)"),
+        "{union}"
+    );
     assert!(union.contains("ret { %jl_value_t addrspace(10)*, i8 } %"), "{union}");
     let real = function(&text, "j_real_6");
     assert!(real.contains("tail call double") && real.contains("ret double %"), "{real}");

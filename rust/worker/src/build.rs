@@ -226,7 +226,8 @@ unsafe fn exclude(world: &World, statuses: &mut [Status], request: &Request) {
         for status in statuses {
             if let Status::Wanted(mi) = status {
                 if excluded.contains(mi::text(*mi).as_str()) {
-                    *status = Status::Failed(Reason::CompilerAborted, String::new());
+                    let detail = "tried alone in a process of its own".to_owned();
+                    *status = Status::Failed(Reason::CompilerAborted, detail);
                 }
             }
         }
@@ -256,27 +257,27 @@ unsafe fn isolate_culprits(
         culprits.extend(dead.iter().map(|mi| mi::text(*mi)));
         if dead.is_empty() {
             let emission = emit(world, &mut statuses)?;
-            let owners = emission.owners();
+            let groups = emission.groups();
             let (mut module, image, exported) = assemble(emission, world, &mut statuses, request)?;
             let finished = module.finish(&exported, image.slots, content_hash(&image.bytes).0)?;
             let target = Target::host(OptLevel::try_from(request.opt)?);
-            let names: Vec<&str> = finished.functions.iter().map(|f| f.after.as_str()).collect();
+            let after: HashMap<&str, &str> =
+                finished.functions.iter().map(|f| (f.before.as_str(), f.after.as_str())).collect();
             let scratch = request.workdir.join("isolated.o");
-            let dead = isolate::culprits(&names, &mut |part| {
+            let dead = isolate::culprits(&groups.iter().collect::<Vec<_>>(), &mut |part| {
+                let keep: Vec<&str> = part
+                    .iter()
+                    .flat_map(|group| &group.functions)
+                    .filter_map(|name| after.get(name.as_str()).copied())
+                    .collect();
                 let tried = module
-                    .isolate(part)
+                    .isolate(&keep)
                     .and_then(|()| module.optimise(&target))
                     .and_then(|()| module.emit_object(&target, &scratch));
                 // An error that is returned will be returned to the build as well.
                 drop(tried);
             });
-            for name in dead {
-                let before =
-                    finished.functions.iter().find(|f| f.after == name).map(|f| f.before.as_str());
-                if let Some(mi) = before.and_then(|b| owners.get(b)) {
-                    culprits.push(mi::text(*mi));
-                }
-            }
+            culprits.extend(dead.iter().map(|group| mi::text(group.method_instance)));
         }
     }
     culprits.sort();

@@ -81,6 +81,13 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
                 let mut slots: HashSet<u32> = HashSet::new();
                 for name in &code.names {
                     let closure = rewritten.closure_until(name, stop);
+                    // `@cfunction`: C code may keep the pointer and call it in any world, on any thread.
+                    if closure.functions.iter().any(|f| f.starts_with("jlcapi_")) {
+                        code.reject(statuses, Reason::ForeignCallback, "");
+                        (*code.ci).inferred = jl_sys::jl_nothing;
+                        uncacheable = true;
+                        break;
+                    }
                     if let Some((function, unknown)) = closure.unknown.first() {
                         let (reason, detail) = known.reasons.get(function).cloned().unwrap_or_else(|| {
                             (Reason::UnknownAddress, unknown.reason.to_string())
@@ -154,18 +161,24 @@ fn emission_number(name: &str) -> Option<u64> {
     name.rsplit_once('_')?.1.parse().ok()
 }
 
+/// The LLVM functions of one code instance: its entries and the helpers that only make sense with them.
+pub struct Group {
+    pub method_instance: *mut jl_method_instance_t,
+    pub functions: Vec<String>,
+}
+
 impl Emission {
-    /// Which method instance an LLVM function belongs to.
-    pub fn owners(&self) -> HashMap<String, *mut jl_method_instance_t> {
-        self.code_instances
-            .iter()
-            .flat_map(|code| {
-                code.names.iter().map(|n| {
-                    // SAFETY: the code instance is live while the collector is off.
-                    (n.clone(), unsafe { (*code.ci).def })
-                })
-            })
-            .collect()
+    /// What can be optimised by itself, code instance by code instance.
+    pub fn groups(&self) -> Vec<Group> {
+        let own = names_of(&self.code_instances);
+        let group = |code: &EmittedCode| {
+            let stop = |name: &str| own.get(name).is_some_and(|ci| *ci != code.ci);
+            let reached = |name: &String| self.rewritten.closure_until(name, stop).functions;
+            // SAFETY: the code instance is live while the collector is off.
+            let method_instance = unsafe { (*code.ci).def };
+            Group { method_instance, functions: code.names.iter().flat_map(reached).collect() }
+        };
+        self.code_instances.iter().map(group).collect()
     }
 }
 

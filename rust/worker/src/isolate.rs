@@ -16,7 +16,8 @@ pub unsafe fn culprits<T: Copy>(items: &[T], attempt: &mut dyn FnMut(&[T])) -> V
     // SAFETY: as the caller says.
     let (mut found, more) = unsafe { (culprits(left, attempt), culprits(right, attempt)) };
     found.extend(more);
-    found
+    // Only together do they kill: none of them can be kept.
+    if found.is_empty() { items.to_vec() } else { found }
 }
 
 /// Runs `attempt` in a forked child; true if the child ended by itself.
@@ -63,6 +64,20 @@ mod tests {
             })
         };
         assert_eq!(found, [3, 20, 36]);
+    }
+
+    #[test]
+    fn what_kills_only_together_goes_together() {
+        // SAFETY: as above.
+        let found = unsafe {
+            culprits(&[1, 2, 3, 4], &mut |part: &[i32]| {
+                if part.contains(&2) && part.contains(&3) {
+                    // SAFETY: as above.
+                    libc::abort();
+                }
+            })
+        };
+        assert_eq!(found, [1, 2, 3, 4]);
     }
 
     #[test]

@@ -58,7 +58,9 @@ impl Native {
             for (i, mi) in methods.iter().enumerate() {
                 *(*array).data.cast::<Value>().add(i) = mi.cast();
             }
-            Native(jl_create_native(array, jl_default_cgparams, 0))
+            // The tables of public names are for debuggers; frames need lines only.
+            let params = CodegenParams { gnu_pubnames: 0, ..jl_default_cgparams };
+            Native(jl_create_native(array, params, 0))
         }
     }
 

@@ -49,7 +49,8 @@ pub struct Script {
 impl Script {
     /// Each address gets the slot that stands before it.
     pub fn slots(slots: &[(u32, u64)]) -> Self {
-        let answers = slots.iter().map(|&(slot, address)| (address, Answer::Slot(SlotUse::new(slot)))).collect();
+        let answers =
+            slots.iter().map(|&(slot, address)| (address, Answer::Slot(SlotUse::new(slot)))).collect();
         Self { answers, ..Self::default() }
     }
 
@@ -98,7 +99,8 @@ pub fn rewrite(text: &str, script: &mut Script) -> (NativeModule, Rewritten, Str
 
 /// The module as text.
 pub fn print(module: &NativeModule) -> String {
-    let path = std::env::temp_dir().join(format!("nativecache-codegen-{}-{:p}.ll", std::process::id(), module));
+    let path =
+        std::env::temp_dir().join(format!("nativecache-codegen-{}-{:p}.ll", std::process::id(), module));
     module.write_ir(&path).expect("the temporary folder is writable");
     let text = std::fs::read_to_string(&path).expect("it was just written");
     std::fs::remove_file(&path).expect("it was just read");

@@ -82,6 +82,9 @@ nested(x) = ((x, (x, "in")), [x => :p])
     y
 end
 
+@noinline deep(x) = x > 0 ? throw(ArgumentError("deep")) : x
+fails(x) = deep(x) + 1 # its line is looked for in the trace
+
 # Floating point: what the passes and the machine make of it must be what the just-in-time compiler makes.
 muladds(a, b, c) = muladd(a, b, c) + a * b - c
 simd_sum(v) = (s = zero(eltype(v)); @simd for x in v; s += x; end; s)
@@ -111,7 +114,7 @@ const CASES = Any[
     (F.big, 30), (F.splat, [1, 2, 3]), (F.dynamic, sin, 1.0), (F.invoked, 3), (F.applied, abs, [-1, 2]),
     (F.preserve, "abc"), (F.locked,), (F.task, 4), (F.allocates, 1000), (F.collects, 1000), (F.generator,),
     (F.interpolated, 4), (F.unions, Union{Int,Missing}[1, missing, 3]), (F.tuples, (1, 2, 3, 4)), (F.nested, 1),
-    (F.late, 1),
+    (F.late, 1), (F.fails, 1), (F.fails, 0),
     (F.muladds, 0.1, 0.7, -0.07), (F.muladds, 0.1f0, 0.7f0, -0.07f0), (F.simd_sum, VALUES),
     (F.simd_sum, Float32.(VALUES)), (F.plain_sum, VALUES), (F.fast, 0.3, 0.7), (F.dot_fast, VALUES, reverse(VALUES)),
     (F.transcendental, 0.73), (F.transcendental, -5.1), (F.division, 17, -5), (F.division, 17.5, -5.25),

@@ -1,7 +1,8 @@
 //! Drives this crate from inside a running Julia: see `runtests.jl` beside it.
 //!
-//! Its `Addresses` knows nothing of Julia. It gives each address a slot of its own, and the test fills the slots with
-//! the same addresses in the same process. That shows that rewriting keeps the meaning of the code.
+//! Its `Addresses` knows nothing of Julia. It gives each address a slot of its own, and the test fills the
+//! slots with the same addresses in the same process. That shows that rewriting keeps the meaning of the
+//! code.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -67,10 +68,10 @@ impl Memory {
         let next = self.slots.len() as u32;
         let index = *self.by_address.entry(address).or_insert(next);
         if index == next {
-            self.slots.push(if index % 3 == 0 { address - 8 } else { address });
+            self.slots.push(if index.is_multiple_of(3) { address - 8 } else { address });
         }
         let slot = SlotUse::new(index);
-        if index % 3 == 0 {
+        if index.is_multiple_of(3) {
             slot.with_addend(8)
         } else {
             slot.with_dereferenceable(8)
@@ -163,7 +164,8 @@ fn path(text: *const c_char) -> String {
 /// Builds `object` of `module`. Returns 0, or -1 with the error as text.
 ///
 /// # Safety
-/// `module` comes from `jl_get_llvm_module`; `exported` are `count` of its functions; the texts are C strings.
+/// `module` comes from `jl_get_llvm_module`; `exported` are `count` of its functions; the texts are C
+/// strings.
 #[no_mangle]
 pub unsafe extern "C" fn probe_build(
     module: LLVMModuleRef,
@@ -184,7 +186,9 @@ pub unsafe extern "C" fn probe_build(
         Ok(text) => (0, text),
         Err(error) => (-1, error.to_string()),
     };
-    LAST.with(|last| *last.borrow_mut() = Last { slots: memory.slots, text: CString::new(text).unwrap_or_default() });
+    LAST.with(|last| {
+        *last.borrow_mut() = Last { slots: memory.slots, text: CString::new(text).unwrap_or_default() }
+    });
     code
 }
 
@@ -226,7 +230,8 @@ unsafe fn build(
     module.verify()?;
     module.write_ir(Path::new(&format!("{object}.finished.ll")))?;
     if !isolate.is_empty() {
-        let keep = finished.functions.iter().filter(|name| name.before == isolate);
+        let is_culprit = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()) == format!("{isolate}_");
+        let keep = finished.functions.iter().filter(|name| is_culprit(&name.before));
         module.isolate(&keep.map(|name| name.after.as_str()).collect::<Vec<_>>())?;
         module.verify()?;
     }
@@ -240,7 +245,8 @@ unsafe fn build(
     let start = Instant::now();
     module.emit_object(&target, Path::new(object))?;
     let emit = start.elapsed();
-    for (name, seconds) in [("rewrite", rewrite), ("finish", finish), ("optimise", optimise), ("emit", emit)] {
+    for (name, seconds) in [("rewrite", rewrite), ("finish", finish), ("optimise", optimise), ("emit", emit)]
+    {
         report += &format!("time\t{name}\t{}\n", seconds.as_secs_f64());
     }
     for (name, count) in &memory.counts {

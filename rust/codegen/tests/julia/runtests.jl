@@ -68,7 +68,7 @@ offset(field) = UInt64(fieldoffset(Core.CodeInstance, findfirst(==(field), colle
 const LAYOUT = UInt64[offset(:def), offset(:isspecsig), offset(:invoke), offset(:specptr), UInt64(cglobal(:jl_fptr_args))]
 const OBJECT = joinpath(WORK, "o$LEVEL-m$MODE.o")
 const LIB = dlopen(PROBE)
-culprit = WHAT == "isolate" ? "julia_recursion" : ""
+culprit = WHAT == "isolate" ? "julia_recursion" : "" # without its number
 build_time = @elapsed status = ccall(dlsym(LIB, :probe_build), Cint,
     (P, Ptr{P}, Csize_t, Cint, Cint, Ptr{UInt64}, Cstring, Cstring),
     MODULE, EXPORTED, length(EXPORTED), LEVEL, MODE, LAYOUT, OBJECT, culprit)
@@ -79,7 +79,11 @@ const REPORT = split.(split(chomp(TEXT), '\n'), '\t')
 rows(kind) = filter(r -> r[1] == kind, REPORT)
 println("create_native ", round(create_time; digits = 3), " s; ", join((r[2] * " " * r[3] * " s" for r in rows("time")), "; "))
 println(join((r[2] * " " * r[3] for r in rows("count")), "; "), "; functions ", rows("functions")[1][2:3], "; object ", filesize(OBJECT))
-WHAT == "order" && exit(0)
+if WHAT == "isolate" # only one function has a body
+    defined = [m[1] for m in eachmatch(r" T (\S+)", read(`nm $OBJECT`, String))]
+    @test length(defined) == 1 && startswith(defined[1], "julia_recursion_")
+end
+WHAT == "compare" || exit(0)
 
 count = Ref{Csize_t}(0)
 slots = ccall(dlsym(LIB, :probe_slots), Ptr{UInt64}, (Ptr{Csize_t},), count)
@@ -122,5 +126,18 @@ end
         same(expected, got) || println("different: ", case[1], " ", typeof.(case[2:end]), "\n  ", repr(expected), "\n  ", repr(got))
     end
     @test called > 100
+    # An error in the library shows functions, files and lines of the Julia source.
+    failing = findfirst(c -> c[1] === F.fails, CASES)
+    frames = try
+        native_call(failing, CASES[failing])
+    catch
+        stacktrace(catch_backtrace(), true)
+    end
+    line(f) = first(methods(f)).line
+    for f in (F.deep, F.fails)
+        found = filter(frame -> frame.func === nameof(f), frames)
+        @test length(found) == 1
+        @test basename(String(found[1].file)) == "cases.jl" && found[1].line == line(f)
+    end
     println(called, " of ", length(CASES), " cases called")
 end

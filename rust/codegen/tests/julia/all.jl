@@ -1,0 +1,47 @@
+# usage: julia all.jl <probe library> <work folder> [flags of Julia...]
+#
+# Runs runtests.jl in fresh processes: all levels, all ways to call what was not emitted; then looks whether two
+# processes, of which one has compiled other things before, write the same object.
+using Test
+
+const PROBE, WORK = ARGS[1], ARGS[2]
+const FLAGS = ARGS[3:end]
+const HERE = @__DIR__
+
+# A real package, with code that is not in the sysimage.
+const PACKAGE = joinpath(WORK, "packages", "Dates")
+mkpath(dirname(PACKAGE))
+cp(joinpath(Sys.STDLIB, "Dates"), PACKAGE; force = true, follow_symlinks = true)
+run(`chmod -R u+w $PACKAGE`)
+const PROJECT = joinpath(PACKAGE, "Project.toml")
+write(PROJECT, replace(read(PROJECT, String), r"^uuid = .*$"m => "uuid = \"d6e0ef1a-7c3b-4c52-9d39-b7a2d6f3c0de\""))
+const DEPOT = joinpath(WORK, "depot")
+
+"Code for a session's beginning that moves all numbers of Julia's code generator."
+const BEFORE = joinpath(WORK, "before.jl")
+write(BEFORE, "for i in 1:7; Core.eval(Main, :((x -> x + \$i)(1))); end")
+
+function probe(level, mode, what = "compare"; before = String[], folder = WORK)
+    run(`$(Base.julia_cmd()) --startup-file=no -O$level $FLAGS $before $(joinpath(HERE, "runtests.jl"))
+         $PROBE $folder $level $mode $what`)
+end
+
+ENV["JULIA_DEPOT_PATH"] = DEPOT
+@testset "code generator" begin
+    for (level, mode) in ((2, 1), (2, 0), (2, 2), (0, 1), (1, 1), (3, 1))
+        @test success(probe(level, mode))
+    end
+    @test success(probe(2, 1, "isolate"))
+    for level in 0:3
+        objects = map(("one", "other")) do name
+            folder = joinpath(WORK, name)
+            mkpath(folder)
+            islink(joinpath(folder, "packages")) || symlink(dirname(PACKAGE), joinpath(folder, "packages"))
+            before = name == "one" ? String[] : ["-L", BEFORE]
+            @test success(probe(level, 1, "order"; before = before, folder = folder))
+            read(joinpath(folder, "o$level-m1.o"))
+        end
+        @test length(objects[1]) > 100_000
+        @test objects[1] == objects[2]
+    end
+end
