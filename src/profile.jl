@@ -56,8 +56,10 @@ end
 
 # A Type is not iterable but a common slip, and so is a single (f, types).
 read_statements(signature::Type) = read_statements((signature,))
-read_statements(signature::Tuple{Any,Union{Type{<:Tuple},Tuple{Vararg{Type}}}}) =
-    read_statements(Any[signature])
+function read_statements(pair::Tuple{Any,Any})
+    single = is_signature(pair)
+    return invoke(read_statements, Tuple{Any}, single ? (pair,) : pair)
+end
 
 "A signature as one line of text."
 function statement_text(line::AbstractString)
@@ -69,14 +71,21 @@ end
 function statement_text(signature::Type)
     (signature <: Tuple && Base.unwrap_unionall(signature) isa DataType) ||
         bad_signature(signature)
-    return sprint(show, signature; context = :module => nothing)
+    text = sprint(show, signature; context = :module => nothing)
+    # As a trace has it: what Core exports goes without its module.
+    return replace(text, r"(?<![\w.])Core\.([A-Za-z]\w*)" => name ->
+        Base.isexported(Core, Symbol(SubString(name, 6))) ? SubString(name, 6) : name)
 end
 
-statement_text(signature::Tuple{Any,Type{<:Tuple}}) =
-    statement_text(Tuple{Core.Typeof(signature[1]),signature[2].parameters...})
+function statement_text(pair::Tuple{Any,Any})
+    is_signature(pair) || bad_signature(pair)
+    f, types = pair
+    return statement_text(Tuple{Core.Typeof(f),(types isa Type ? types.parameters : types)...})
+end
 
-statement_text(signature::Tuple{Any,Tuple{Vararg{Type}}}) =
-    statement_text(Tuple{Core.Typeof(signature[1]),signature[2]...})
+"`(f, (Int,))` or `(f, Tuple{Int})`."
+is_signature((_, types)::Tuple{Any,Any}) =
+    types isa Tuple{Vararg{Type}} || (types isa DataType && types <: Tuple)
 
 statement_text(method::Core.MethodInstance) = statement_text(method.specTypes)
 

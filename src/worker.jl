@@ -16,6 +16,7 @@ module NativeCacheWorker
 
 # Codes of `Reason` in rust/image.
 const NO_SUCH_METHOD = "200"
+const COMPILED_AT_START = "218"
 
 function append(file::String, text::String)
     io = open(string(WORK, "/", file), "a")
@@ -128,8 +129,34 @@ function from_fields(@nospecialize(arguments...))
     return ccall(:jl_new_structv, Any, (Any, Ptr{Any}, UInt32), type, values, length(values))
 end
 
+"The expression that `text` is. `Meta.parse` compiles a closure to say the same."
+function parsed(text::String)
+    found = ccall(:jl_parse_string, Any, (Ptr{UInt8}, Csize_t, Int32, Int32), text, sizeof(text), 0, 1)::Core.SimpleVector
+    tree = found[1]
+    (tree isa Expr && (tree.head === :error || tree.head === :incomplete)) && throw(Meta.ParseError(string(tree.args[1])))
+    found[2] == sizeof(text) || throw(Meta.ParseError("there is more after the signature"))
+    return tree
+end
+
+"""
+Has this process compiled it? Then so has every session by the time that it can link a
+library: Julia's own start, NativeCache's and the `__init__` of packages are the same there.
+"""
+function is_compiled(instance::Core.MethodInstance)
+    isdefined(instance, :cache) || return false
+    code = instance.cache
+    place = zeros(UInt, 4)
+    while true
+        address = code.specptr == C_NULL ? code.invoke : code.specptr
+        # What lies in a shared library is the sysimage's or the runtime's; the rest is the JIT's.
+        address != C_NULL && ccall(:dladdr, Cint, (Ptr{Cvoid}, Ptr{UInt}), address, place) == 0 && return true
+        isdefined(code, :next) || return false
+        code = code.next
+    end
+end
+
 function lookup(text::String, world::UInt)
-    signature = Core.eval(Main, mend(Meta.parse(text)))
+    signature = Core.eval(Main, mend(parsed(text)))
     Base.unwrap_unionall(signature) isa DataType && signature <: Tuple ||
         return "it is not a tuple type"
     return method_instance(signature, world)
@@ -226,8 +253,12 @@ function resolve_one(number::Int, text::String, world::UInt)
     catch err
         found = describe(err)
     end
-    found isa Core.MethodInstance && return found
-    append("reasons", string(number, "\t", NO_SUCH_METHOD, "\t", one_line(found::String), "\n"))
+    if found isa Core.MethodInstance
+        is_compiled(found) || return found
+        append("reasons", string(number, "\t", COMPILED_AT_START, "\t\n"))
+    else
+        append("reasons", string(number, "\t", NO_SUCH_METHOD, "\t", one_line(found::String), "\n"))
+    end
     return nothing
 end
 

@@ -63,18 +63,39 @@ pub struct Target {
 
 impl Target {
     /// This machine, as Julia's just-in-time compiler sees it when it was not told otherwise (`-C native`).
-    ///
-    /// The features are sorted: LLVM lists them in the order of a hash table.
     #[must_use]
     pub fn host(level: OptLevel) -> Self {
-        let cpu = TargetMachine::get_host_cpu_name().to_string();
-        // Julia says `x86-64` where LLVM does not know the processor: it is scheduled differently from
-        // `generic`.
-        let cpu = if cpu == "generic" && cfg!(target_arch = "x86_64") { "x86-64".to_owned() } else { cpu };
-        let features = TargetMachine::get_host_cpu_features().to_string();
-        let mut features: Vec<&str> = features.split(',').collect();
-        features.sort_unstable();
-        Self { cpu, features: features.join(","), level }
+        Self { cpu: host_cpu(), features: host_features().join(","), level }
+    }
+
+    /// The machine that a session's `-C` (`jl_options.cpu_target`) describes, for which its just-in-time
+    /// compiler generates code. Code for any other one may compute other last digits.
+    ///
+    /// Of a list for several machines the first counts, as for Julia. Features that this machine lacks are
+    /// taken away.
+    #[must_use]
+    pub fn of_session(cpu_target: &str, level: OptLevel) -> Self {
+        let mut parts = cpu_target.split(';').next().unwrap_or_default().split(',').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let mut target = match name {
+            "" | "native" => Self::host(level),
+            "generic" | "x86_64" => Self::named("x86-64", level),
+            _ => Self::named(name, level),
+        };
+        // The rest of the words is for those who build system images (`clone_all`, `base(0)`, ...).
+        for feature in parts.filter(|part| part.starts_with('+') || part.starts_with('-')) {
+            if !feature.get(1..).is_some_and(|name| SYSIMAGE_WORDS.contains(&name)) {
+                target.features.push(',');
+                target.features.push_str(feature);
+            }
+        }
+        target
+    }
+
+    fn named(cpu: &str, level: OptLevel) -> Self {
+        let lacking: Vec<String> =
+            host_features().into_iter().filter(|feature| feature.starts_with('-')).collect();
+        Self { cpu: cpu.to_owned(), features: lacking.join(","), level }
     }
 
     /// A machine for position-independent code. The just-in-time compiler puts code anywhere and needs the
@@ -98,4 +119,25 @@ impl Target {
             )
             .ok_or_else(|| error("LLVM makes none".to_owned()))
     }
+}
+
+/// What may stand among the features of `-C` and is none.
+const SYSIMAGE_WORDS: [&str; 3] = ["clone_all", "opt_size", "min_size"];
+
+fn host_cpu() -> String {
+    let cpu = TargetMachine::get_host_cpu_name().to_string();
+    // Julia says `x86-64` where LLVM does not know the processor: it is scheduled differently from `generic`.
+    if cpu == "generic" && cfg!(target_arch = "x86_64") {
+        "x86-64".to_owned()
+    } else {
+        cpu
+    }
+}
+
+/// Sorted: LLVM lists them in the order of a hash table.
+fn host_features() -> Vec<String> {
+    let features = TargetMachine::get_host_cpu_features().to_string();
+    let mut features: Vec<String> = features.split(',').map(str::to_owned).collect();
+    features.sort_unstable();
+    features
 }

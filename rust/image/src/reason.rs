@@ -152,6 +152,8 @@ reasons! {
             "report this with the detail: it may be made cacheable";
         217 ForeignCallback: "it makes a C callback, which is bound to the build process",
             "nothing: it is compiled in each session";
+        218 CompiledAtStart: "it is compiled while Julia starts or the package loads, before a library can be linked",
+            "nothing: a session needs it before there is anything to take it from";
     }
     Load {
         300 PackageMissing: "it waits for a package that is not loaded",

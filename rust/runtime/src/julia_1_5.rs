@@ -128,6 +128,14 @@ extern "C" {
         sig: *mut jl_value_t,
         caller: *mut jl_value_t,
     );
+    pub fn jl_matching_methods(
+        signature: *mut jl_sys::jl_datatype_t,
+        limit: c_int,
+        include_ambiguous: c_int,
+        world: size_t,
+        min_world: *mut size_t,
+        max_world: *mut size_t,
+    ) -> *mut jl_value_t;
     pub fn jl_invoke_api(ci: *mut jl_code_instance_t) -> c_int;
     pub fn jl_uncompress_ir(
         method: *mut jl_method_t,

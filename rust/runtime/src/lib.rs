@@ -2,11 +2,12 @@
 //! instances, describes objects so that another process can find them, finds them there, and
 //! installs function pointers.
 //!
-//! Build side: [`inspect`] -> [`paths`] -> [`describe`]. Load side: [`library`] -> [`key`],
-//! [`modules`] -> [`resolve`] -> [`install`], led by [`link`]. What is particular to one version of
+//! Build side: [`inspect`] -> [`paths`] -> [`describe`], [`edges`]. Load side: [`library`] -> [`key`],
+//! [`modules`] -> [`resolve`] -> [`verify`] -> [`install`], led by [`link`]. What is particular to one version of
 //! Julia stands in [`julia`].
 
 pub mod describe;
+pub mod edges;
 pub mod error;
 pub mod foreign;
 pub mod frames;
@@ -25,3 +26,4 @@ pub mod paths;
 pub mod resolve;
 pub mod sysimage;
 pub mod value;
+pub mod verify;

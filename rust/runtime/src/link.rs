@@ -19,6 +19,8 @@ use crate::julia::jl_get_world_counter;
 use crate::key;
 use crate::library::{Code, LibraryFile};
 use crate::modules;
+use crate::sysimage::Sysimage;
+use crate::verify::{add_backedge, Verifier};
 use crate::resolve::{Resolver, Trouble};
 
 /// What became of one function of a library.
@@ -26,6 +28,8 @@ use crate::resolve::{Resolver, Trouble};
 pub enum State {
     /// Julia calls it.
     Installed,
+    /// It has no code; others rely on what inference found about it.
+    Inferred,
     /// It needs a package that is not loaded.
     Waiting(PackageId),
     /// It is not used, and why.
@@ -59,6 +63,7 @@ pub struct Linked {
 
 struct Parts {
     code: Code,
+    sysimage: Option<Sysimage>,
     /// Where installed code begins, ascending, and the method instance that it is of.
     starts: Vec<(usize, *mut jl_method_instance_t)>,
     resolver: Resolver,
@@ -117,7 +122,7 @@ impl Linked {
     /// Could another loaded package change anything?
     pub fn may_advance(&self) -> bool {
         match &self.rejected {
-            Some(rejected) => rejected.reason == Reason::ModuleSet,
+            Some(_) => false,
             None => self.states.iter().any(|s| matches!(s, State::Waiting(_))),
         }
     }
@@ -141,12 +146,6 @@ impl Linked {
         unsafe {
             let loaded = modules::roots(loaded);
             let packages = modules::find_packages(&self.image, &loaded)?;
-            if let Some(missing) = packages.iter().position(Option::is_none) {
-                let id = PackageId(u32::try_from(missing).unwrap_or(u32::MAX));
-                self.states.fill(State::Waiting(id));
-                return Ok(());
-            }
-            self.check_module_set(&loaded)?;
             let _off = CollectorOff::new();
             let world = jl_get_world_counter();
             let mut parts = match self.parts.take() {
@@ -156,7 +155,8 @@ impl Linked {
             parts.resolver.run(&self.image, &packages, world, |_, _| ());
             jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());
             let troubles = self.fill_slots(&mut parts);
-            self.install_all(&mut parts, &troubles, world);
+            let verdicts = Verifier::new(self.image, &parts.resolver, parts.sysimage.as_ref(), world).functions();
+            self.install_all(&mut parts, &troubles, &verdicts, world);
             self.parts = Some(parts);
         }
         Ok(())
@@ -168,27 +168,12 @@ impl Linked {
             .map_err(|t| Rejected::new(Reason::Unresolved, format!("{t:?}")))?;
         Ok(Parts {
             code: self.file.load()?,
+            sysimage: Sysimage::current(),
             starts: Vec::new(),
             resolver,
             filled: vec![false; self.image.slot_count() as usize],
             strings: Vec::new(),
         })
-    }
-
-    /// The first wall of safety: what else is loaded may change what a call resolves to.
-    unsafe fn check_module_set(&self, loaded: &[*mut jl_sys::jl_module_t]) -> Result<(), Rejected> {
-        // SAFETY: live root modules.
-        let (hash, names) = unsafe { modules::set(loaded) };
-        let mut known = Vec::new();
-        for i in 0..self.image.module_set_count() {
-            let set =
-                self.image.module_set(i).map_err(|e| Rejected::new(Reason::Malformed, e.to_string()))?;
-            if set.hash == hash {
-                return Ok(());
-            }
-            known.push(set.text);
-        }
-        Err(Rejected::new(Reason::ModuleSet, set_difference(&names, &known)))
     }
 
     unsafe fn fill_slots(&self, parts: &mut Parts) -> Vec<Option<Trouble>> {
@@ -213,15 +198,26 @@ impl Linked {
         troubles
     }
 
-    unsafe fn install_all(&mut self, parts: &mut Parts, troubles: &[Option<Trouble>], world: usize) {
+    unsafe fn install_all(
+        &mut self,
+        parts: &mut Parts,
+        troubles: &[Option<Trouble>],
+        verdicts: &[Result<(), State>],
+        world: usize,
+    ) {
         for index in 0..self.states.len() {
-            if matches!(self.states[index], State::Installed) {
+            if matches!(self.states[index], State::Installed | State::Inferred) {
                 continue;
             }
             let id = FunctionId(u32::try_from(index).unwrap_or(u32::MAX));
-            // SAFETY: as `open` says.
-            self.states[index] = match unsafe { self.install_one(id, parts, troubles, world) } {
-                Ok(compiled) => {
+            let unverified = State::Rejected(Reason::EdgesUnknown, String::new());
+            let verdict = verdicts.get(index).cloned().unwrap_or(Err(unverified));
+            // SAFETY: as `open` says; what is installed is verified.
+            let installed =
+                verdict.and_then(|()| unsafe { self.install_one(id, parts, troubles, world) });
+            self.states[index] = match installed {
+                Ok(None) => State::Inferred,
+                Ok(Some(compiled)) => {
                     let wrapper = match compiled.invoke {
                         InvokePointer::Wrapper(wrapper) => wrapper,
                         _ => 0,
@@ -243,7 +239,7 @@ impl Linked {
         parts: &Parts,
         troubles: &[Option<Trouble>],
         world: usize,
-    ) -> Result<Compiled, State> {
+    ) -> Result<Option<Compiled>, State> {
         let function =
             self.image.function(id).map_err(|e| State::Rejected(Reason::Malformed, e.to_string()))?;
         if let Some(trouble) =
@@ -251,15 +247,22 @@ impl Linked {
         {
             return Err(state_of(trouble));
         }
-        if matches!(function.invoke, Invoke::Inferred) {
-            return Err(State::Rejected(Reason::InlinedOnly, String::new()));
-        }
+        let mi = parts.resolver.method_instance(function.method_instance).map_err(|t| state_of(&t))?;
         // SAFETY: every slot that the function's code, or code that it calls directly, uses is filled;
         // code indices were checked against the count when the image was parsed.
         unsafe {
-            let compiled = compiled(&function, parts).map_err(|t| state_of(&t))?;
-            install(&compiled, world).map_err(|(reason, detail)| State::Rejected(reason, detail))?;
-            Ok(compiled)
+            let done = if matches!(function.invoke, Invoke::Inferred) {
+                None
+            } else {
+                let compiled = compiled(&function, parts).map_err(|t| state_of(&t))?;
+                install(&compiled, world)
+                    .map_err(|(reason, detail)| State::Rejected(reason, detail))?;
+                Some(compiled)
+            };
+            for edge in function.edges.iter() {
+                add_backedge(&self.image, &parts.resolver, edge, mi);
+            }
+            Ok(done)
         }
     }
 
@@ -316,7 +319,7 @@ impl Linked {
             return ("rejected", Some(rejected.reason), rejected.detail.clone());
         }
         match self.states.get(id.index()) {
-            Some(State::Installed) => ("installed", None, String::new()),
+            Some(State::Installed | State::Inferred) => ("installed", None, String::new()),
             Some(State::Waiting(package)) => {
                 let name = self.image.package(*package).map(|p| p.name.to_owned());
                 ("waiting", Some(Reason::PackageMissing), name.unwrap_or_default())
@@ -372,33 +375,6 @@ fn state_of(trouble: &Trouble) -> State {
     match trouble {
         Trouble::Waiting(package) => State::Waiting(*package),
         Trouble::Missing(what) => State::Rejected(Reason::Unresolved, what.clone()),
-    }
-}
-
-/// What is loaded and was not at build, and the other way round, against the nearest known set.
-fn set_difference(now: &str, known: &[&str]) -> String {
-    let now: Vec<&str> = now.split(' ').collect();
-    let differences = known.iter().map(|set| {
-        let then: Vec<&str> = set.split(' ').collect();
-        let more: Vec<&str> = now.iter().copied().filter(|n| !then.contains(n)).collect();
-        let less: Vec<&str> = then.iter().copied().filter(|n| !now.contains(n)).collect();
-        (more, less)
-    });
-    match differences.min_by_key(|(more, less)| more.len() + less.len()) {
-        None => "the library names no set".to_owned(),
-        Some((more, less)) if more.is_empty() && less.is_empty() => {
-            "the same names, of which one was precompiled again".to_owned()
-        }
-        Some((more, less)) => {
-            let mut parts = Vec::new();
-            if !more.is_empty() {
-                parts.push(format!("loaded now, not then: {}", more.join(" ")));
-            }
-            if !less.is_empty() {
-                parts.push(format!("loaded then, not now: {}", less.join(" ")));
-            }
-            parts.join("; ")
-        }
     }
 }
 

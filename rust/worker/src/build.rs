@@ -7,7 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_module_t};
+use jl_sys::{
+    jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
+};
 use nativecache_codegen::{ExportedFunction, NativeModule, OptLevel, Target};
 use nativecache_image::{content_hash, Bucket, CodeIndex, Entry, Function, FunctionId, ImageBuilder, Reason};
 use nativecache_runtime::describe::Describer;
@@ -22,6 +24,7 @@ use nativecache_runtime::sysimage::Sysimage;
 use nativecache_runtime::value::{array_items, is, root_module, Value};
 
 use crate::emission::{emit, Emission};
+use crate::dependencies::Functions;
 use crate::error::BuildError;
 use crate::isolate;
 use crate::journal::Journal;
@@ -48,6 +51,7 @@ pub struct World {
     pub sysimage: Sysimage,
     pub modules: Vec<*mut jl_module_t>,
     pub methods: Vec<*mut jl_method_t>,
+    pub tables: Vec<*mut jl_methtable_t>,
     pub code_instances: Vec<*mut jl_code_instance_t>,
     pub roots: Vec<*mut jl_module_t>,
 }
@@ -57,14 +61,15 @@ impl World {
         // SAFETY: the collector is off and nothing else runs.
         unsafe {
             let modules = inspect::all_modules(&roots);
-            let methods = inspect::methods(&inspect::method_tables(&modules));
+            let tables = inspect::method_tables(&modules);
+            let methods = inspect::methods(&tables);
             let mut code_instances = Vec::new();
             for method in &methods {
                 for mi in inspect::specializations(*method) {
                     code_instances.extend(inspect::code_instances(mi));
                 }
             }
-            World { sysimage, modules, methods, code_instances, roots }
+            World { sysimage, modules, methods, tables, code_instances, roots }
         }
     }
 }
@@ -308,8 +313,7 @@ unsafe fn assemble(
 ) -> Result<Assembled, BuildError> {
     let Emission { module, mut describer, rewritten: _, code_instances } = emission;
     let mut exported = Vec::new();
-    let mut functions: HashMap<*mut jl_method_instance_t, FunctionId> = HashMap::new();
-    let mut pending = Vec::new();
+    let mut image_functions = Functions::new();
     // SAFETY: all code instances are live, the collector is off.
     unsafe {
         for code in &code_instances {
@@ -318,27 +322,24 @@ unsafe fn assemble(
                 CodeIndex(u32::try_from(exported.len() - 1).unwrap_or(u32::MAX))
             };
             match code.describe(&mut describer, &mut code_index) {
-                Ok(function) => pending.push((code.ci, function)),
+                Ok(function) => image_functions.add((*code.ci).def, function),
                 Err(error) => code.reject(statuses, error.reason, &error.detail),
             }
-        }
-        describer.image.set_code_count(u32::try_from(exported.len()).unwrap_or(u32::MAX));
-        for (ci, function) in pending {
-            let id = describer.image.function(function)?;
-            functions.insert((*ci).def, id);
         }
         for status in statuses.iter_mut() {
             let Status::Constant(ci) = *status else { continue };
             match constant_function(ci, &mut describer) {
                 Ok(function) => {
-                    let id = describer.image.function(function)?;
-                    functions.entry((*ci).def).or_insert(id);
+                    image_functions.add((*ci).def, function);
                     *status = Status::Wanted((*ci).def);
                 }
                 Err(error) => *status = Status::Skipped(error.reason, error.detail),
             }
         }
+        describer.image.set_code_count(u32::try_from(exported.len()).unwrap_or(u32::MAX));
     }
+    // SAFETY: as above.
+    let functions = unsafe { image_functions.finish(world, &mut describer, statuses) }?;
     for (name, value) in nativecache::key() {
         describer.image.key(name, value)?;
     }
@@ -361,7 +362,6 @@ unsafe fn assemble(
         bytes: image.finish()?,
         result,
     };
-    let _ = world;
     Ok((module, tables, exported))
 }
 

@@ -28,18 +28,22 @@ end
 
 ENV["JULIA_DEPOT_PATH"] = DEPOT
 @testset "code generator" begin
-    for (level, mode) in ((2, 1), (2, 0), (2, 2), (0, 1), (1, 1), (3, 1))
+    for (level, mode) in ((2, 3), (2, 1), (2, 0), (2, 2), (0, 3), (1, 3), (3, 3))
         @test success(probe(level, mode))
     end
     @test success(probe(2, 1, "isolate"))
+    # Options of Julia that change the code: the last digits must be those of the same session's compiler.
+    for flags in (`--math-mode=fast`, `-Cx86-64`, `--check-bounds=yes`, `-g2`, `--inline=no`)
+        @test success(probe(2, 3; before = collect(flags)))
+    end
     for level in 0:3
         objects = map(("one", "other")) do name
             folder = joinpath(WORK, name)
             mkpath(folder)
             islink(joinpath(folder, "packages")) || symlink(dirname(PACKAGE), joinpath(folder, "packages"))
             before = name == "one" ? String[] : ["-L", BEFORE]
-            @test success(probe(level, 1, "order"; before = before, folder = folder))
-            read(joinpath(folder, "o$level-m1.o"))
+            @test success(probe(level, 3, "order"; before = before, folder = folder))
+            read(joinpath(folder, "o$level-m3.o"))
         end
         @test length(objects[1]) > 100_000
         @test objects[1] == objects[2]

@@ -17,7 +17,7 @@ use nativecache_codegen::{
 };
 
 /// How thunks are answered.
-const DIRECT: c_int = 1;
+const DIRECT: [c_int; 2] = [1, 3];
 const INVOKE: c_int = 2;
 
 /// Where the fields of `Core.CodeInstance` lie; the test reads them from Julia.
@@ -129,13 +129,14 @@ impl Addresses for Memory {
         let invoke = Self::field(thunk.literal, layout.invoke);
         let specptr = Self::field(thunk.literal, layout.specptr);
         let is_specsig = Self::field(thunk.literal, layout.is_specsig) & 0xff != 0;
-        if self.mode == DIRECT && thunk.specialised && is_specsig && specptr != 0 {
+        let direct = DIRECT.contains(&self.mode);
+        if direct && thunk.specialised && is_specsig && specptr != 0 {
             self.count("direct");
             Callee::Direct { specptr: self.slot(specptr) }
-        } else if self.mode == DIRECT && !thunk.specialised && invoke == layout.fptr_args && specptr != 0 {
+        } else if direct && !thunk.specialised && invoke == layout.fptr_args && specptr != 0 {
             self.count("direct args");
             Callee::DirectArgs { fptr: self.slot(specptr) }
-        } else if (self.mode == DIRECT || self.mode == INVOKE) && invoke != 0 {
+        } else if (direct || self.mode == INVOKE) && invoke != 0 {
             self.count("invoke");
             Callee::Invoke { invoke: self.slot(invoke), code_instance: self.slot(thunk.literal) }
         } else {
@@ -176,12 +177,15 @@ pub unsafe extern "C" fn probe_build(
     layout: *const Layout,
     object: *const c_char,
     isolate: *const c_char,
+    cpu_target: *const c_char,
 ) -> c_int {
     // SAFETY: as our caller promises.
     let (exported, layout) = unsafe { (std::slice::from_raw_parts(exported, count), *layout) };
     let mut memory = Memory::new(layout, mode);
     // SAFETY: as our caller promises.
-    let result = unsafe { build(module, exported, level, &mut memory, &path(object), &path(isolate)) };
+    let result = unsafe {
+        build(module, exported, level, &mut memory, &path(object), &path(isolate), &path(cpu_target))
+    };
     let (code, text) = match result {
         Ok(text) => (0, text),
         Err(error) => (-1, error.to_string()),
@@ -199,6 +203,7 @@ unsafe fn build(
     memory: &mut Memory,
     object: &str,
     isolate: &str,
+    cpu_target: &str,
 ) -> Result<String, Box<dyn std::error::Error>> {
     let mut report = String::new();
     let start = Instant::now();
@@ -236,7 +241,7 @@ unsafe fn build(
         module.verify()?;
     }
 
-    let target = Target::host(OptLevel::try_from(level)?);
+    let target = Target::of_session(cpu_target, OptLevel::try_from(level)?);
     let start = Instant::now();
     module.optimise(&target)?;
     let optimise = start.elapsed();

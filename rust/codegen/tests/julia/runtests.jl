@@ -1,4 +1,7 @@
-# usage: julia runtests.jl <probe library> <work folder> <level 0..3> <mode 0 generic|1 direct|2 invoke> [jit|order|isolate]
+# usage: julia runtests.jl <probe library> <work folder> <level 0..3> <mode> [compare|order|isolate]
+#
+# mode: how to call what is not emitted: 0 jl_invoke, 1 directly, 2 invoke, 3 directly, and nothing that the
+# sysimage has code for is emitted.
 #
 # Emits the methods of cases.jl, has them rewritten and compiled to a library, loads that in the same process, fills the
 # slots with the addresses that stood there, and compares every call with what the just-in-time compiler's code returns.
@@ -37,6 +40,49 @@ end
 # No collection from inference until the addresses are in the slots.
 GC.enable(false)
 const INSTANCES = Any[method_instance(c[1], c[2:end]) for c in CASES]
+
+"All code instances of this process."
+function code_instances()
+    tables, modules, found = IdDict{Any,Nothing}(), IdDict{Module,Nothing}(), Core.CodeInstance[]
+    function visit(m::Module)
+        haskey(modules, m) && return
+        modules[m] = nothing
+        for name in names(m; all = true, imported = true)
+            isdefined(m, name) && !Base.isdeprecated(m, name) || continue
+            value = getfield(m, name)
+            value isa Module && visit(value)
+            type = Base.unwrap_unionall(value isa Type ? value : typeof(value))
+            type isa DataType && isdefined(type.name, :mt) && (tables[type.name.mt] = nothing)
+        end
+    end
+    foreach(visit, Base.loaded_modules_array())
+    function visit(mi::Core.MethodInstance)
+        code = isdefined(mi, :cache) ? mi.cache : nothing
+        while code !== nothing
+            push!(found, code)
+            code = isdefined(code, :next) ? code.next : nothing
+        end
+    end
+    visit(::Any) = nothing
+    tables[Type.body.name.mt] = nothing
+    for table in keys(tables)
+        Base.visit(m -> Base.visit(visit, m.specializations), table)
+    end
+    return found
+end
+offset(field) =
+    UInt64(fieldoffset(Core.CodeInstance, findfirst(==(field), collect(fieldnames(Core.CodeInstance)))))
+address(x) = ccall(:jl_value_ptr, P, (Any,), x)
+if MODE == 3 # as the worker does: what has native code and no inferred code becomes a thunk
+    wanted = IdDict{Any,Nothing}(mi => nothing for mi in INSTANCES)
+    for code in code_instances()
+        p = address(code)
+        if !haskey(wanted, code.def) && unsafe_load(Ptr{P}(p + offset(:specptr))) != C_NULL
+            unsafe_store!(Ptr{P}(p + offset(:inferred)), address(nothing))
+        end
+    end
+end
+
 create_time = @elapsed native =
     ccall(:jl_create_native, P, (Vector{Any}, Base.CodegenParams, Cint), unique(INSTANCES), Base.CodegenParams(), 0)
 const MODULE = ccall(:jl_get_llvm_module, P, (P,), native)
@@ -64,14 +110,14 @@ const INDEX = map(FOUND) do found
     return length(EXPORTED)
 end
 
-offset(field) = UInt64(fieldoffset(Core.CodeInstance, findfirst(==(field), collect(fieldnames(Core.CodeInstance)))))
 const LAYOUT = UInt64[offset(:def), offset(:isspecsig), offset(:invoke), offset(:specptr), UInt64(cglobal(:jl_fptr_args))]
 const OBJECT = joinpath(WORK, "o$LEVEL-m$MODE.o")
 const LIB = dlopen(PROBE)
 culprit = WHAT == "isolate" ? "julia_recursion" : "" # without its number
 build_time = @elapsed status = ccall(dlsym(LIB, :probe_build), Cint,
-    (P, Ptr{P}, Csize_t, Cint, Cint, Ptr{UInt64}, Cstring, Cstring),
-    MODULE, EXPORTED, length(EXPORTED), LEVEL, MODE, LAYOUT, OBJECT, culprit)
+    (P, Ptr{P}, Csize_t, Cint, Cint, Ptr{UInt64}, Cstring, Cstring, Cstring),
+    MODULE, EXPORTED, length(EXPORTED), LEVEL, MODE, LAYOUT, OBJECT, culprit,
+    unsafe_string(Base.JLOptions().cpu_target))
 const TEXT = unsafe_string(ccall(dlsym(LIB, :probe_text), Cstring, ()))
 write(OBJECT * ".report", TEXT)
 status == 0 || error(TEXT)
@@ -136,6 +182,7 @@ end
     line(f) = first(methods(f)).line
     for f in (F.deep, F.fails)
         found = filter(frame -> frame.func === nameof(f), frames)
+        Base.JLOptions().debug_level > 0 || break
         @test length(found) == 1
         @test basename(String(found[1].file)) == "cases.jl" && found[1].line == line(f)
     end

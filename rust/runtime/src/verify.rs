@@ -1,0 +1,307 @@
+//! Does what cached code depends on still hold? Asked when a library is linked, before anything of it
+//! is installed.
+//!
+//! Per method table one digest is compared; only in tables that differ each edge is looked at, once,
+//! as Julia does for precompile files (dump.c, `jl_verify_edges`): the methods that match now must be
+//! those that matched at build. A function is valid if all its edges hold and all functions of the
+//! library that it relies on are valid.
+
+use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_typename_t};
+use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, Reason, TableId};
+
+use crate::describe::type_text;
+use crate::edges::{matching_methods, table_digest};
+use crate::inspect;
+use crate::julia::{
+    jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for,
+    jl_rettype_inferred,
+};
+use crate::link::State;
+use crate::resolve::{Resolver, Trouble};
+use crate::sysimage::Sysimage;
+use crate::value::{array_items, is, is_type, module_path, symbol_str, Value};
+
+/// The verdict on one edge: what it found, in words, when it does not hold.
+type Verdict = Result<(), State>;
+
+/// Verifies the functions of one image in one world.
+pub struct Verifier<'a> {
+    image: Image<'a>,
+    resolver: &'a Resolver,
+    sysimage: Option<&'a Sysimage>,
+    world: usize,
+    tables: Vec<bool>,
+    edges: Vec<Option<Verdict>>,
+    /// For each node, whether it is the method instance of a function of the library.
+    own: Vec<bool>,
+}
+
+impl<'a> Verifier<'a> {
+    /// Compares the digests of all tables.
+    ///
+    /// # Safety
+    /// On a Julia thread, collector off; the resolver's objects are live; `world` is the newest.
+    pub unsafe fn new(
+        image: Image<'a>,
+        resolver: &'a Resolver,
+        sysimage: Option<&'a Sysimage>,
+        world: usize,
+    ) -> Self {
+        let mut own = vec![false; image.node_count() as usize];
+        for (_, function) in image.functions() {
+            if let Some(place) = own.get_mut(function.method_instance.index()) {
+                *place = true;
+            }
+        }
+        let mut verifier = Verifier {
+            image,
+            resolver,
+            sysimage,
+            world,
+            tables: Vec::new(),
+            edges: vec![None; image.edge_count() as usize],
+            own,
+        };
+        // SAFETY: as the caller says.
+        verifier.tables =
+            (0..image.table_count()).map(|t| unsafe { verifier.table_unchanged(TableId(t)) }).collect();
+        verifier
+    }
+
+    /// How many method tables have other methods than at build.
+    pub fn changed_tables(&self) -> usize {
+        self.tables.iter().filter(|same| !**same).count()
+    }
+
+    unsafe fn table_unchanged(&self, id: TableId) -> bool {
+        let Ok(table) = self.image.table(id) else { return false };
+        let (Ok(name), Some(sysimage)) = (self.resolver.get(table.typename), self.sysimage) else {
+            return false;
+        };
+        // SAFETY: the resolver vouches for live objects; the kind is checked.
+        unsafe {
+            if !is(name, jl_sys::jl_typename_type) {
+                return false;
+            }
+            let methods = (*name.cast::<jl_typename_t>()).mt;
+            if methods.is_null() || methods.cast() == jl_sys::jl_nothing {
+                return false;
+            }
+            table_digest(methods, sysimage) == (table.live, table.digest)
+        }
+    }
+
+    /// The verdict on every function, in order.
+    ///
+    /// # Safety
+    /// As [`Verifier::new`].
+    pub unsafe fn functions(&mut self) -> Vec<Verdict> {
+        let count = self.image.function_count();
+        let mut verdicts: Vec<Verdict> = Vec::with_capacity(count as usize);
+        let mut dependents: Vec<Vec<u32>> = vec![Vec::new(); count as usize];
+        for index in 0..count {
+            // SAFETY: as the caller says.
+            verdicts.push(unsafe { self.own_edges(FunctionId(index)) });
+            if let Ok(function) = self.image.function(FunctionId(index)) {
+                for on in function.depends.iter() {
+                    if let Some(list) = dependents.get_mut(on.index()) {
+                        list.push(index);
+                    }
+                }
+            }
+        }
+        let mut invalid: Vec<u32> =
+            (0..count).filter(|i| verdicts[*i as usize].is_err()).collect();
+        while let Some(index) = invalid.pop() {
+            let because = match &verdicts[index as usize] {
+                // What waits makes its callers wait for the same package.
+                Err(State::Waiting(package)) => State::Waiting(*package),
+                // SAFETY: as the caller says.
+                _ => State::Rejected(Reason::DependsOnRejected, unsafe { self.name_of(index) }),
+            };
+            for dependent in &dependents[index as usize] {
+                let verdict = &mut verdicts[*dependent as usize];
+                if verdict.is_ok() {
+                    *verdict = Err(because.clone());
+                    invalid.push(*dependent);
+                }
+            }
+        }
+        verdicts
+    }
+
+    unsafe fn own_edges(&mut self, id: FunctionId) -> Verdict {
+        let Ok(function) = self.image.function(id) else {
+            return Err(State::Rejected(Reason::Malformed, String::new()));
+        };
+        for edge in function.edges.iter() {
+            // SAFETY: as `functions`.
+            unsafe { self.edge(edge) }?;
+        }
+        Ok(())
+    }
+
+    unsafe fn edge(&mut self, id: EdgeId) -> Verdict {
+        if let Some(Some(verdict)) = self.edges.get(id.index()) {
+            return verdict.clone();
+        }
+        let verdict = match self.image.edge(id) {
+            // SAFETY: as `functions`.
+            Ok(edge) => unsafe { self.check(&edge) },
+            Err(error) => Err(State::Rejected(Reason::Malformed, error.to_string())),
+        };
+        if let Some(place) = self.edges.get_mut(id.index()) {
+            *place = Some(verdict.clone());
+        }
+        verdict
+    }
+
+    unsafe fn check(&self, edge: &EdgeRef<'_>) -> Verdict {
+        // SAFETY: resolved objects are live; kinds are checked before use.
+        unsafe {
+            let signature = match edge.target {
+                EdgeTarget::MethodInstance(node) => {
+                    let mi = self.resolver.method_instance(node).map_err(|t| state_of(&t))?;
+                    self.check_sysimage_code(node, mi)?;
+                    (*mi).specTypes
+                }
+                EdgeTarget::Signature(node) => self.get(node)?,
+            };
+            if self.tables.get(edge.table.index()).copied().unwrap_or(false) {
+                return Ok(());
+            }
+            let mut expected: Vec<*mut jl_method_t> = Vec::new();
+            for method in edge.methods.iter() {
+                expected.push(self.get(method)?.cast());
+            }
+            let found = matching_methods(signature, self.world);
+            match found {
+                Some(found) if same_set(&found, &expected) => Ok(()),
+                found => Err(State::Rejected(Reason::EdgeChanged, difference(signature, &expected, found))),
+            }
+        }
+    }
+
+    /// Code of the sysimage that the library took at its word must still be valid: what it depends on is
+    /// not among the library's edges, since Julia itself watches over it.
+    unsafe fn check_sysimage_code(&self, node: NodeId, mi: *mut jl_method_instance_t) -> Verdict {
+        let (Some(sysimage), false) =
+            (self.sysimage, self.own.get(node.index()).copied().unwrap_or(false))
+        else {
+            return Ok(());
+        };
+        // SAFETY: `mi` is live.
+        unsafe {
+            let had = inspect::code_instances(mi)
+                .any(|ci| sysimage.data.contains(&(ci as usize)) && !(*ci).inferred.is_null());
+            if !had {
+                return Ok(());
+            }
+            let now = jl_rettype_inferred(mi, self.world, self.world);
+            if sysimage.data.contains(&(now as usize)) && is(now, jl_sys::jl_code_instance_type) {
+                return Ok(());
+            }
+            let what = format!("{} was invalidated in this session", type_text((*mi).specTypes));
+            Err(State::Rejected(Reason::EdgeChanged, what))
+        }
+    }
+
+    fn get(&self, node: NodeId) -> Result<Value, State> {
+        self.resolver.get(node).map_err(|trouble| state_of(&trouble))
+    }
+
+    unsafe fn name_of(&self, index: u32) -> String {
+        let node = self.image.function(FunctionId(index)).map(|f| f.method_instance);
+        let mi = node.ok().and_then(|n| self.resolver.method_instance(n).ok());
+        // SAFETY: resolved objects are live.
+        mi.map_or_else(String::new, |mi| unsafe { type_text((*mi).specTypes) })
+    }
+}
+
+fn state_of(trouble: &Trouble) -> State {
+    match trouble {
+        Trouble::Waiting(package) => State::Waiting(*package),
+        Trouble::Missing(what) => State::Rejected(Reason::Unresolved, what.clone()),
+    }
+}
+
+fn same_set(a: &[*mut jl_method_t], b: &[*mut jl_method_t]) -> bool {
+    a.len() == b.len() && a.iter().all(|m| b.contains(m))
+}
+
+/// `f(::T) now resolves to … in …`.
+unsafe fn difference(
+    signature: Value,
+    expected: &[*mut jl_method_t],
+    found: Option<Vec<*mut jl_method_t>>,
+) -> String {
+    // SAFETY: methods and signature are live.
+    unsafe {
+        let call = type_text(signature);
+        let Some(found) = found else { return format!("{call} cannot be resolved any more") };
+        let place = |m: &*mut jl_method_t| {
+            let name = symbol_str((**m).name);
+            format!("{}.{name} at {}:{}", module_path((**m).module), symbol_str((**m).file), (**m).line)
+        };
+        match found.iter().find(|m| !expected.contains(m)) {
+            Some(new) => format!("{call} now resolves to {}", place(new)),
+            None => match expected.iter().find(|m| !found.contains(m)) {
+                Some(old) => format!("{call} does not resolve to {} any more", place(old)),
+                None => format!("{call} resolves in another way"),
+            },
+        }
+    }
+}
+
+/// Tells Julia that `caller` depends on this edge, so that it invalidates it like any other code.
+///
+/// # Safety
+/// As [`Verifier::new`]; `caller` is the function's method instance.
+pub unsafe fn add_backedge(
+    image: &Image<'_>,
+    resolver: &Resolver,
+    edge: EdgeId,
+    caller: *mut jl_method_instance_t,
+) {
+    let Ok(edge) = image.edge(edge) else { return };
+    // SAFETY: resolved objects are live; kinds are checked.
+    unsafe {
+        match edge.target {
+            EdgeTarget::MethodInstance(node) => {
+                let Ok(callee) = resolver.method_instance(node) else { return };
+                let known = array_items((*callee).backedges);
+                if known.len() < LONG {
+                    jl_method_instance_add_backedge(callee, caller);
+                } else if !known[known.len() - LONG..].contains(&caller.cast()) {
+                    // Julia looks through the whole list each time, which is quadratic for a callee with
+                    // thousands of callers. An entry that stands twice is invalidated twice: harmless.
+                    jl_array_ptr_1d_push((*callee).backedges, caller.cast());
+                }
+            }
+            EdgeTarget::Signature(node) => {
+                let Ok(signature) = resolver.get(node) else { return };
+                if !is_type(signature) {
+                    return;
+                }
+                let table = jl_method_table_for(signature);
+                if table.is_null() || table == jl_sys::jl_nothing {
+                    return;
+                }
+                let table = table.cast::<jl_methtable_t>();
+                if array_items((*table).backedges).len() < LONG {
+                    jl_method_table_add_backedge(table, signature, caller.cast());
+                } else {
+                    jl_array_ptr_1d_push((*table).backedges, signature);
+                    jl_array_ptr_1d_push((*table).backedges, caller.cast());
+                }
+            }
+        }
+    }
+}
+
+/// Lists longer than this are appended to without a look through all of them.
+const LONG: usize = 64;
+
+extern "C" {
+    fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: Value);
+}

@@ -1,0 +1,307 @@
+//! The functions of an image with their edges: those that have code, and those that inference looked
+//! at on the way, whose edges must hold as well.
+
+use std::collections::{HashMap, HashSet};
+
+use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_methtable_t, jl_typename_t};
+use nativecache_image::{Edge, EdgeId, EdgeTarget, Function, FunctionId, Invoke, Reason, Table, TableId};
+use nativecache_runtime::describe::Describer;
+use nativecache_runtime::edges::{matching_methods, table_digest, table_names, Dependencies, Target};
+use nativecache_runtime::error::Undescribable;
+use nativecache_runtime::julia::{jl_get_world_counter, jl_method_table_for, jl_rettype_inferred};
+use nativecache_runtime::value::is;
+
+use crate::build::{Status, World};
+use crate::error::BuildError;
+use crate::mi;
+
+type Instance = *mut jl_method_instance_t;
+
+/// Functions on their way into an image.
+#[derive(Default)]
+pub struct Functions {
+    list: Vec<(Instance, Function)>,
+    index: HashMap<Instance, usize>,
+}
+
+/// What is needed to turn targets into edges, and what was found so far.
+struct EdgeMaker<'a> {
+    world: &'a World,
+    newest: usize,
+    dependencies: Dependencies,
+    names: HashMap<*mut jl_methtable_t, *mut jl_typename_t>,
+    tables: HashMap<*mut jl_methtable_t, TableId>,
+    made: HashMap<Target, Result<EdgeId, Undescribable>>,
+}
+
+impl Functions {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a function that has code, or a constant result.
+    pub fn add(&mut self, mi: Instance, function: Function) {
+        if !self.index.contains_key(&mi) {
+            self.index.insert(mi, self.list.len());
+            self.list.push((mi, function));
+        }
+    }
+
+    /// Adds what the functions depend on, and writes all into the image. What cannot be described
+    /// completely is left out, with all that relies on it. Returns the numbers of what is in.
+    ///
+    /// # Safety
+    /// The collector is off, nothing else runs, `world` is what is alive.
+    pub unsafe fn finish(
+        mut self,
+        world: &World,
+        describer: &mut Describer,
+        statuses: &mut [Status],
+    ) -> Result<HashMap<Instance, FunctionId>, BuildError> {
+        // SAFETY: as the caller says.
+        unsafe {
+            let mut maker = EdgeMaker {
+                world,
+                newest: jl_get_world_counter(),
+                dependencies: Dependencies::collect(&world.methods, &world.tables),
+                names: table_names(&world.modules),
+                tables: HashMap::new(),
+                made: HashMap::new(),
+            };
+            self.add_inferred(&maker, describer);
+            let mut rejected: HashMap<usize, Undescribable> = HashMap::new();
+            let mut depends: Vec<Vec<usize>> = Vec::new();
+            for at in 0..self.list.len() {
+                let (edges, on) = maker.edges(self.list[at].0, &self.index, describer);
+                match edges {
+                    Ok(edges) => self.list[at].1.edges = edges,
+                    Err(error) => {
+                        rejected.insert(at, error);
+                    }
+                }
+                depends.push(on);
+            }
+            propagate(&mut rejected, &depends, &self.list);
+            for (at, error) in &rejected {
+                let (reason, detail) = (Reason::EdgesUnknown, error.to_string());
+                for status in statuses.iter_mut() {
+                    if matches!(status, Status::Wanted(mi) if *mi == self.list[*at].0) {
+                        *status = Status::Skipped(reason, detail.clone());
+                    }
+                }
+            }
+            let mut numbers: Vec<Option<u32>> = Vec::new();
+            let mut next = 0u32;
+            for at in 0..self.list.len() {
+                numbers.push((!rejected.contains_key(&at)).then_some(next));
+                next += u32::from(!rejected.contains_key(&at));
+            }
+            let mut ids = HashMap::new();
+            for (at, (mi, mut function)) in self.list.into_iter().enumerate() {
+                if rejected.contains_key(&at) {
+                    continue;
+                }
+                function.depends =
+                    depends[at].iter().filter_map(|on| numbers[*on]).map(FunctionId).collect();
+                ids.insert(mi, describer.image.function(function)?);
+            }
+            Ok(ids)
+        }
+    }
+
+    /// Method instances that inference looked at and that the session will not have from its sysimage:
+    /// their edges count too, since what was found about them went into their callers.
+    unsafe fn add_inferred(&mut self, maker: &EdgeMaker<'_>, describer: &mut Describer) {
+        let mut seen: HashSet<Instance> = self.index.keys().copied().collect();
+        let mut found: Vec<(String, Instance, *mut jl_code_instance_t)> = Vec::new();
+        let mut stack: Vec<Instance> = self.list.iter().map(|(mi, _)| *mi).collect();
+        // SAFETY: as `finish`.
+        unsafe {
+            while let Some(mi) = stack.pop() {
+                for target in maker.dependencies.of(mi) {
+                    let Target::Instance(callee) = *target else { continue };
+                    if !seen.insert(callee) {
+                        continue;
+                    }
+                    let ci = jl_rettype_inferred(callee, maker.newest, maker.newest);
+                    let in_sysimage = maker.world.sysimage.data.contains(&(ci as usize));
+                    if is(ci, jl_sys::jl_code_instance_type) && !in_sysimage {
+                        found.push((mi::text(callee), callee, ci.cast()));
+                        stack.push(callee);
+                    }
+                }
+            }
+            // Backedges stand in the order of inference; by name, another process agrees.
+            found.sort_by(|a, b| a.0.cmp(&b.0));
+            for (_, callee, ci) in found {
+                // One whose result has no description keeps its edges: its callers take them over.
+                if let Ok(function) = inferred_function(ci, describer) {
+                    self.add(callee, function);
+                }
+            }
+        }
+    }
+}
+
+unsafe fn inferred_function(
+    ci: *mut jl_code_instance_t,
+    describer: &mut Describer,
+) -> Result<Function, Undescribable> {
+    // SAFETY: `ci` is live.
+    unsafe {
+        let rettype_const = (*ci).rettype_const;
+        Ok(Function {
+            method_instance: describer.describe((*ci).def.cast())?,
+            rettype: describer.describe((*ci).rettype)?,
+            rettype_const: if rettype_const.is_null() {
+                None
+            } else {
+                Some(describer.describe(rettype_const)?)
+            },
+            inferred: None,
+            invoke: Invoke::Inferred,
+            spec: None,
+            inlineable: false,
+            generated: false,
+            slots: Vec::new(),
+            depends: Vec::new(),
+            edges: Vec::new(),
+        })
+    }
+}
+
+/// What relies on something that was left out is left out.
+fn propagate(
+    rejected: &mut HashMap<usize, Undescribable>,
+    depends: &[Vec<usize>],
+    list: &[(Instance, Function)],
+) {
+    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); list.len()];
+    for (at, on) in depends.iter().enumerate() {
+        for target in on {
+            dependents[*target].push(at);
+        }
+    }
+    let mut stack: Vec<usize> = rejected.keys().copied().collect();
+    stack.sort_unstable();
+    while let Some(at) = stack.pop() {
+        let Some(error) = rejected.get(&at).cloned() else { continue };
+        for dependent in &dependents[at] {
+            if !rejected.contains_key(dependent) {
+                rejected.insert(*dependent, error.clone());
+                stack.push(*dependent);
+            }
+        }
+    }
+}
+
+impl EdgeMaker<'_> {
+    /// The edges of one method instance, and the functions of the image that it relies on.
+    unsafe fn edges(
+        &mut self,
+        mi: Instance,
+        functions: &HashMap<Instance, usize>,
+        describer: &mut Describer,
+    ) -> (Result<Vec<EdgeId>, Undescribable>, Vec<usize>) {
+        let mut targets: Vec<Target> = Vec::new();
+        let mut seen: HashSet<Instance> = HashSet::from([mi]);
+        let mut stack = vec![mi];
+        // SAFETY: as `Functions::finish`.
+        unsafe {
+            while let Some(at) = stack.pop() {
+                for target in self.dependencies.of(at) {
+                    targets.push(*target);
+                    let Target::Instance(callee) = *target else { continue };
+                    if functions.contains_key(&callee) || !seen.insert(callee) {
+                        continue;
+                    }
+                    let ci = jl_rettype_inferred(callee, self.newest, self.newest);
+                    let in_sysimage = self.world.sysimage.data.contains(&(ci as usize));
+                    if is(ci, jl_sys::jl_code_instance_type) && !in_sysimage {
+                        stack.push(callee);
+                    }
+                }
+            }
+        }
+        let mut on: Vec<usize> = targets
+            .iter()
+            .filter_map(|t| match t {
+                Target::Instance(callee) => functions.get(callee).copied(),
+                Target::Signature(_) => None,
+            })
+            .collect();
+        on.sort_unstable();
+        on.dedup();
+        let mut edges = Vec::new();
+        for target in targets {
+            // SAFETY: as above.
+            match unsafe { self.edge(target, describer) } {
+                Ok(id) => edges.push(id),
+                Err(error) => return (Err(error), on),
+            }
+        }
+        edges.sort_unstable();
+        edges.dedup();
+        (Ok(edges), on)
+    }
+
+    unsafe fn edge(
+        &mut self,
+        target: Target,
+        describer: &mut Describer,
+    ) -> Result<EdgeId, Undescribable> {
+        if let Some(known) = self.made.get(&target) {
+            return known.clone();
+        }
+        // SAFETY: as `Functions::finish`.
+        let made = unsafe { self.make(target, describer) };
+        self.made.insert(target, made.clone());
+        made
+    }
+
+    unsafe fn make(&mut self, target: Target, describer: &mut Describer) -> Result<EdgeId, Undescribable> {
+        let unknown = |detail: String| Undescribable { reason: Reason::EdgesUnknown, detail };
+        // SAFETY: as `Functions::finish`; targets are live.
+        unsafe {
+            let signature = target.signature();
+            let described = match target {
+                Target::Instance(mi) => EdgeTarget::MethodInstance(describer.describe(mi.cast())?),
+                Target::Signature(signature) => EdgeTarget::Signature(describer.describe(signature)?),
+            };
+            let table = jl_method_table_for(signature);
+            if table.is_null() || table == jl_sys::jl_nothing {
+                return Err(unknown("a call without a method table".to_owned()));
+            }
+            let table = self.table(table.cast(), describer)?;
+            let matches = matching_methods(signature, self.newest)
+                .ok_or_else(|| unknown("a call that matches too many methods".to_owned()))?;
+            let mut methods = Vec::with_capacity(matches.len());
+            for method in matches {
+                methods.push(describer.describe(method.cast())?);
+            }
+            Ok(describer.image.edge(Edge { table, target: described, methods })?)
+        }
+    }
+
+    unsafe fn table(
+        &mut self,
+        table: *mut jl_methtable_t,
+        describer: &mut Describer,
+    ) -> Result<TableId, Undescribable> {
+        if let Some(id) = self.tables.get(&table) {
+            return Ok(*id);
+        }
+        let name = self.names.get(&table).copied().ok_or_else(|| Undescribable {
+            reason: Reason::EdgesUnknown,
+            detail: "a method table without a type name".to_owned(),
+        })?;
+        // SAFETY: as `Functions::finish`.
+        unsafe {
+            let typename = describer.describe(name.cast())?;
+            let (live, digest) = table_digest(table, &self.world.sysimage);
+            let id = describer.image.table(Table { typename, live, digest })?;
+            self.tables.insert(table, id);
+            Ok(id)
+        }
+    }
+}

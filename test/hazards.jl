@@ -1,0 +1,34 @@
+# Everything in test/fixtures/Hazards.jl, each a known trap: the same results with the cache.
+
+@testset "hazards" begin
+    t = trained("Hazards")
+    @test t.build.library !== nothing
+    @test run_session(t.box, t.body; cached = true).run.out == t.without.out
+    _, after = trace_session(t.box, t.body; cached = true)
+    @test isempty(intersect(after, statements(t.build["compiled"])))
+    # Most are cached, and what is not has its reason.
+    @test length(t.build["compiled"]) >= 0.8 * length(t.build["requested"])
+    @test all(item -> !isempty(item[2]), [t.build["skipped"]; t.build["failed"]])
+    # Twice in one process, with collections in between: constants are rooted.
+    twice = string("using NativeCache\n", t.body, "\nGC.gc(); GC.gc()\n", replace(t.body, "Hazards.change_constants!()" => "GC.gc()"))
+    once = string(t.body, "\nGC.gc(); GC.gc()\n", replace(t.body, "Hazards.change_constants!()" => "GC.gc()"))
+    @test julia!(t.box, twice).out == julia!(t.box, once).out
+    # With threads.
+    env = ["JULIA_NUM_THREADS" => "4"]
+    @test run_session(t.box, t.body; cached = true, env = env).run.out == run_session(t.box, t.body; cached = false, env = env).run.out
+end
+
+@testset "a redefinition counts" begin
+    box = Box()
+    add_package(box, "Plain", "module Plain\n@noinline f(x) = x + 1\n@noinline g(x) = 2 * f(x)\nh(x) = g(x)\nend")
+    build(box, repr("Plain"), ["Tuple{typeof(Plain.$name), Int64}" for name in ("f", "g", "h")])
+    run = julia!(box, """
+        using NativeCache, Plain
+        call(f, x) = Base.invokelatest(f, x)
+        print(length(NativeCache.status("Plain").installed), " ", call(Plain.h, 1), " ", call(Plain.g, 1))
+        @eval Plain f(x) = x + 10
+        print(" ", call(Plain.h, 1), " ", call(Plain.g, 1), " ", call(Plain.f, 1))
+        """)
+    @test run.out == "3 4 4 22 22 11"
+    remove(box)
+end
