@@ -33,25 +33,26 @@ function library_name(builds::Vector{Pair{PkgId,UInt64}})
 end
 
 """
-A folder in the store to build in, on the same file system as the library's place so
-that the library can be renamed there. Throws the first depot's error if no depot can
-be written to; Julia's own folder is not a place for it.
+A folder in the store to build in, on the same file system as the library's place so that
+the library can be renamed there. Julia's own folder is a place for it only if it is the
+first depot.
 """
 function work_folder(keep::Bool)
     isempty(DEPOT_PATH) && error("DEPOT_PATH is empty, so there is no place for a library")
     julia = joinpath(dirname(Sys.BINDIR), "")
-    problem = nothing
+    problem = ""
     for depot in DEPOT_PATH
-        startswith(abspath(depot), julia) && problem !== nothing && continue
+        isempty(problem) || !startswith(abspath(depot), julia) || continue
         try
             folder = abspath(depot, STORE)
             mkpath(folder)
             return mktempdir(folder; prefix = "build-", cleanup = !keep)
         catch err
-            problem === nothing && (problem = err)
+            err isa InterruptException && rethrow()
+            isempty(problem) && (problem = string("depot ", depot, " cannot be written to: ", sprint(showerror, err)))
         end
     end
-    throw(problem)
+    error(problem)
 end
 
 "Move a finished library from the work folder into its place; returns that."

@@ -42,7 +42,7 @@ end
     lines = split(run.out, '\n')
     @test startswith(lines[1], "2 ") && startswith(lines[2], "3 ")
     @test lines[1] != lines[2]
-    @test lines[3] == "First, Second: 3 of 3 methods compiled in" || startswith(lines[3], "First, Second: 3 of 3 methods compiled in ")
+    @test startswith(lines[3], "First, Second: 3 of 3 methods compiled in ")
     @test lines[end] == "BuildResult(First, Second: 3 of 3 compiled)"
     # What belongs to both waits until both are there.
     now = status(box, "\"First\"", "using First")
@@ -50,7 +50,7 @@ end
     @test length(now["requested"]) == 5 == sum(length(now[name]) for name in Sandbox.STATUS_BUCKETS[2:end])
     later = status(box, "\"First\"", "using First, Second")
     @test isempty(later["waiting"])
-    @test "Tuple{typeof(Second.h), Int64}" in replace.(statements(later["installed"]), "Core." => "")
+    @test "Tuple{typeof(Second.h),Int64}" in statements(later["installed"])
     remove(box)
 end
 
@@ -125,15 +125,7 @@ end
 
 @testset "a method that kills Julia's compiler costs only itself" begin
     box = Box()
-    # In type inference, by what a generator does; in writing machine code, by an instruction that does not exist.
-    add_package(box, "Deadly", raw"""
-        module Deadly
-        f(x) = x + 1
-        @generated g(x) = (get(ENV, "JULIA_NATIVECACHE", "") == "off" && ccall(:abort, Cvoid, ()); :(x + 2))
-        h(x) = (Base.llvmcall("call void asm sideeffect \"no_such_instruction\", \"\"()\nret void", Cvoid, Tuple{}); x + 3)
-        k(x) = x + 4
-        end
-        """)
+    add_package(box, "Deadly", read(joinpath(@__DIR__, "fixtures", "Deadly.jl"), String))
     names(letters) = ["Tuple{typeof(Deadly.$letter), Int64}" for letter in letters]
     result = build(box, repr("Deadly"), names(["f", "g", "k"]))
     @test statements(result["compiled"]) == names(["f", "k"])

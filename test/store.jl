@@ -41,7 +41,7 @@ end
     depots = copy(DEPOT_PATH)
     try
         copy!(DEPOT_PATH, [file])
-        @test_throws Base.IOError N.work_folder(false)
+        @test_throws ErrorException N.work_folder(false)
         copy!(DEPOT_PATH, [file, OWN_DEPOT])
         @test startswith(N.work_folder(false), OWN_DEPOT)
         copy!(DEPOT_PATH, String[])

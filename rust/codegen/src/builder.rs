@@ -65,6 +65,15 @@ impl Builder {
         unsafe { LLVMPositionBuilderAtEnd(self.raw(), block.raw()) };
     }
 
+    /// Takes an instruction away from where it stands and puts it here.
+    pub(crate) fn move_here(&self, instruction: Value) {
+        // SAFETY: the instruction stands in a block of the module, and the builder in the same function.
+        unsafe {
+            LLVMInstructionRemoveFromParent(instruction.raw());
+            LLVMInsertIntoBuilder(self.raw(), instruction.raw());
+        }
+    }
+
     pub(crate) fn load(&self, ty: Type, pointer: Value) -> Value {
         made!(LLVMBuildLoad2(self.raw(), ty.raw(), pointer.raw(), NO_NAME))
     }

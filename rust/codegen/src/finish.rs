@@ -31,6 +31,9 @@ pub mod symbol {
     pub const TLS_OFFSET: &str = crate::julia_1_5::TLS_OFFSET;
 }
 
+/// The slot table, as the code of the library calls it.
+pub(crate) const SLOT_TABLE: &str = "nativecache_slots.real";
+
 /// The name of every module: it is in the object file.
 const MODULE_NAME: &str = "nativecache";
 
@@ -233,9 +236,7 @@ fn order_globals(handle: &Handle) {
     let reached = References::default().reachable(handle.defined_functions());
     let own: Vec<Value> = reached
         .into_iter()
-        .filter(|value| {
-            value.is_global_variable() && !value.is_declaration() && value.name() != slot_table_name()
-        })
+        .filter(|value| value.is_global_variable() && !value.is_declaration() && value.name() != SLOT_TABLE)
         .collect();
     let named: Vec<(String, Value)> = own.into_iter().map(|global| (global.name(), global)).collect();
     for (_, global) in &named {
@@ -248,10 +249,6 @@ fn order_globals(handle: &Handle) {
         // SAFETY: nothing uses it any longer, and the list that it is in ends here.
         unsafe { old.delete_global() };
     }
-}
-
-fn slot_table_name() -> String {
-    format!("{}.real", symbol::SLOTS)
 }
 
 fn copy_global(new: Value, old: Value) {

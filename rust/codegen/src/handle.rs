@@ -129,6 +129,11 @@ impl Handle {
         llvm!(Value::from_raw(LLVMGetNamedFunction(self.raw(), name.as_ptr())))
     }
 
+    pub(crate) fn global(&self, name: &str) -> Option<Value> {
+        let name = std::ffi::CString::new(name).ok()?;
+        llvm!(Value::from_raw(LLVMGetNamedGlobal(self.raw(), name.as_ptr())))
+    }
+
     pub(crate) fn alias(&self, name: &str) -> Option<Value> {
         // LLVM 9 takes the length, but looks for the end of the string itself.
         let c_name = std::ffi::CString::new(name).ok()?;

@@ -24,6 +24,7 @@ mod gcframe;
 mod handle;
 mod invariants;
 mod julia_1_5;
+mod late;
 mod literal;
 mod materialise;
 mod module;

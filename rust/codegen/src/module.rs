@@ -1,6 +1,6 @@
 //! The module of one build, from Julia's code generator to the object file.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -53,6 +53,8 @@ impl State {
 pub struct NativeModule {
     handle: Handle,
     state: State,
+    /// Slots whose content may change while code runs.
+    mutable: BTreeSet<u32>,
     /// LLVM's contexts belong to one thread.
     _not_send: PhantomData<*mut ()>,
 }
@@ -73,7 +75,7 @@ impl NativeModule {
         }
         // SAFETY: not null, and alive as long as the handle, as our caller promises.
         let handle = unsafe { Handle::new(module) };
-        Ok(Self { handle, state: State::Emitted, _not_send: PhantomData })
+        Ok(Self { handle, state: State::Emitted, mutable: BTreeSet::new(), _not_send: PhantomData })
     }
 
     /// Replaces every use of an address by the use of a slot: first in the thunks, then in every other
@@ -88,6 +90,7 @@ impl NativeModule {
         let outcome = Rewriter::run(&self.handle, addresses);
         self.state =
             State::Rewritten { placeholders: outcome.placeholders, rewritten: outcome.rewritten.clone() };
+        self.mutable = outcome.mutable;
         Ok(outcome.rewritten)
     }
 
@@ -149,7 +152,7 @@ impl NativeModule {
     pub fn optimise(&mut self, target: &Target) -> Result<(), CodegenError> {
         let State::Finished = self.state else { return Err(self.state.error("optimise")) };
         self.state = State::Optimised;
-        pipeline::optimise(&self.handle, target)
+        pipeline::optimise(&self.handle, target, &self.mutable)
     }
 
     /// Writes the object file. `target` must be the one that the module was optimised for.

@@ -7,6 +7,8 @@
 //! lowering makes. `RemoveNI` takes the address spaces of the garbage collector out of the data layout: that
 //! is put back until the lowering is done.
 
+use std::collections::BTreeSet;
+
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
 use inkwell::llvm_sys::target_machine::LLVMAddAnalysisPasses;
@@ -20,6 +22,7 @@ use crate::gcframe::merge_root_arrays;
 use crate::handle::Handle;
 use crate::invariants::violations;
 use crate::julia_1_5 as julia;
+use crate::late::improve_slot_loads;
 use crate::target::{OptLevel, Target};
 
 /// A list of passes over a whole module.
@@ -53,7 +56,11 @@ impl Drop for Passes {
     }
 }
 
-pub(crate) fn optimise(handle: &Handle, target: &Target) -> Result<(), CodegenError> {
+pub(crate) fn optimise(
+    handle: &Handle,
+    target: &Target,
+    mutable: &BTreeSet<u32>,
+) -> Result<(), CodegenError> {
     let machine = target.machine(handle)?;
     let layout = handle.data_layout();
 
@@ -72,6 +79,7 @@ pub(crate) fn optimise(handle: &Handle, target: &Target) -> Result<(), CodegenEr
     let passes = Passes::new(handle, &machine);
     lower(&passes, target.level);
     passes.run(handle);
+    improve_slot_loads(handle, mutable);
     // What `RemoveNI` does.
     handle.set_data_layout(layout.trim_end_matches(julia::NON_INTEGRAL));
 

@@ -53,6 +53,8 @@ pub(crate) struct Rewriter<'a> {
 pub(crate) struct Outcome {
     pub(crate) rewritten: Rewritten,
     pub(crate) placeholders: BTreeMap<u32, Value>,
+    /// Slots that may change while code runs.
+    pub(crate) mutable: BTreeSet<u32>,
 }
 
 impl<'a> Rewriter<'a> {
@@ -103,7 +105,7 @@ impl<'a> Rewriter<'a> {
         }
         // References are read at the end, when they do not change any more.
         let mut references = References::default();
-        let placeholders = self.slots.into_placeholders();
+        let (placeholders, mutable) = self.slots.into_parts();
         let slots: HashSet<Value> = placeholders.values().copied().collect();
         for (function, findings) in by_function {
             let name = function.name();
@@ -127,7 +129,7 @@ impl<'a> Rewriter<'a> {
                 },
             );
         }
-        Outcome { rewritten: Rewritten::new(emitted), placeholders }
+        Outcome { rewritten: Rewritten::new(emitted), placeholders, mutable }
     }
 
     fn holds_address(&mut self, constant: Value) -> bool {

@@ -3,7 +3,7 @@
 //! How many slots there will be is not known while functions are rewritten, so each slot is a variable of its
 //! own until `finish` puts the table in their place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::LLVMTypeKind;
@@ -49,17 +49,19 @@ impl LoadMetadata {
 /// The slots that the module uses so far.
 pub(crate) struct Slots {
     placeholders: BTreeMap<u32, Value>,
+    /// Those whose content may change while code runs.
+    mutable: BTreeSet<u32>,
     metadata: LoadMetadata,
 }
 
 impl Slots {
     pub(crate) fn new(handle: &Handle) -> Self {
-        Self { placeholders: BTreeMap::new(), metadata: LoadMetadata::new(handle) }
+        Self { placeholders: BTreeMap::new(), mutable: BTreeSet::new(), metadata: LoadMetadata::new(handle) }
     }
 
-    /// What each slot is called until `finish`.
-    pub(crate) fn into_placeholders(self) -> BTreeMap<u32, Value> {
-        self.placeholders
+    /// What each slot is called until `finish`, and the slots that may change.
+    pub(crate) fn into_parts(self) -> (BTreeMap<u32, Value>, BTreeSet<u32>) {
+        (self.placeholders, self.mutable)
     }
 
     /// Loads what slot `slot.index` holds: an `i8*`.
@@ -75,6 +77,8 @@ impl Slots {
         handle.attach(load, metadata.tbaa, tag);
         if slot.invariant {
             handle.attach(load, metadata.invariant_load, metadata.empty);
+        } else {
+            self.mutable.insert(slot.index);
         }
         if slot.nonnull {
             handle.attach(load, metadata.nonnull, metadata.empty);

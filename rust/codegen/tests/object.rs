@@ -5,7 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{finish, rewrite, Script};
+use common::{finish, function, print, rewrite, Script};
 use inkwell::targets::{InitializationConfig, Target as LlvmTarget};
 use nativecache_codegen::{
     symbol, Answer, CodegenError, ExportedFunction, NativeModule, OptLevel, SlotUse, Target,
@@ -170,6 +170,51 @@ define internal %jl_value_t addrspace(10)* @julia_broken_2(i64) {
     assert_eq!(violations.len(), 1);
     assert_eq!(violations[0].function, "julia_broken_1");
     assert!(error.to_string().contains("`julia_broken_1` (inttoptr"), "{error}");
+}
+
+#[test]
+fn a_slot_is_loaded_behind_the_calls_that_come_before_its_use() {
+    let _alone = alone();
+    let text = r"
+declare i64 @jl_something(i64)
+define internal %jl_value_t addrspace(10)* @julia_late_1(i64 %x) {
+  %object = addrspacecast %jl_value_t* inttoptr (i64 140000000001000 to %jl_value_t*) to %jl_value_t addrspace(10)*
+  %y = call i64 @jl_something(i64 %x)
+  ret %jl_value_t addrspace(10)* %object
+}
+define internal i64* @julia_changing_2(i64 %x) {
+  %p = load i64*, i64** inttoptr (i64 140000000002000 to i64**)
+  %y = call i64 @jl_something(i64 %x)
+  ret i64* %p
+}";
+    LlvmTarget::initialize_x86(&InitializationConfig::default());
+    let changing = SlotUse { invariant: false, ..SlotUse::new(1) };
+    let mut script = Script::slots(&[(0, ANSWER)]).answer(CALLEE, Answer::Slot(changing));
+    let (mut module, _, _) = rewrite(text, &mut script);
+    finish(&mut module, &["julia_late_1", "julia_changing_2"], 2);
+    module.optimise(&Target::host(OptLevel::O2)).expect("passes");
+    module.verify().expect("valid after the passes");
+    let text = print(&module);
+    let (before, after) = function(&text, "julia_late_0").split_once("@jl_something").expect("a call");
+    assert!(!before.contains("load ") && after.contains("!invariant.load"), "{text}");
+    let (before, after) = function(&text, "julia_changing_1").split_once("@jl_something").expect("a call");
+    assert!(before.contains("nativecache_slots") && !after.contains("load "), "{text}");
+    assert!(!before.contains("!invariant.load"), "{text}");
+}
+
+#[test]
+fn the_target_of_a_session() {
+    let host = Target::host(OptLevel::O2);
+    assert_eq!(Target::of_session("native", OptLevel::O2), host);
+    assert!(host.features.contains("+sse2"), "{host:?}");
+    let generic = Target::of_session("generic;haswell,clone_all", OptLevel::O1);
+    assert_eq!((generic.cpu.as_str(), generic.level), ("x86-64", OptLevel::O1));
+    assert!(generic.features.split(',').all(|feature| feature.starts_with('-')), "{generic:?}");
+    let named = Target::of_session("haswell,-avx2,+fma,-clone_all,base(0)", OptLevel::O2);
+    assert_eq!(named.cpu, "haswell");
+    assert!(named.features.ends_with(",-avx2,+fma"), "{named:?}");
+    let native = Target::of_session("native,-avx512f", OptLevel::O2);
+    assert_eq!((native.cpu, native.features), (host.cpu, format!("{},-avx512f", host.features)));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::install::{install, Compiled, InvokePointer};
 use crate::julia::jl_get_world_counter;
 use crate::key;
 use crate::library::{Code, LibraryFile};
-use crate::modules;
+use crate::modules::{self, Loaded};
 use crate::sysimage::Sysimage;
 use crate::verify::{add_backedge, Verifier};
 use crate::resolve::{Resolver, Trouble};
@@ -57,6 +57,8 @@ pub struct Linked {
     parts: Option<Parts>,
     states: Vec<State>,
     rejected: Option<Rejected>,
+    /// Packages that were not loaded when it was last tried.
+    missing: Vec<PackageId>,
     /// Seconds spent on it so far.
     pub seconds: f64,
 }
@@ -105,7 +107,7 @@ impl Linked {
         let count = image.function_count() as usize;
         let pending = State::Rejected(Reason::Unresolved, "not tried".to_owned());
         let mut linked =
-            Linked { file, image, parts: None, states: vec![pending; count], rejected, seconds: 0.0 };
+            Linked { file, image, parts: None, states: vec![pending; count], rejected, missing: Vec::new(), seconds: 0.0 };
         if linked.rejected.is_none() {
             // SAFETY: as the caller says.
             linked.rejected = unsafe { linked.advance(loaded, roots) }.err();
@@ -137,6 +139,18 @@ impl Linked {
         }
         let start = Instant::now();
         // SAFETY: as the caller says.
+        unsafe {
+            let loaded = modules::roots(loaded);
+            let found = modules::find_packages(&self.image, &loaded);
+            let arrived = self
+                .missing
+                .iter()
+                .any(|id| !matches!(found.get(id.index()), Some(Loaded::Missing)));
+            if !arrived {
+                return;
+            }
+        }
+        // SAFETY: as the caller says.
         self.rejected = unsafe { self.advance(loaded, roots) }.err();
         self.seconds += start.elapsed().as_secs_f64();
     }
@@ -145,7 +159,11 @@ impl Linked {
         // SAFETY: as `open` says; the collector stays off while objects are held only here.
         unsafe {
             let loaded = modules::roots(loaded);
-            let packages = modules::find_packages(&self.image, &loaded)?;
+            let packages = modules::find_packages(&self.image, &loaded);
+            self.missing = (0..self.image.package_count())
+                .map(PackageId)
+                .filter(|id| matches!(packages.get(id.index()), Some(Loaded::Missing)))
+                .collect();
             let _off = CollectorOff::new();
             let world = jl_get_world_counter();
             let mut parts = match self.parts.take() {
@@ -371,9 +389,10 @@ unsafe fn compiled(function: &FunctionRef<'_>, parts: &Parts) -> Result<Compiled
     }
 }
 
-fn state_of(trouble: &Trouble) -> State {
+pub fn state_of(trouble: &Trouble) -> State {
     match trouble {
         Trouble::Waiting(package) => State::Waiting(*package),
+        Trouble::OtherBuild(what) => State::Rejected(Reason::PackageBuild, what.clone()),
         Trouble::Missing(what) => State::Rejected(Reason::Unresolved, what.clone()),
     }
 }

@@ -1,9 +1,8 @@
 //! Root modules of this session and what identifies a set of them.
 
 use jl_sys::{jl_array_t, jl_module_t};
-use nativecache_image::{content_hash, Image, PackageId, Reason};
+use nativecache_image::{content_hash, Image, PackageId};
 
-use crate::error::Rejected;
 use crate::julia::jl_module_build_id;
 use crate::value::{array_items, is, is_root_module, module_name};
 
@@ -67,34 +66,40 @@ pub unsafe fn set(modules: &[*mut jl_module_t]) -> (u64, String) {
     (u64::from_le_bytes([a, b, c, d, e, f, g, h]), names.join(" "))
 }
 
-/// The module of each package of an image, `None` where it is not loaded.
+/// Where a package of an image stands in this session.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// It is loaded, at the build id that the image names.
+    Yes(*mut jl_module_t),
+    /// It is not loaded.
+    Missing,
+    /// It is loaded, but was precompiled again; in words.
+    OtherBuild(String),
+}
+
+/// Where each package of an image stands.
 ///
 /// # Safety
 /// `modules` are live root modules.
-pub unsafe fn find_packages(
-    image: &Image<'_>,
-    modules: &[*mut jl_module_t],
-) -> Result<Vec<Option<*mut jl_module_t>>, Rejected> {
-    let mut out = Vec::new();
-    for index in 0..image.package_count() {
-        let package =
-            image.package(PackageId(index)).map_err(|e| Rejected::new(Reason::Malformed, e.to_string()))?;
-        // SAFETY: as the caller says.
-        let found = unsafe {
-            modules.iter().copied().find(|m| uuid(*m) == package.uuid && module_name(*m) == package.name)
-        };
-        if let Some(module) = found {
-            // SAFETY: live.
-            let now = unsafe { jl_module_build_id(module) };
-            // Main is made anew in every process; nothing of it is ever described.
-            if now != package.build_id {
-                return Err(Rejected::new(
-                    Reason::PackageBuild,
-                    format!("{}: built with {:x}, this session has {now:x}", package.name, package.build_id),
-                ));
+pub unsafe fn find_packages(image: &Image<'_>, modules: &[*mut jl_module_t]) -> Vec<Loaded> {
+    (0..image.package_count())
+        .map(|index| {
+            let Ok(package) = image.package(PackageId(index)) else { return Loaded::Missing };
+            // SAFETY: as the caller says.
+            unsafe {
+                let same = |m: &&*mut jl_module_t| {
+                    uuid(**m) == package.uuid && module_name(**m) == package.name
+                };
+                let Some(module) = modules.iter().find(same) else { return Loaded::Missing };
+                let now = jl_module_build_id(*module);
+                if now == package.build_id {
+                    return Loaded::Yes(*module);
+                }
+                Loaded::OtherBuild(format!(
+                    "{}: built with {:x}, this session has {now:x}",
+                    package.name, package.build_id
+                ))
             }
-        }
-        out.push(found);
-    }
-    Ok(out)
+        })
+        .collect()
 }

@@ -13,6 +13,7 @@ use crate::julia::{
     jl_rettype_inferred, jl_specializations_get_linfo, Binding, JL_RTLD_DEFAULT,
 };
 use crate::layout;
+use crate::modules::Loaded;
 use crate::value::{array_items, is, is_type, module_path, svec_items, symbol, type_name, type_of, Value};
 
 /// Why a node or slot has no value.
@@ -20,6 +21,8 @@ use crate::value::{array_items, is, is_type, module_path, svec_items, symbol, ty
 pub enum Trouble {
     /// Its package is not loaded.
     Waiting(PackageId),
+    /// Its package is loaded, but precompiled again since.
+    OtherBuild(String),
     /// The session has no such object.
     Missing(String),
 }
@@ -57,7 +60,7 @@ impl Resolver {
         })
     }
 
-    /// Resolves every node that has no value yet. `modules[p]` is the root module of package `p`;
+    /// Resolves every node that has no value yet. `modules[p]` says where package `p` stands;
     /// `root` is called with each object before anything else is allocated.
     ///
     /// # Safety
@@ -65,7 +68,7 @@ impl Resolver {
     pub unsafe fn run(
         &mut self,
         image: &Image<'_>,
-        modules: &[Option<*mut jl_module_t>],
+        modules: &[Loaded],
         world: usize,
         mut root: impl FnMut(usize, Value),
     ) {
@@ -135,14 +138,15 @@ impl Resolver {
         }
     }
 
-    unsafe fn resolve(&self, node: &NodeRef<'_>, modules: &[Option<*mut jl_module_t>]) -> Resolved {
+    unsafe fn resolve(&self, node: &NodeRef<'_>, modules: &[Loaded]) -> Resolved {
         // SAFETY: operands are live objects of the kinds that are checked before each use.
         unsafe {
             match *node {
                 NodeRef::Symbol(name) => Ok(symbol(name).cast()),
                 NodeRef::RootModule(package) => match modules.get(package.index()) {
-                    Some(Some(module)) => Ok((*module).cast()),
-                    _ => Err(Trouble::Waiting(package)),
+                    Some(Loaded::Yes(module)) => Ok((*module).cast()),
+                    Some(Loaded::OtherBuild(what)) => Err(Trouble::OtherBuild(what.clone())),
+                    Some(Loaded::Missing) | None => Err(Trouble::Waiting(package)),
                 },
                 NodeRef::Submodule { parent, name } | NodeRef::ConstValue { module: parent, name } => {
                     let module = self.module(parent)?;

@@ -16,8 +16,8 @@ use crate::julia::{
     jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for,
     jl_rettype_inferred,
 };
-use crate::link::State;
-use crate::resolve::{Resolver, Trouble};
+use crate::link::{state_of, State};
+use crate::resolve::Resolver;
 use crate::sysimage::Sysimage;
 use crate::value::{array_items, is, is_type, module_path, symbol_str, Value};
 
@@ -215,13 +215,6 @@ impl<'a> Verifier<'a> {
         let mi = node.ok().and_then(|n| self.resolver.method_instance(n).ok());
         // SAFETY: resolved objects are live.
         mi.map_or_else(String::new, |mi| unsafe { type_text((*mi).specTypes) })
-    }
-}
-
-fn state_of(trouble: &Trouble) -> State {
-    match trouble {
-        Trouble::Waiting(package) => State::Waiting(*package),
-        Trouble::Missing(what) => State::Rejected(Reason::Unresolved, what.clone()),
     }
 }
 

@@ -125,8 +125,10 @@ impl Functions {
                     }
                     let ci = jl_rettype_inferred(callee, maker.newest, maker.newest);
                     let in_sysimage = maker.world.sysimage.data.contains(&(ci as usize));
-                    if is(ci, jl_sys::jl_code_instance_type) && !in_sysimage {
-                        found.push((mi::text(callee), callee, ci.cast()));
+                    if !in_sysimage {
+                        let known = is(ci, jl_sys::jl_code_instance_type);
+                        let ci = if known { ci.cast() } else { std::ptr::null_mut() };
+                        found.push((mi::text(callee), callee, ci));
                         stack.push(callee);
                     }
                 }
@@ -135,7 +137,7 @@ impl Functions {
             found.sort_by(|a, b| a.0.cmp(&b.0));
             for (_, callee, ci) in found {
                 // One whose result has no description keeps its edges: its callers take them over.
-                if let Ok(function) = inferred_function(ci, describer) {
+                if let Ok(function) = inferred_function(callee, ci, describer) {
                     self.add(callee, function);
                 }
             }
@@ -143,16 +145,22 @@ impl Functions {
     }
 }
 
+/// `ci` is null for what inference looked at without keeping a result.
 unsafe fn inferred_function(
+    mi: Instance,
     ci: *mut jl_code_instance_t,
     describer: &mut Describer,
 ) -> Result<Function, Undescribable> {
-    // SAFETY: `ci` is live.
+    // SAFETY: both are live.
     unsafe {
-        let rettype_const = (*ci).rettype_const;
+        let (rettype, rettype_const) = if ci.is_null() {
+            (jl_sys::jl_any_type.cast(), std::ptr::null_mut())
+        } else {
+            ((*ci).rettype, (*ci).rettype_const)
+        };
         Ok(Function {
-            method_instance: describer.describe((*ci).def.cast())?,
-            rettype: describer.describe((*ci).rettype)?,
+            method_instance: describer.describe(mi.cast())?,
+            rettype: describer.describe(rettype)?,
             rettype_const: if rettype_const.is_null() {
                 None
             } else {
@@ -216,8 +224,7 @@ impl EdgeMaker<'_> {
                         continue;
                     }
                     let ci = jl_rettype_inferred(callee, self.newest, self.newest);
-                    let in_sysimage = self.world.sysimage.data.contains(&(ci as usize));
-                    if is(ci, jl_sys::jl_code_instance_type) && !in_sysimage {
+                    if !self.world.sysimage.data.contains(&(ci as usize)) {
                         stack.push(callee);
                     }
                 }

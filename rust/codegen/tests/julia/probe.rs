@@ -235,7 +235,8 @@ unsafe fn build(
     module.verify()?;
     module.write_ir(Path::new(&format!("{object}.finished.ll")))?;
     if !isolate.is_empty() {
-        let is_culprit = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()) == format!("{isolate}_");
+        let is_culprit =
+            |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()) == format!("{isolate}_");
         let keep = finished.functions.iter().filter(|name| is_culprit(&name.before));
         module.isolate(&keep.map(|name| name.after.as_str()).collect::<Vec<_>>())?;
         module.verify()?;

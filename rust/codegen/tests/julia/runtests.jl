@@ -63,16 +63,23 @@ function code_instances()
             code = isdefined(code, :next) ? code.next : nothing
         end
     end
-    visit(::Any) = nothing
     tables[Type.body.name.mt] = nothing
     for table in keys(tables)
-        Base.visit(m -> Base.visit(visit, m.specializations), table)
+        Base.visit(table) do method
+            specializations = method.specializations::Core.SimpleVector
+            for i in eachindex(specializations)
+                isassigned(specializations, i) || continue
+                specializations[i] isa Core.MethodInstance && visit(specializations[i])
+            end
+        end
     end
     return found
 end
 offset(field) =
     UInt64(fieldoffset(Core.CodeInstance, findfirst(==(field), collect(fieldnames(Core.CodeInstance)))))
 address(x) = ccall(:jl_value_ptr, P, (Any,), x)
+# Inference comes first: it inlines what loses its inferred code below.
+foreach(mi -> Core.Compiler.typeinf_ext(mi, ccall(:jl_get_world_counter, UInt, ())), INSTANCES)
 if MODE == 3 # as the worker does: what has native code and no inferred code becomes a thunk
     wanted = IdDict{Any,Nothing}(mi => nothing for mi in INSTANCES)
     for code in code_instances()
