@@ -11,22 +11,17 @@
 SHELL := /bin/bash
 julia = "$$(deps/julia.sh)" --startup-file=no --history-file=no --color=no
 
-.PHONY: demo test bench docs set-up clean
+.PHONY: demo test bench set-up clean
 
 demo: set-up
 	@$(julia) bench/demo.jl
 
 test: set-up
-	@$(julia) deps/build.jl fmt --all --check
-	@$(julia) deps/build.jl clippy --locked --release --workspace --all-targets -- -D warnings
-	@$(julia) deps/build.jl test --locked --release --workspace
+	@$(julia) deps/build.jl check
 	@$(julia) test/runtests.jl
 
 bench: set-up
 	@$(julia) bench/hotloops.jl
-
-docs:
-	@ls docs/*.md
 
 set-up:
 	@deps/julia.sh --tools

@@ -1,9 +1,9 @@
 # Builds the Rust libraries for the Julia that runs this, into deps/lib:
 #
-#     julia deps/build.jl                    libnativecache.so and libnativecache_worker.so
-#     julia deps/build.jl clippy -- -D warnings    any other cargo command in the same environment
+#     julia deps/build.jl          libnativecache.so and libnativecache_worker.so
+#     julia deps/build.jl check    the crates' own checks: format, lints, tests
 #
-# This is what `Pkg.build("NativeCache")` runs, and `make`. It writes to `target` and `deps/lib`
+# The first is what `Pkg.build("NativeCache")` runs, and `make`. It writes to `target` and `deps/lib`
 # in this clone and nothing else; if nothing has changed, it does nothing.
 
 module BuildNativeCache
@@ -118,9 +118,17 @@ function build()
     place(path -> write(path, now), record)
 end
 
+function check()
+    cargo(["fmt", "--all", "--check"])
+    workspace = ["--release", "--locked", "--workspace"]
+    cargo(["clippy", workspace..., "--all-targets", "--", "-D", "warnings"])
+    cargo(["test", workspace...])
+end
+
 function main(arguments)
     try
-        isempty(arguments) ? build() : cargo(arguments)
+        arguments == ["check"] ? check() : isempty(arguments) ? build() :
+            throw(Missing("usage: julia deps/build.jl [check]"))
     catch err
         err isa Missing || rethrow()
         println(stderr, "NativeCache: ", err.message)

@@ -129,13 +129,43 @@ end
     t = trained("Dates")
     add_package(t.box, "Another", "module Another\ng(x) = x\nend")
     julia!(t.box, "using Another")
-    with = status(t.box, "\"Dates\"", "using Another\nusing Dates")
-    @test length(with["requested"]) == length(t.build["requested"])
-    # The first wall of safety: until edges are verified, another set of packages is a reason not to use it.
-    @test isempty(with["installed"])
-    @test all(item -> item[2] == "ModuleSet", with["rejected"]) && length(with["rejected"]) == length(t.build["compiled"])
-    # Loaded afterwards, it changes nothing for what is installed.
-    @test length(status(t.box, "\"Dates\"", "using Dates\nusing Another")["installed"]) == length(t.build["compiled"])
+    count = length(t.build["compiled"])
+    @test length(status(t.box, "\"Dates\"", "using Another\nusing Dates")["installed"]) == count
+    @test length(status(t.box, "\"Dates\"", "using Dates\nusing Another")["installed"]) == count
+end
+
+occurrences(part, text) = length(split(text, part)) - 1
+
+@testset "a third package extends what a cached method calls" begin
+    box = Box()
+    ids = ["Base1" => Sandbox.uuid("Base1"), "Caller" => Sandbox.uuid("Caller")]
+    add_package(box, "Base1", "module Base1\n@noinline f(x) = x\nsmall(x) = x\n@noinline other(x) = 5x\nend")
+    add_package(box, "Caller", """
+        module Caller
+        using Base1
+        called(x) = Base1.f(x) + 10
+        inlined(x) = Base1.small(x) + 100
+        apart(x) = Base1.other(x) + 1000
+        end
+        """; deps = ids[1:1])
+    add_package(box, "Extender", "module Extender\nusing Base1\nBase1.f(x::Int) = 2x\nBase1.small(x::Int) = 2x\nend"; deps = ids[1:1])
+    names = ["Tuple{typeof(Caller.$name), Int64}" for name in ("apart", "called", "inlined")]
+    @test statements(build(box, repr("Caller"), names)["compiled"]) == names
+    call = """
+        print(join((Base.invokelatest(getfield(Caller, name), 1) for name in (:called, :inlined, :apart)), " "))
+        s = NativeCache.status("Caller")
+        print(" ", [item.statement for item in s.installed], " ", unique(item.reason for item in s.rejected))
+        """
+    alone = julia!(box, "using NativeCache, Caller\n$call").out
+    @test startswith(alone, "11 101 1005 ") && occurrences("Caller.", alone) == 3 && !occursin(":", alone)
+    # There before: the two are not what Julia would compile now, and are left to it.
+    before = julia!(box, "using NativeCache, Extender, Caller\n$call").out
+    @test startswith(before, "12 102 1005 ")
+    @test occurrences("Caller.", before) == 1 && occursin("Caller.apart", before) && occursin(":EdgeChanged", before)
+    # There after: what was installed is invalidated as what the JIT compiled would be.
+    after = julia!(box, "using NativeCache, Caller\nprint(Base.invokelatest(Caller.called, 1), \" \")\nusing Extender\n$call").out
+    @test startswith(after, "11 12 102 1005 ")
+    remove(box)
 end
 
 @testset "NativeCache in a package that is being precompiled" begin

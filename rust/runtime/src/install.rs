@@ -8,6 +8,7 @@ use nativecache_image::Reason;
 
 use crate::describe::same_type;
 use crate::inspect;
+use crate::library;
 use crate::julia::{
     jl_fptr_args, jl_fptr_const_return, jl_fptr_sparam, jl_set_method_inferred, CONST_RETURN, CONST_VALUE,
 };
@@ -58,6 +59,10 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<(), (Reason, 
                 if invoke as usize == jl_fptr_const_return as *const () as usize
                     && matches!(function.invoke, InvokePointer::ConstReturn)
                 {
+                    return Ok(());
+                }
+                // Another library of this session was first: it is the same method instance.
+                if library::owned(invoke as usize) || library::owned((*ci).specptr.fptr as usize) {
                     return Ok(());
                 }
                 return Err((Reason::AlreadyCompiled, String::new()));

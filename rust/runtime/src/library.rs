@@ -1,7 +1,9 @@
 //! A library file: read, checked, mapped as code.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use libc::c_void;
 use libloading::os::unix::{Library as Mapped, RTLD_LOCAL, RTLD_NOW};
@@ -61,11 +63,20 @@ impl LibraryFile {
     }
 }
 
+/// The spans of all libraries of this process.
+static CODE: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
+
+/// Does `address` lie in a library of ours?
+pub fn owned(address: usize) -> bool {
+    let spans = CODE.lock().unwrap_or_else(PoisonError::into_inner);
+    spans.iter().any(|span| span.contains(&address))
+}
+
 /// Mapped machine code and its tables. Never unmapped: frames and pointers may lead into it.
 pub struct Code {
     slots: *mut *mut c_void,
     functions: *const i32,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
 }
 
 // SAFETY: the pointers lead into a mapping that is never unmapped; slots are written only while
@@ -105,6 +116,7 @@ impl Code {
             let slots = symbol("nativecache_slots")?.cast();
             let functions: *const i32 = symbol("nativecache_functions")?.cast();
             let range = mapping_of(functions as usize);
+            CODE.lock().unwrap_or_else(PoisonError::into_inner).push(range.clone());
             std::mem::forget(mapped);
             Ok(Code { slots, functions, range })
         }
@@ -140,11 +152,11 @@ impl Code {
 
 struct Search {
     address: usize,
-    found: std::ops::Range<usize>,
+    found: Range<usize>,
 }
 
 /// The span of the shared object that holds `address`.
-pub fn mapping_of(address: usize) -> std::ops::Range<usize> {
+pub fn mapping_of(address: usize) -> Range<usize> {
     let mut search = Search { address, found: 0..0 };
     // SAFETY: the callback gets `search` back and does not keep it.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };

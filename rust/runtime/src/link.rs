@@ -173,7 +173,7 @@ impl Linked {
             parts.resolver.run(&self.image, &packages, world, |_, _| ());
             jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());
             let troubles = self.fill_slots(&mut parts);
-            let verdicts = Verifier::new(self.image, &parts.resolver, parts.sysimage.as_ref(), world).functions();
+            let verdicts = Verifier::new(self.image, &parts.resolver, parts.sysimage.as_ref(), self.missing.first().copied(), world).functions();
             self.install_all(&mut parts, &troubles, &verdicts, world);
             self.parts = Some(parts);
         }

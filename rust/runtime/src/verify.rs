@@ -7,7 +7,7 @@
 //! library that it relies on are valid.
 
 use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_typename_t};
-use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, Reason, TableId};
+use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, PackageId, Reason, TableId};
 
 use crate::describe::type_text;
 use crate::edges::{matching_methods, table_digest};
@@ -30,6 +30,8 @@ pub struct Verifier<'a> {
     resolver: &'a Resolver,
     sysimage: Option<&'a Sysimage>,
     world: usize,
+    /// A package of the image that is not loaded.
+    missing: Option<PackageId>,
     tables: Vec<bool>,
     edges: Vec<Option<Verdict>>,
     /// For each node, whether it is the method instance of a function of the library.
@@ -45,6 +47,7 @@ impl<'a> Verifier<'a> {
         image: Image<'a>,
         resolver: &'a Resolver,
         sysimage: Option<&'a Sysimage>,
+        missing: Option<PackageId>,
         world: usize,
     ) -> Self {
         let mut own = vec![false; image.node_count() as usize];
@@ -58,6 +61,7 @@ impl<'a> Verifier<'a> {
             resolver,
             sysimage,
             world,
+            missing,
             tables: Vec::new(),
             edges: vec![None; image.edge_count() as usize],
             own,
@@ -167,12 +171,17 @@ impl<'a> Verifier<'a> {
                 }
                 EdgeTarget::Signature(node) => self.get(node)?,
             };
-            if self.tables.get(edge.table.index()).copied().unwrap_or(false) {
-                return Ok(());
-            }
             let mut expected: Vec<*mut jl_method_t> = Vec::new();
             for method in edge.methods.iter() {
                 expected.push(self.get(method)?.cast());
+            }
+            if self.tables.get(edge.table.index()).copied().unwrap_or(false) {
+                return Ok(());
+            }
+            // Looked at edge by edge, most tables would differ as long as a package is missing; the proof
+            // is cheap once it is there.
+            if let Some(package) = self.missing {
+                return Err(State::Waiting(package));
             }
             let found = matching_methods(signature, self.world);
             match found {

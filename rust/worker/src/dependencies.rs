@@ -3,13 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_methtable_t, jl_typename_t};
+use jl_sys::{jl_method_instance_t, jl_methtable_t, jl_typename_t};
 use nativecache_image::{Edge, EdgeId, EdgeTarget, Function, FunctionId, Invoke, Reason, Table, TableId};
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::edges::{matching_methods, table_digest, table_names, Dependencies, Target};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::julia::{jl_get_world_counter, jl_method_table_for, jl_rettype_inferred};
-use nativecache_runtime::value::is;
 
 use crate::build::{Status, World};
 use crate::error::BuildError;
@@ -113,7 +112,7 @@ impl Functions {
     /// their edges count too, since what was found about them went into their callers.
     unsafe fn add_inferred(&mut self, maker: &EdgeMaker<'_>, describer: &mut Describer) {
         let mut seen: HashSet<Instance> = self.index.keys().copied().collect();
-        let mut found: Vec<(String, Instance, *mut jl_code_instance_t)> = Vec::new();
+        let mut found: Vec<(String, Instance)> = Vec::new();
         let mut stack: Vec<Instance> = self.list.iter().map(|(mi, _)| *mi).collect();
         // SAFETY: as `finish`.
         unsafe {
@@ -126,18 +125,16 @@ impl Functions {
                     let ci = jl_rettype_inferred(callee, maker.newest, maker.newest);
                     let in_sysimage = maker.world.sysimage.data.contains(&(ci as usize));
                     if !in_sysimage {
-                        let known = is(ci, jl_sys::jl_code_instance_type);
-                        let ci = if known { ci.cast() } else { std::ptr::null_mut() };
-                        found.push((mi::text(callee), callee, ci));
+                        found.push((mi::text(callee), callee));
                         stack.push(callee);
                     }
                 }
             }
             // Backedges stand in the order of inference; by name, another process agrees.
             found.sort_by(|a, b| a.0.cmp(&b.0));
-            for (_, callee, ci) in found {
-                // One whose result has no description keeps its edges: its callers take them over.
-                if let Ok(function) = inferred_function(callee, ci, describer) {
+            for (_, callee) in found {
+                // Without a description it cannot be the target of an edge: its callers go as well.
+                if let Ok(function) = edges_only(callee, describer) {
                     self.add(callee, function);
                 }
             }
@@ -145,27 +142,15 @@ impl Functions {
     }
 }
 
-/// `ci` is null for what inference looked at without keeping a result.
-unsafe fn inferred_function(
-    mi: Instance,
-    ci: *mut jl_code_instance_t,
-    describer: &mut Describer,
-) -> Result<Function, Undescribable> {
-    // SAFETY: both are live.
+/// A function of which only the edges count: what inference found about it is not kept, so nothing is
+/// claimed about its result.
+unsafe fn edges_only(mi: Instance, describer: &mut Describer) -> Result<Function, Undescribable> {
+    // SAFETY: `mi` is live.
     unsafe {
-        let (rettype, rettype_const) = if ci.is_null() {
-            (jl_sys::jl_any_type.cast(), std::ptr::null_mut())
-        } else {
-            ((*ci).rettype, (*ci).rettype_const)
-        };
         Ok(Function {
             method_instance: describer.describe(mi.cast())?,
-            rettype: describer.describe(rettype)?,
-            rettype_const: if rettype_const.is_null() {
-                None
-            } else {
-                Some(describer.describe(rettype_const)?)
-            },
+            rettype: describer.describe(jl_sys::jl_any_type.cast())?,
+            rettype_const: None,
             inferred: None,
             invoke: Invoke::Inferred,
             spec: None,
