@@ -72,8 +72,9 @@ function build(package; statements = nothing, quiet::Bool = false, linker = noth
     catch err
         err isa InterruptException && rethrow()
         Failure(sprint(showerror, err))
+    finally
+        done(job.progress)
     end
-    done(job.progress)
     result = finish(job, outcome, (time_ns() - started) / 1e9)
     result.library === nothing && !quiet &&
         @warn string("NativeCache: no library for ", result.package, ": ", result.message) _module=nothing _file=nothing
@@ -154,54 +155,39 @@ function run_job(job::Job)
     end
 end
 
-"Start workers until one comes through."
+"Start workers until one comes through; each that dies names a culprit, which the next leaves out."
 function run_workers(job::Job, work::String)
     place(name) = joinpath(work, name)
     write(place("statements"), join(job.statements, '\n'), '\n')
-    open(place("reasons"), "w") do io
-        for (number, text) in enumerate(job.statements)
-            names_main(text) && println(io, number, '\t', NAMES_MAIN, "\t")
-        end
-    end
-    decided = read(place("reasons"), String)
+    decided = join(string(number, '\t', NAMES_MAIN, "\t\n") for (number, text) in enumerate(job.statements) if names_main(text))
+    excluded = 0        # size of the list of what the code generator dies of
     mode = "normal"
     for attempt in 1:MAX_CULPRITS
-        foreach(name -> rm(place(name); force = true),
-            ("journal", "facts", "failure", "result", "library.so"))
+        foreach(name -> rm(place(name); force = true), ("journal", "facts", "failure", "result", "library.so"))
         write(place("reasons"), decided)
         write_request(job, work, mode)
-        update(job.progress, attempt == 1 ? "starting" : "starting again")
-        process = run_worker(job, work)
-        step, number = last_step(place("journal"))
-        if process.termsignal == 0
-            process.exitcode == 0 && mode == "normal" && return collect_success(job, work)
-            if process.exitcode != 0
-                isfile(place("failure")) && return Failure(read(place("failure"), String))
-                # neither a signal nor an error that it could report: as if killed
-            end
+        update(job.progress, mode == "isolate" ? "looking for what the compiler dies of" :
+            attempt == 1 ? "starting" : "starting again")
+        process, stuck = run_worker(job, work)
+        if success(process)
+            mode == "normal" && return collect_success(job, work)
+            found = isfile(place("exclude")) ? filesize(place("exclude")) : 0
+            found > excluded || return Failure("the build process died, and the method that it dies of was not found")
+            excluded, mode = found, "normal"
+            continue
         end
-        how = process.termsignal == 0 ? string("exit code ", process.exitcode) :
-            string("signal ", process.termsignal)
+        isfile(place("failure")) && return Failure(read(place("failure"), String))
+        how = string(stuck ? "stopped after $(job.timeout) s without progress" :
+            process.termsignal == 0 ? "exit code $(process.exitcode)" : "signal $(process.termsignal)",
+            ": ", last_words(place("log")))
+        step, number = last_step(place("journal"))
         if step in ("statement", "infer") && 1 <= number <= length(job.statements)
-            decided = string(decided, number, '\t', COMPILER_ABORTED, '\t',
-                escape_field(string(how, " in ", step == "infer" ? "type inference" : "looking it up",
-                             ": ", last_words(place("log")))), '\n')
+            decided = string(decided, number, '\t', COMPILER_ABORTED, '\t', escape_field(how), '\n')
             mode = "normal"
-        elseif mode == "isolate"
-            process.termsignal == 0 && process.exitcode == 0 || return Failure(string(
-                "the build process died while it looked for the method that kills it (", how, "): ",
-                last_words(place("log"))))
-            mode = "normal"
-        elseif step in ("emit", "optimise", "object")
-            size = isfile(place("exclude")) ? filesize(place("exclude")) : 0
-            size == job.progress.excluded[] && attempt > 2 && return Failure(string(
-                "the build process died (", how, ") and the method that kills it was not found: ",
-                last_words(place("log"))))
-            job.progress.excluded[] = size
+        elseif mode == "normal" && step in ("emit", "optimise", "object")
             mode = "isolate"
         else
-            return Failure(string("the build process died (", how, ") in step ", repr(step), ": ",
-                last_words(place("log"))))
+            return Failure(string("the build process died", isempty(step) ? "" : " in step `$step`", ", ", how))
         end
     end
     return Failure(string("the build process died ", MAX_CULPRITS, " times"))
@@ -277,7 +263,7 @@ function run_worker(job::Job, work::String)
     process = open(joinpath(work, "log"), "w") do log
         run(pipeline(command; stdin = devnull, stdout = log, stderr = log); wait = false)
     end
-    seen, since = 0, time()
+    seen, since, stuck = 0, time(), false
     try
         while process_running(process)
             sleep(0.05)
@@ -285,9 +271,9 @@ function run_worker(job::Job, work::String)
             if size != seen
                 seen, since = size, time()
                 update(job.progress, stage_text(last_step(journal)..., length(job.statements)))
-            elseif time() - since > job.timeout
+            elseif !stuck && time() - since > job.timeout
+                stuck = true
                 kill(process, Base.SIGKILL)
-                break
             end
             tick(job.progress)
         end
@@ -297,7 +283,7 @@ function run_worker(job::Job, work::String)
         rethrow()
     end
     wait(process)
-    return process
+    return process, stuck
 end
 
 "The last line of the journal: what was in flight."

@@ -5,14 +5,13 @@ mutable struct Progress
     text::String
     since::Float64
     last::Float64
-    excluded::Base.RefValue{Int}
 end
 
 function Progress(quiet::Bool)
     wanted = setting("progress")
     shown = !quiet && (wanted == "yes" ||
         (wanted == "auto" && stderr isa Base.TTY && get(ENV, "CI", "") in ("", "false", "0")))
-    return Progress(shown, "", time(), 0.0, Ref(0))
+    return Progress(shown, "", time(), 0.0)
 end
 
 function update(progress::Progress, text::AbstractString)

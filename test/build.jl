@@ -156,3 +156,33 @@ end
     again = build(t.box, repr("Dates"), t.trace)
     @test read(again.library) == first_bytes
 end
+
+@testset "a compiler that does not come back" begin
+    box = Box()
+    add_package(box, "Endless", """
+        module Endless
+        f(x) = x + 1
+        @generated g(x) = (get(ENV, "JULIA_NATIVECACHE", "") == "off" && (while true; end); :(x + 2))
+        end
+        """)
+    result = build(box, repr("Endless"), ["Tuple{typeof(Endless.f), Int64}", "Tuple{typeof(Endless.g), Int64}"]; keywords = "timeout = 5")
+    @test statements(result["compiled"]) == ["Tuple{typeof(Endless.f), Int64}"]
+    @test statements(result["failed"]) == ["Tuple{typeof(Endless.g), Int64}"]
+    @test occursin("without progress", result["failed"][1][3])
+    remove(box)
+end
+
+@testset "an interrupted build leaves nothing" begin
+    t = trained("Dates")
+    kept = read(t.build.library)
+    run = julia!(t.box, """
+        using NativeCache
+        task = @async NativeCache.build("Dates"; statements = $(repr(t.trace)), quiet = true)
+        sleep(2)
+        schedule(task, InterruptException(); error = true)
+        try wait(task) catch err; print(err.task.exception isa InterruptException) end
+        """)
+    @test run.out == "true"
+    @test read(t.build.library) == kept
+    @test all(!startswith("build-"), readdir(joinpath(t.box.depot, "nativecache", "v1.5")))
+end

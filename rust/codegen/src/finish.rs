@@ -12,10 +12,11 @@ use crate::emitted::Rewritten;
 use crate::error::CodegenError;
 use crate::function::{declare_like, take_over};
 use crate::handle::Handle;
+use crate::julia_1_5 as julia;
 use crate::literal::{parts, pointer_literal};
 use crate::names;
 use crate::references::References;
-use crate::value::Value;
+use crate::value::{is_used, Value};
 
 /// Where the loader finds things in the library.
 pub mod symbol {
@@ -149,7 +150,8 @@ fn first_address(constant: Value, seen: &mut HashSet<Value>) -> Option<u64> {
 fn delete_unreached(handle: &Handle, reached: &[Value]) {
     let reached: HashSet<Value> = reached.iter().copied().collect();
     let unreached = |value: &Value| !reached.contains(value) && !value.is_declaration();
-    let functions: Vec<Value> = handle.functions().into_iter().filter(unreached).collect();
+    let functions: Vec<Value> =
+        handle.functions().into_iter().filter(|f| unreached(f) || is_leftover(*f)).collect();
     let globals: Vec<Value> = handle.globals().into_iter().filter(unreached).collect();
     for &dead in functions.iter().chain(&globals) {
         // Among themselves they may refer to each other.
@@ -164,6 +166,11 @@ fn delete_unreached(handle: &Handle, reached: &[Value]) {
             dead.delete_global();
         }
     }
+}
+
+/// A declaration of which nothing is left: its name depends on the process and may be in the way of another.
+fn is_leftover(function: Value) -> bool {
+    function.is_declaration() && julia::is_made_up(&function.name()) && !is_used(function)
 }
 
 fn make_slot_table(handle: &Handle, slots: u32, placeholders: BTreeMap<u32, Value>) {

@@ -66,6 +66,11 @@ pub(crate) fn is_prototype(name: &str) -> bool {
     name.starts_with(PROTOTYPE)
 }
 
+/// Is this a name that code generation makes up for something that another module defines, with a number?
+pub(crate) fn is_made_up(name: &str) -> bool {
+    ["j_", "j1_", "jsysw_", "jsys1_", "jsys3_", "jlsys_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Is this a function that only exists until Julia's passes have run?
 pub(crate) fn is_lowered(name: &str) -> bool {
     name.starts_with("julia.") || name.starts_with("llvm.julia.")

@@ -19,8 +19,8 @@ use crate::materialise::rebuild;
 use crate::references::References;
 use crate::site::Site;
 use crate::slots::{as_type, Slots};
-use crate::thunk::{using_instructions, ThunkRewriter, Thunks};
-use crate::value::{Block, Value};
+use crate::thunk::{ThunkRewriter, Thunks};
+use crate::value::{is_used, Block, Value};
 
 /// What is known of the function or variable that is being rewritten.
 #[derive(Default)]
@@ -95,7 +95,7 @@ impl<'a> Rewriter<'a> {
         }
         for &thunk in self.function_slots.keys() {
             // Its callers have the slot now; only constants that nothing uses can still refer to it.
-            if using_instructions(thunk).is_empty() {
+            if !is_used(thunk) {
                 by_function.remove(&thunk);
                 thunk.replace_all_uses_with(thunk.ty().undef());
                 // SAFETY: nothing uses it any longer, and of the lists that it is in only the keys here are

@@ -6,7 +6,7 @@
 //! signature calls a prototype `j_<name>_<N>` instead, whose body boxes the arguments, calls the thunk and
 //! unboxes what it returns.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use inkwell::llvm_sys::LLVMOpcode;
 
@@ -18,7 +18,7 @@ use crate::handle::Handle;
 use crate::julia_1_5 as julia;
 use crate::literal::cast_literal;
 use crate::slots::{as_type, Slots};
-use crate::value::Value;
+use crate::value::{using_instructions, Value};
 
 /// What a thunk's body consists of.
 struct Shape {
@@ -40,24 +40,6 @@ fn shape(thunk: Value) -> Option<Shape> {
         return None;
     }
     Some(Shape { call, target, literal: cast_literal(call.operand(3)?)? })
-}
-
-/// The instructions that use `value`, directly or in a constant expression.
-pub(crate) fn using_instructions(value: Value) -> Vec<Value> {
-    let mut instructions = Vec::new();
-    let mut pending = value.users();
-    let mut seen = HashSet::new();
-    while let Some(user) = pending.pop() {
-        if !seen.insert(user) {
-            continue;
-        }
-        if user.is_instruction() {
-            instructions.push(user);
-        } else {
-            pending.extend(user.users());
-        }
-    }
-    instructions
 }
 
 /// The prototypes that call this thunk, if nothing else does.
@@ -157,7 +139,9 @@ impl ThunkRewriter<'_> {
                     unsafe { replace(new, prototype) };
                     thunks.done.insert(new, vec![specptr]);
                 }
-                // SAFETY: only the old prototypes referred to the thunk, and this function is done with it.
+                // Constants that the old prototypes used are left, and may be found again by LLVM.
+                thunk.replace_all_uses_with(thunk.ty().undef());
+                // SAFETY: nothing uses it any longer, and this function is done with it.
                 unsafe { thunk.delete_function() };
             }
             (Callee::DirectArgs { fptr }, None) => {

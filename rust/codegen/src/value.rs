@@ -4,6 +4,8 @@
 //! tokens, labels and metadata, for which inkwell has no type and panics; so the walk is done on this thin
 //! layer over `llvm_sys`, and inkwell is used wherever the type is known.
 
+use std::collections::HashSet;
+
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
 use inkwell::llvm_sys::{
@@ -480,4 +482,33 @@ impl Type {
     pub(crate) fn is_void(self) -> bool {
         self.kind() == LLVMTypeKind::LLVMVoidTypeKind
     }
+}
+
+/// The instructions that use `value`, directly or in a constant expression.
+pub(crate) fn using_instructions(value: Value) -> Vec<Value> {
+    let mut users = all_users(value);
+    users.retain(|user| user.is_instruction());
+    users
+}
+
+/// Does an instruction or the data of a variable use `value`? Constants that nothing uses do not count: they stay as
+/// long as the context.
+pub(crate) fn is_used(value: Value) -> bool {
+    all_users(value).into_iter().any(|user| user.is_instruction() || user.is_global_variable())
+}
+
+/// Users, and users of constant expressions among them.
+fn all_users(value: Value) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut pending = value.users();
+    let mut seen = HashSet::new();
+    while let Some(user) = pending.pop() {
+        if seen.insert(user) {
+            if !user.is_instruction() && !user.is_global_variable() {
+                pending.extend(user.users());
+            }
+            found.push(user);
+        }
+    }
+    found
 }

@@ -45,8 +45,10 @@ attributes #0 = { noinline "thunk" }
 /// The same content in two orders, with other numbers.
 fn variants() -> [String; 2] {
     let globals = ["@0 = internal unnamed_addr constant i64 5", "@1 = internal unnamed_addr constant i64 6"];
+    // Left of another module: not used, and in the way of a name.
+    let left = "declare i64 @j_second_1(i64)\ndeclare void @jsysw_other_1()";
     let cache = "@ccall_name_40 = internal global i64* null";
-    let one = format!("{}\n{}\n{cache}\n{FIRST}{SECOND}{DEAD}{REST}", globals[0], globals[1]);
+    let one = format!("{}\n{}\n{cache}\n{left}\n{FIRST}{SECOND}{DEAD}{REST}", globals[0], globals[1]);
     let other = format!("{cache}\n{}\n{}\n{DEAD}{SECOND}{FIRST}{REST}", globals[0], globals[1])
         .replace("_12(", "_112(")
         .replace("_13(", "_113(")
@@ -101,6 +103,7 @@ fn order_and_names_do_not_depend_on_the_process() {
     ));
     assert!(text.contains("@nativecache_build_id = constant [16 x i8]"), "{text}");
     assert!(text.contains("ptrtoint (i64 (i64)* @julia_first_0 to i64), i64 ptrtoint ([1 x i32]* @nativecache_functions to i64)"), "{text}");
+    assert!(!text.contains("@j_") && !text.contains("@jsysw_other"), "{text}");
     assert!(!text.contains("nativecache_slot."), "no placeholder is left: {text}");
 }
 

@@ -7,9 +7,7 @@
 
 use std::collections::HashMap;
 
-use jl_sys::{
-    jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t, jl_typename_t,
-};
+use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t, jl_typename_t};
 
 use crate::inspect;
 use crate::julia::{jl_matching_methods, jl_module_build_id};
@@ -101,8 +99,7 @@ pub unsafe fn matching_methods(signature: Value, world: usize) -> Option<Vec<*mu
             return None;
         }
         let (mut min, mut max) = (0usize, usize::MAX);
-        let found =
-            jl_matching_methods(signature.cast(), -1, 0, world, &raw mut min, &raw mut max);
+        let found = jl_matching_methods(signature.cast(), -1, 0, world, &raw mut min, &raw mut max);
         if found.is_null() || found == jl_sys::jl_false {
             return None;
         }
@@ -188,9 +185,7 @@ impl Mix {
 ///
 /// # Safety
 /// `modules` are live modules, in a fixed order.
-pub unsafe fn table_names(
-    modules: &[*mut jl_module_t],
-) -> HashMap<*mut jl_methtable_t, *mut jl_typename_t> {
+pub unsafe fn table_names(modules: &[*mut jl_module_t]) -> HashMap<*mut jl_methtable_t, *mut jl_typename_t> {
     let mut names = HashMap::new();
     // SAFETY: bound values are live.
     unsafe {

@@ -73,12 +73,8 @@ pub unsafe fn install(owns: Owns, instance_at: Option<InstanceAt>) -> Installed 
     for word in words.import_words() {
         // A slot is an aligned word that compiled code reads with one load: any thread calls the
         // old or the new function, and both are right for it.
-        let replaced = word.compare_exchange(
-            runtime as usize,
-            corrected as usize,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
+        let replaced =
+            word.compare_exchange(runtime as usize, corrected as usize, Ordering::Release, Ordering::Relaxed);
         *installed |= replaced.is_ok();
     }
     if *installed {
@@ -157,11 +153,7 @@ unsafe extern "C" fn corrected_lookup(address: *mut c_void, skip_c: c_int) -> Va
                 // Code generation ends names of inlined functions with `;`; the runtime takes that off
                 // only for what it holds for Julia code.
                 if let (true, Some(end)) = (inlined, name.iter().position(|&b| b == b';')) {
-                    set_item(
-                        frame,
-                        0,
-                        jl_sys::jl_symbol_n(name.as_ptr().cast(), end).cast(),
-                    );
+                    set_item(frame, 0, jl_sys::jl_symbol_n(name.as_ptr().cast(), end).cast());
                 }
             }
         }
@@ -180,8 +172,7 @@ unsafe fn name_of(instance: Value) -> Option<Value> {
             return None;
         }
         let def = (*instance.cast::<jl_method_instance_t>()).def.value;
-        crate::value::is(def, jl_sys::jl_method_type)
-            .then(|| (*def.cast::<jl_method_t>()).name.cast())
+        crate::value::is(def, jl_sys::jl_method_type).then(|| (*def.cast::<jl_method_t>()).name.cast())
     }
 }
 
@@ -245,29 +236,17 @@ impl Sysimage {
             if heap == 0 || size.is_null() {
                 return None;
             }
-            Self {
-                heap,
-                heap_end: heap.checked_add(*size)?,
-                writable: [(0, 0); 4],
-            }
+            Self { heap, heap_end: heap.checked_add(*size)?, writable: [(0, 0); 4] }
         };
         // SAFETY: the callback gets `found` alone, for the duration of the call.
-        let seen = unsafe {
-            libc::dl_iterate_phdr(Some(writable_ranges), (&raw mut found).cast::<c_void>())
-        };
+        let seen = unsafe { libc::dl_iterate_phdr(Some(writable_ranges), (&raw mut found).cast::<c_void>()) };
         (seen == 1).then_some(found)
     }
 
     /// All words that may be import slots, as atomics: compiled code of other threads reads them.
     fn import_words(&self) -> impl Iterator<Item = &'static AtomicUsize> + '_ {
-        let before_heap = self
-            .writable
-            .iter()
-            .map(|&(from, to)| (from, to.min(self.heap & !7)));
-        let after_heap = self
-            .writable
-            .iter()
-            .map(|&(from, to)| (from.max((self.heap_end + 7) & !7), to));
+        let before_heap = self.writable.iter().map(|&(from, to)| (from, to.min(self.heap & !7)));
+        let after_heap = self.writable.iter().map(|&(from, to)| (from.max((self.heap_end + 7) & !7), to));
         before_heap.chain(after_heap).flat_map(|(from, to)| {
             (from..to).step_by(8).map(|word| {
                 // SAFETY: aligned, mapped and writable for the life of the process (see `find`).
@@ -305,14 +284,8 @@ unsafe extern "C" fn writable_ranges(
         return 0;
     }
     // What the loader made read-only after relocation holds no slots and must not be written.
-    let relro_end = headers
-        .iter()
-        .filter(|h| h.p_type == libc::PT_GNU_RELRO)
-        .map(|h| range(h).1)
-        .max();
-    let writable = headers
-        .iter()
-        .filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W != 0);
+    let relro_end = headers.iter().filter(|h| h.p_type == libc::PT_GNU_RELRO).map(|h| range(h).1).max();
+    let writable = headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W != 0);
     for (place, header) in sysimage.writable.iter_mut().zip(writable) {
         let (from, to) = range(header);
         *place = ((from.max(relro_end.unwrap_or(0)) + 7) & !7, to & !7);

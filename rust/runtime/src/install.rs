@@ -8,10 +8,10 @@ use nativecache_image::Reason;
 
 use crate::describe::same_type;
 use crate::inspect;
-use crate::library;
 use crate::julia::{
     jl_fptr_args, jl_fptr_const_return, jl_fptr_sparam, jl_set_method_inferred, CONST_RETURN, CONST_VALUE,
 };
+use crate::library;
 use crate::value::Value;
 
 /// What goes into `invoke`.

@@ -19,9 +19,9 @@ use crate::julia::jl_get_world_counter;
 use crate::key;
 use crate::library::{Code, LibraryFile};
 use crate::modules::{self, Loaded};
+use crate::resolve::{Resolver, Trouble};
 use crate::sysimage::Sysimage;
 use crate::verify::{add_backedge, Verifier};
-use crate::resolve::{Resolver, Trouble};
 
 /// What became of one function of a library.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ pub struct Linked {
 struct Parts {
     code: Code,
     sysimage: Option<Sysimage>,
-    /// Where installed code begins, ascending, and the method instance that it is of.
+    /// Where code begins, ascending, and the method instance that it is of.
     starts: Vec<(usize, *mut jl_method_instance_t)>,
     resolver: Resolver,
     filled: Vec<bool>,
@@ -106,8 +106,15 @@ impl Linked {
         let image = file.image()?;
         let count = image.function_count() as usize;
         let pending = State::Rejected(Reason::Unresolved, "not tried".to_owned());
-        let mut linked =
-            Linked { file, image, parts: None, states: vec![pending; count], rejected, missing: Vec::new(), seconds: 0.0 };
+        let mut linked = Linked {
+            file,
+            image,
+            parts: None,
+            states: vec![pending; count],
+            rejected,
+            missing: Vec::new(),
+            seconds: 0.0,
+        };
         if linked.rejected.is_none() {
             // SAFETY: as the caller says.
             linked.rejected = unsafe { linked.advance(loaded, roots) }.err();
@@ -142,10 +149,8 @@ impl Linked {
         unsafe {
             let loaded = modules::roots(loaded);
             let found = modules::find_packages(&self.image, &loaded);
-            let arrived = self
-                .missing
-                .iter()
-                .any(|id| !matches!(found.get(id.index()), Some(Loaded::Missing)));
+            let arrived =
+                self.missing.iter().any(|id| !matches!(found.get(id.index()), Some(Loaded::Missing)));
             if !arrived {
                 return;
             }
@@ -173,7 +178,14 @@ impl Linked {
             parts.resolver.run(&self.image, &packages, world, |_, _| ());
             jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());
             let troubles = self.fill_slots(&mut parts);
-            let verdicts = Verifier::new(self.image, &parts.resolver, parts.sysimage.as_ref(), self.missing.first().copied(), world).functions();
+            let verdicts = Verifier::new(
+                self.image,
+                &parts.resolver,
+                parts.sysimage.as_ref(),
+                self.missing.first().copied(),
+                world,
+            )
+            .functions();
             self.install_all(&mut parts, &troubles, &verdicts, world);
             self.parts = Some(parts);
         }
@@ -231,22 +243,31 @@ impl Linked {
             let unverified = State::Rejected(Reason::EdgesUnknown, String::new());
             let verdict = verdicts.get(index).cloned().unwrap_or(Err(unverified));
             // SAFETY: as `open` says; what is installed is verified.
-            let installed =
-                verdict.and_then(|()| unsafe { self.install_one(id, parts, troubles, world) });
+            let installed = verdict.and_then(|()| unsafe { self.install_one(id, parts, troubles, world) });
             self.states[index] = match installed {
                 Ok(None) => State::Inferred,
-                Ok(Some(compiled)) => {
-                    let wrapper = match compiled.invoke {
-                        InvokePointer::Wrapper(wrapper) => wrapper,
-                        _ => 0,
-                    };
-                    for start in [compiled.spec, wrapper].into_iter().filter(|s| *s != 0) {
-                        parts.starts.push((start, compiled.method_instance));
-                    }
-                    State::Installed
-                }
+                Ok(Some(_)) => State::Installed,
                 Err(state) => state,
             };
+        }
+        // SAFETY: as `open` says.
+        unsafe { self.find_starts(parts) };
+    }
+
+    /// Where the code of each method instance begins, installed or not: other code of the library may
+    /// call it directly.
+    unsafe fn find_starts(&self, parts: &mut Parts) {
+        parts.starts.clear();
+        for (_, function) in self.image.functions() {
+            let Ok(mi) = parts.resolver.method_instance(function.method_instance) else { continue };
+            let wrapper = match function.invoke {
+                Invoke::Wrapper(code) => Some(code),
+                _ => None,
+            };
+            for code in [function.spec, wrapper].into_iter().flatten() {
+                // SAFETY: code indices were checked against the count when the image was parsed.
+                parts.starts.push((unsafe { parts.code.function(code.0) }, mi));
+            }
         }
         parts.starts.sort_unstable();
     }
@@ -273,8 +294,7 @@ impl Linked {
                 None
             } else {
                 let compiled = compiled(&function, parts).map_err(|t| state_of(&t))?;
-                install(&compiled, world)
-                    .map_err(|(reason, detail)| State::Rejected(reason, detail))?;
+                install(&compiled, world).map_err(|(reason, detail)| State::Rejected(reason, detail))?;
                 Some(compiled)
             };
             for edge in function.edges.iter() {

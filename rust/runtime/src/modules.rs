@@ -87,9 +87,8 @@ pub unsafe fn find_packages(image: &Image<'_>, modules: &[*mut jl_module_t]) -> 
             let Ok(package) = image.package(PackageId(index)) else { return Loaded::Missing };
             // SAFETY: as the caller says.
             unsafe {
-                let same = |m: &&*mut jl_module_t| {
-                    uuid(**m) == package.uuid && module_name(**m) == package.name
-                };
+                let same =
+                    |m: &&*mut jl_module_t| uuid(**m) == package.uuid && module_name(**m) == package.name;
                 let Some(module) = modules.iter().find(same) else { return Loaded::Missing };
                 let now = jl_module_build_id(*module);
                 if now == package.build_id {

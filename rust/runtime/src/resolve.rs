@@ -354,8 +354,7 @@ impl Resolver {
         // SAFETY: jl_alloc_array_1d takes any instantiation of Array with one dimension.
         unsafe {
             let dimensions = svec_items((*ty).parameters).get(1).copied();
-            let one = dimensions
-                .is_some_and(|d| is(d, jl_sys::jl_int64_type) && *d.cast::<i64>() == 1);
+            let one = dimensions.is_some_and(|d| is(d, jl_sys::jl_int64_type) && *d.cast::<i64>() == 1);
             if (*ty).name != jl_sys::jl_array_typename || !one {
                 return Err(missing("a vector type"));
             }
@@ -428,9 +427,7 @@ impl Resolver {
                     }
                     Ok(binding.cast::<u8>().add(offset as usize).cast())
                 }
-                SlotRef::CSymbol { library, name } => {
-                    Ok(crate::frames::import(c_symbol(library, name)?))
-                }
+                SlotRef::CSymbol { library, name } => Ok(crate::frames::import(c_symbol(library, name)?)),
                 SlotRef::CString(bytes) => {
                     let text = std::ffi::CString::new(bytes).map_err(|_| missing("a C string"))?;
                     let pointer = text.as_ptr();

@@ -13,8 +13,7 @@ use crate::describe::type_text;
 use crate::edges::{matching_methods, table_digest};
 use crate::inspect;
 use crate::julia::{
-    jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for,
-    jl_rettype_inferred,
+    jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for, jl_rettype_inferred,
 };
 use crate::link::{state_of, State};
 use crate::resolve::Resolver;
@@ -114,8 +113,7 @@ impl<'a> Verifier<'a> {
                 }
             }
         }
-        let mut invalid: Vec<u32> =
-            (0..count).filter(|i| verdicts[*i as usize].is_err()).collect();
+        let mut invalid: Vec<u32> = (0..count).filter(|i| verdicts[*i as usize].is_err()).collect();
         while let Some(index) = invalid.pop() {
             let because = match &verdicts[index as usize] {
                 // What waits makes its callers wait for the same package.
@@ -194,8 +192,7 @@ impl<'a> Verifier<'a> {
     /// Code of the sysimage that the library took at its word must still be valid: what it depends on is
     /// not among the library's edges, since Julia itself watches over it.
     unsafe fn check_sysimage_code(&self, node: NodeId, mi: *mut jl_method_instance_t) -> Verdict {
-        let (Some(sysimage), false) =
-            (self.sysimage, self.own.get(node.index()).copied().unwrap_or(false))
+        let (Some(sysimage), false) = (self.sysimage, self.own.get(node.index()).copied().unwrap_or(false))
         else {
             return Ok(());
         };

@@ -248,10 +248,8 @@ impl Hook {
     /// On a Julia thread; `modules` is a live array of modules.
     unsafe fn link_loaded(&mut self, modules: *mut jl_array_t) {
         // SAFETY: DEPOT_PATH holds strings.
-        let stored: Vec<String> = unsafe { self.depot_folders() }
-            .iter()
-            .flat_map(|folder| names_in(folder))
-            .collect();
+        let stored: Vec<String> =
+            unsafe { self.depot_folders() }.iter().flat_map(|folder| names_in(folder)).collect();
         // SAFETY: as the caller says.
         unsafe {
             for module in self.new_modules(modules) {
@@ -369,11 +367,10 @@ impl Found {
     fn line(&self) -> String {
         let uuid: String = self.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
         let c = &self.counts;
-        let numbers = [
-            c.requested, c.installed, c.waiting, c.skipped, c.rejected, c.failed, c.functions, c.slots,
-        ]
-        .map(|n| n.to_string())
-        .join("\t");
+        let numbers =
+            [c.requested, c.installed, c.waiting, c.skipped, c.rejected, c.failed, c.functions, c.slots]
+                .map(|n| n.to_string())
+                .join("\t");
         format!(
             "{}\t{}\t{uuid}\t{}\t{numbers}\t{}\t{}\t{}\t{}\n",
             self.id,

@@ -7,9 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use jl_sys::{
-    jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
-};
+use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t};
 use nativecache_codegen::{ExportedFunction, NativeModule, OptLevel, Target};
 use nativecache_image::{content_hash, Bucket, CodeIndex, Entry, Function, FunctionId, ImageBuilder, Reason};
 use nativecache_runtime::describe::Describer;
@@ -23,8 +21,8 @@ use nativecache_runtime::paths::Paths;
 use nativecache_runtime::sysimage::Sysimage;
 use nativecache_runtime::value::{array_items, is, root_module, Value};
 
-use crate::emission::{emit, Emission};
 use crate::dependencies::Functions;
+use crate::emission::{emit, Emission};
 use crate::error::BuildError;
 use crate::isolate;
 use crate::journal::Journal;
@@ -179,11 +177,7 @@ unsafe fn infer_all(
     statuses
 }
 
-unsafe fn infer_one(
-    mi: *mut jl_method_instance_t,
-    sysimage: &Sysimage,
-    inference: &Inference,
-) -> Status {
+unsafe fn infer_one(mi: *mut jl_method_instance_t, sysimage: &Sysimage, inference: &Inference) -> Status {
     // SAFETY: `mi` is live.
     unsafe {
         let world = jl_get_world_counter();
@@ -210,9 +204,7 @@ unsafe fn infer_one(
 
 pub unsafe fn returns_constant(ci: *mut jl_code_instance_t) -> bool {
     // SAFETY: `ci` is live.
-    unsafe {
-        (*ci).invoke.is_some_and(|f| f as usize == jl_fptr_const_return as *const () as usize)
-    }
+    unsafe { (*ci).invoke.is_some_and(|f| f as usize == jl_fptr_const_return as *const () as usize) }
 }
 
 /// Takes out what killed an earlier worker.
@@ -419,12 +411,8 @@ pub unsafe fn describer(world: &World) -> (Describer, Objects, ForeignTargets) {
     // SAFETY: as `build`.
     unsafe {
         let paths = Paths::collect(&world.modules, &world.methods);
-        let in_sysimage = world
-            .roots
-            .iter()
-            .copied()
-            .filter(|m| world.sysimage.data.contains(&(*m as usize)))
-            .collect();
+        let in_sysimage =
+            world.roots.iter().copied().filter(|m| world.sysimage.data.contains(&(*m as usize))).collect();
         let describer = Describer::new(paths, in_sysimage, jl_get_world_counter());
         (describer, Objects::collect(world.sysimage.clone(), &world.modules), ForeignTargets::default())
     }

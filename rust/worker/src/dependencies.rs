@@ -9,6 +9,7 @@ use nativecache_runtime::describe::Describer;
 use nativecache_runtime::edges::{matching_methods, table_digest, table_names, Dependencies, Target};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::julia::{jl_get_world_counter, jl_method_table_for, jl_rettype_inferred};
+use nativecache_runtime::value::is;
 
 use crate::build::{Status, World};
 use crate::error::BuildError;
@@ -100,8 +101,7 @@ impl Functions {
                 if rejected.contains_key(&at) {
                     continue;
                 }
-                function.depends =
-                    depends[at].iter().filter_map(|on| numbers[*on]).map(FunctionId).collect();
+                function.depends = depends[at].iter().filter_map(|on| numbers[*on]).map(FunctionId).collect();
                 ids.insert(mi, describer.image.function(function)?);
             }
             Ok(ids)
@@ -122,9 +122,7 @@ impl Functions {
                     if !seen.insert(callee) {
                         continue;
                     }
-                    let ci = jl_rettype_inferred(callee, maker.newest, maker.newest);
-                    let in_sysimage = maker.world.sysimage.data.contains(&(ci as usize));
-                    if !in_sysimage {
+                    if !maker.in_sysimage(callee) {
                         found.push((mi::text(callee), callee));
                         stack.push(callee);
                     }
@@ -189,6 +187,15 @@ fn propagate(
 }
 
 impl EdgeMaker<'_> {
+    /// Has the sysimage code for it that is still valid? Julia itself then watches over what that depends on.
+    unsafe fn in_sysimage(&self, mi: Instance) -> bool {
+        // SAFETY: `mi` is live; without valid code the answer is `nothing`, which lies in the sysimage too.
+        unsafe {
+            let ci = jl_rettype_inferred(mi, self.newest, self.newest);
+            is(ci, jl_sys::jl_code_instance_type) && self.world.sysimage.data.contains(&(ci as usize))
+        }
+    }
+
     /// The edges of one method instance, and the functions of the image that it relies on.
     unsafe fn edges(
         &mut self,
@@ -208,8 +215,7 @@ impl EdgeMaker<'_> {
                     if functions.contains_key(&callee) || !seen.insert(callee) {
                         continue;
                     }
-                    let ci = jl_rettype_inferred(callee, self.newest, self.newest);
-                    if !self.world.sysimage.data.contains(&(ci as usize)) {
+                    if !self.in_sysimage(callee) {
                         stack.push(callee);
                     }
                 }
@@ -237,11 +243,7 @@ impl EdgeMaker<'_> {
         (Ok(edges), on)
     }
 
-    unsafe fn edge(
-        &mut self,
-        target: Target,
-        describer: &mut Describer,
-    ) -> Result<EdgeId, Undescribable> {
+    unsafe fn edge(&mut self, target: Target, describer: &mut Describer) -> Result<EdgeId, Undescribable> {
         if let Some(known) = self.made.get(&target) {
             return known.clone();
         }

@@ -24,8 +24,6 @@ pub struct EmittedCode {
     spec: Option<LLVMValueRef>,
     names: Vec<String>,
     slots: Vec<u32>,
-    /// Place in the order of emission.
-    number: u64,
 }
 
 /// An emitted module of which everything is known.
@@ -47,6 +45,8 @@ const MAX_ROUNDS: usize = 20;
 /// # Safety
 /// The collector is off, nothing else runs, `world` is what is alive.
 pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, BuildError> {
+    // SAFETY: as the caller says.
+    unsafe { use_sysimage_code(world) };
     for _ in 0..MAX_ROUNDS {
         let wanted: Vec<*mut jl_method_instance_t> = statuses
             .iter()
@@ -89,9 +89,11 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
                         break;
                     }
                     if let Some((function, unknown)) = closure.unknown.first() {
-                        let (reason, detail) = known.reasons.get(function).cloned().unwrap_or_else(|| {
-                            (Reason::UnknownAddress, unknown.reason.to_string())
-                        });
+                        let (reason, detail) = known
+                            .reasons
+                            .get(function)
+                            .cloned()
+                            .unwrap_or_else(|| (Reason::UnknownAddress, unknown.reason.to_string()));
                         let place = format!("{detail} ({} in {})", unknown.usage, unknown.instruction.trim());
                         code.reject(statuses, reason, &place);
                         (*code.ci).inferred = jl_sys::jl_nothing;
@@ -114,10 +116,28 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
     Err(BuildError::Nothing)
 }
 
+/// What is compiled in the sysimage is called there, as the JIT does, not compiled again: without inferred
+/// code the generator makes a thunk, which becomes a direct call through a slot.
+unsafe fn use_sysimage_code(world: &World) {
+    // SAFETY: code instances are live; only this process forgets their inferred code.
+    unsafe {
+        for ci in &world.code_instances {
+            let native = world.sysimage.data.contains(&(*ci as usize))
+                && world.sysimage.span.contains(&((**ci).specptr.fptr as usize));
+            if native && !(**ci).inferred.is_null() {
+                (**ci).inferred = jl_sys::jl_nothing;
+            }
+        }
+    }
+}
+
 fn trace(rewritten: &Rewritten) {
     for function in rewritten.functions() {
         for unknown in &function.unknown {
-            eprintln!("unknown: {} {:#x} {} {}", function.name, unknown.address, unknown.usage, unknown.instruction);
+            eprintln!(
+                "unknown: {} {:#x} {} {}",
+                function.name, unknown.address, unknown.usage, unknown.instruction
+            );
         }
     }
 }
@@ -149,7 +169,7 @@ unsafe fn emitted(native: &Native, world: &World) -> Vec<EmittedCode> {
             let names: Vec<String> =
                 wrapper.iter().chain(spec.iter()).filter_map(|value| value_name(*value)).collect();
             let number = names.iter().filter_map(|n| emission_number(n)).min().unwrap_or(u64::MAX);
-            let code = EmittedCode { ci: *ci, wrapper, spec, names: names.clone(), slots: Vec::new(), number };
+            let code = EmittedCode { ci: *ci, wrapper, spec, names: names.clone(), slots: Vec::new() };
             found.insert((number, names), code);
         }
     }
@@ -183,11 +203,6 @@ impl Emission {
 }
 
 impl EmittedCode {
-    /// Its place in the order of emission.
-    pub fn number(&self) -> u64 {
-        self.number
-    }
-
     /// The record of this code instance in the image.
     ///
     /// # Safety

@@ -17,7 +17,11 @@ pub unsafe fn culprits<T: Copy>(items: &[T], attempt: &mut dyn FnMut(&[T])) -> V
     let (mut found, more) = unsafe { (culprits(left, attempt), culprits(right, attempt)) };
     found.extend(more);
     // Only together do they kill: none of them can be kept.
-    if found.is_empty() { items.to_vec() } else { found }
+    if found.is_empty() {
+        items.to_vec()
+    } else {
+        found
+    }
 }
 
 /// Runs `attempt` in a forked child; true if the child ended by itself.

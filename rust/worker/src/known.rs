@@ -36,14 +36,7 @@ impl Known {
         foreign: ForeignTargets,
         code_instances: HashSet<usize>,
     ) -> Self {
-        Known {
-            describer,
-            objects,
-            foreign,
-            code_instances,
-            mappings: mappings(),
-            reasons: HashMap::new(),
-        }
+        Known { describer, objects, foreign, code_instances, mappings: mappings(), reasons: HashMap::new() }
     }
 
     fn blame(&mut self, function: &str, reason: Reason, detail: String) {
@@ -98,8 +91,7 @@ impl Known {
                         return Some(slot);
                     }
                     // A C variable, through `unsafe_load(cglobal(…))`.
-                    let (library, name) =
-                        self.foreign.get(at).cloned().or_else(|| exported_symbol(at))?;
+                    let (library, name) = self.foreign.get(at).cloned().or_else(|| exported_symbol(at))?;
                     Some(self.slot(Slot::CSymbol { library, name }))
                 }
                 // `cglobal` is the one source of plain integers whose meaning the code itself says.
@@ -126,15 +118,13 @@ impl Known {
             let sysimage = self.objects.sysimage();
             let native = sysimage.data.contains(&(ci as usize))
                 && sysimage.span.contains(&((*ci).specptr.fptr as usize));
-            let node: Option<NodeId> =
-                if native { self.describer.describe(ci.cast()).ok() } else { None };
+            let node: Option<NodeId> = if native { self.describer.describe(ci.cast()).ok() } else { None };
             let Some(node) = node else {
                 // Compiled in this process only, or not what a later session finds: ask at run time.
                 let mi = self.describer.describe((*ci).def.cast())?;
                 return Ok(Callee::Generic { method_instance: self.slot(Slot::Object(mi))? });
             };
-            let takes_args =
-                (*ci).invoke.is_some_and(|f| f as usize == jl_fptr_args as *const () as usize);
+            let takes_args = (*ci).invoke.is_some_and(|f| f as usize == jl_fptr_args as *const () as usize);
             if thunk.specialised && (*ci).isspecsig != 0 {
                 return Ok(Callee::Direct { specptr: self.slot(Slot::Specptr(node))? });
             }

@@ -17,8 +17,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use jlrs::value::array::Array;
-use nativecache_runtime::julia::jl_gc_enable_conservative_gc_support;
 use nativecache::guard;
+use nativecache_runtime::julia::jl_gc_enable_conservative_gc_support;
 
 use request::Request;
 

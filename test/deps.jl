@@ -1,0 +1,29 @@
+# deps/build.jl: what is missing is said in one line.
+
+@testset "missing tools" begin
+    clone = mktempdir(; prefix = "nativecache té st ")
+    mkpath(joinpath(clone, "deps"))
+    mkpath(joinpath(clone, "rust"))
+    for file in ("Cargo.toml", "Cargo.lock", joinpath("deps", "build.jl"), joinpath("deps", "julia.sh"))
+        cp(joinpath(ROOT, file), joinpath(clone, file))
+    end
+    tools = joinpath(clone, "tools")
+    mkpath(tools)
+    function attempt(arguments...; env = Pair{String,String}[])
+        environment = merge(Dict(ENV), Dict("PATH" => tools, "HOME" => clone, "LIBCLANG_PATH" => "/nonexistent"), Dict(env))
+        command = setenv(`$(Sandbox.julia_program()) --startup-file=no --history-file=no $(joinpath(clone, "deps", "build.jl")) $arguments`, environment)
+        err = joinpath(clone, "err")
+        process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = devnull, stderr = err))
+        return process.exitcode, split(strip(read(err, String)), '\n')
+    end
+    @test attempt() == (1, ["NativeCache: no cc here: install a C compiler and the C library's headers"])
+    symlink("/bin/true", joinpath(tools, "cc"))
+    @test attempt() == (1, ["NativeCache: no cargo here: install Rust"])
+    symlink("/bin/false", joinpath(tools, "cargo"))
+    code, lines = attempt()
+    @test code == 1 && length(lines) == 1 && occursin(r"^NativeCache: `cargo build .*` failed", lines[1])
+    @test attempt("nonsense") == (1, ["NativeCache: usage: julia deps/build.jl [check]"])
+    # Nothing half made is left.
+    @test !ispath(joinpath(clone, "deps", "lib"))
+    rm(clone; recursive = true)
+end
