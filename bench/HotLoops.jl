@@ -5,7 +5,7 @@ function arrays()
     n = 400
     a = [Float64(i % 7) + j for i in 1:n, j in 1:n]
     b = zeros(n, n)
-    for _ in 1:60
+    for _ in 1:1200
         @inbounds for j in 2:n-1, i in 2:n-1
             b[i, j] = 0.25 * (a[i-1, j] + a[i+1, j] + a[i, j-1] + a[i, j+1])
         end
@@ -19,7 +19,7 @@ function dictionaries()
     words = Dict{String,Int}()
     names = [string("key", i) for i in 1:500]
     x = 1
-    for i in 1:600_000
+    for i in 1:3_000_000
         x = (x * 1103515245 + 12345) & 0x7fffffff
         counts[x%5000] = get(counts, x % 5000, 0) + 1
         i % 4 == 0 && (words[names[x%500+1]] = get(words, names[x%500+1], 0) + i)
@@ -29,7 +29,7 @@ end
 
 function strings()
     total = 0
-    for i in 1:40_000
+    for i in 1:80_000
         s = string("item ", i, ":", i * 7)
         total += length(replace(s, "item" => "entry")) + (occursin("77", s) ? 1 : 0) + length(split(s, ':')[2])
         total += count(isdigit, uppercase(s))
@@ -50,7 +50,7 @@ function sorting()
         push!(records, Record(x % 1000, x / 3))
     end
     total = 0.0
-    for _ in 1:4
+    for _ in 1:10
         total += sort(records; by = r -> (r.key, -r.weight))[100].weight
         total += sort([r.weight for r in records])[end÷2]
     end
@@ -72,7 +72,7 @@ area(::Point) = 0.0
 function dispatch()
     shapes = Shape[(Circle(i), Square(i), Rectangle(i, 2), Triangle(i, 3), Point())[i%5+1] for i in 1:2000]
     total = 0.0
-    for _ in 1:400
+    for _ in 1:2000
         for shape in shapes
             total += area(shape)::Float64
         end
@@ -82,7 +82,7 @@ end
 
 function transcendental()
     total = 0.0
-    for i in 1:1_500_000
+    for i in 1:3_000_000
         x = i * 1e-6
         total += sin(x) * cos(2x) + exp(-x) + log1p(x) + sqrt(x) + x^1.5
     end
@@ -91,7 +91,7 @@ end
 
 function closures()
     total = 0
-    for k in 1:30
+    for k in 1:900
         add = x -> x + k
         total += sum(map(add, filter(isodd, 1:50_000))) + mapreduce(x -> x * k, max, 1:50_000)
     end
@@ -105,7 +105,7 @@ end
 
 function allocation()
     total = 0
-    for _ in 1:40
+    for _ in 1:120
         list = nothing
         for i in 1:50_000
             list = Cell(i, list)

@@ -23,7 +23,7 @@ println(stderr, "suite: ", join(count_tests(TOP, [0, 0, 0]), " "))
     t = trained(package)
     box = t.box
     path = joinpath(STDLIB, package, "test", "runtests.jl")
-    script(cached) = string(cached ? "using NativeCache\n" : "", "using $package\nconst PATH = $(repr(path))\n", SUITE_SCRIPT,
+    script(cached) = string(cached ? "using NativeCache\n" : "", "import $package\nconst PATH = $(repr(path))\n", SUITE_SCRIPT,
         cached ? "println(stderr, \"installed: \", length(NativeCache.status(\"$package\").installed))\n" : "")
     trace = joinpath(box.root, "$package-suite.trace")
     without = julia!(box, script(false); flags = `--trace-compile=$trace`)

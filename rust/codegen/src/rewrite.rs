@@ -82,7 +82,6 @@ impl<'a> Rewriter<'a> {
             self.function_slots.insert(thunk, slot);
         }
         self.taint_globals();
-        let mut emitted = BTreeMap::new();
         let mut by_function = HashMap::new();
         for function in self.handle.defined_functions() {
             let name = function.name();
@@ -103,33 +102,9 @@ impl<'a> Rewriter<'a> {
                 unsafe { thunk.delete_function() };
             }
         }
-        // References are read at the end, when they do not change any more.
-        let mut references = References::default();
         let (placeholders, mutable) = self.slots.into_parts();
-        let slots: HashSet<Value> = placeholders.values().copied().collect();
-        for (function, findings) in by_function {
-            let name = function.name();
-            let mut calls = BTreeSet::new();
-            let mut imports = BTreeSet::new();
-            for global in references.of_function(function) {
-                if global.is_defined_function() {
-                    calls.insert(global.name());
-                } else if is_import(global) && !slots.contains(&global) {
-                    imports.insert(global.name());
-                }
-            }
-            emitted.insert(
-                name.clone(),
-                Emitted {
-                    name,
-                    slots: findings.slots.into_iter().collect(),
-                    calls: calls.into_iter().collect(),
-                    imports: imports.into_iter().collect(),
-                    unknown: findings.unknown,
-                },
-            );
-        }
-        Outcome { rewritten: Rewritten::new(emitted), placeholders, mutable }
+        let rewritten = Rewritten::new(summary(by_function, &placeholders));
+        Outcome { rewritten, placeholders, mutable }
     }
 
     fn holds_address(&mut self, constant: Value) -> bool {
@@ -438,4 +413,34 @@ fn is_import(global: Value) -> bool {
     }
     // Functions of LLVM and of Julia's passes, which lower them.
     !(global.is_function() && (global.is_intrinsic() || julia::is_lowered(&global.name())))
+}
+
+/// What was found, with what each function refers to now that nothing changes any more.
+fn summary(
+    findings: HashMap<Value, Findings>,
+    placeholders: &BTreeMap<u32, Value>,
+) -> BTreeMap<String, Emitted> {
+    let slots: HashSet<Value> = placeholders.values().copied().collect();
+    let mut references = References::default();
+    let mut emitted = BTreeMap::new();
+    for (function, findings) in findings {
+        let mut calls = BTreeSet::new();
+        let mut imports = BTreeSet::new();
+        for global in references.of_function(function) {
+            if global.is_defined_function() {
+                calls.insert(global.name());
+            } else if is_import(global) && !slots.contains(&global) {
+                imports.insert(global.name());
+            }
+        }
+        let function = Emitted {
+            name: function.name(),
+            slots: findings.slots.into_iter().collect(),
+            calls: calls.into_iter().collect(),
+            imports: imports.into_iter().collect(),
+            unknown: findings.unknown,
+        };
+        emitted.insert(function.name.clone(), function);
+    }
+    emitted
 }

@@ -4,6 +4,7 @@
 //! again, until nothing unknown is left; then describe -> optimise -> object -> link -> append tables.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use nativecache_runtime::describe::Describer;
 use nativecache_runtime::foreign::ForeignTargets;
 use nativecache_runtime::gc::CollectorOff;
 use nativecache_runtime::inspect;
-use nativecache_runtime::julia::{jl_fptr_const_return, jl_get_world_counter};
+use nativecache_runtime::julia::{jl_fptr_const_return, jl_get_world_counter, jl_options};
 use nativecache_runtime::modules;
 use nativecache_runtime::objects::Objects;
 use nativecache_runtime::paths::Paths;
@@ -103,7 +104,7 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
         let id = content_hash(&image.bytes).0;
         module.finish(&exported, image.slots, id)?;
         module.verify()?;
-        let target = Target::host(OptLevel::try_from(request.opt)?);
+        let target = session_target(request)?;
         journal.note("optimise");
         module.optimise(&target)?;
         let optimised = start.elapsed().as_secs_f64();
@@ -133,6 +134,21 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
         journal.note("done");
     }
     Ok(())
+}
+
+/// What this process's JIT compiles for: the host, or what `-C` says.
+fn session_target(request: &Request) -> Result<Target, BuildError> {
+    // SAFETY: constant once Julia runs; null or NUL-terminated.
+    let wanted = unsafe {
+        let text = jl_options.cpu_target;
+        if text.is_null() {
+            c"native"
+        } else {
+            CStr::from_ptr(text)
+        }
+    };
+    let level = OptLevel::try_from(request.opt)?;
+    Ok(Target::of_session(&wanted.to_string_lossy(), level))
 }
 
 /// `Base.loaded_modules_array()`.
@@ -257,7 +273,7 @@ unsafe fn isolate_culprits(
             let groups = emission.groups();
             let (mut module, image, exported) = assemble(emission, world, &mut statuses, request)?;
             let finished = module.finish(&exported, image.slots, content_hash(&image.bytes).0)?;
-            let target = Target::host(OptLevel::try_from(request.opt)?);
+            let target = session_target(request)?;
             let after: HashMap<&str, &str> =
                 finished.functions.iter().map(|f| (f.before.as_str(), f.after.as_str())).collect();
             let scratch = request.workdir.join("isolated.o");
