@@ -193,12 +193,14 @@ impl Linked {
     }
 
     unsafe fn new_parts(&self, world: usize) -> Result<Parts, Rejected> {
+        let sysimage = Sysimage::current();
+        let data = sysimage.as_ref().map_or(0..0, |s| s.data.clone());
         // SAFETY: as `open` says.
-        let resolver = unsafe { Resolver::new(&self.image, world) }
+        let resolver = unsafe { Resolver::new(&self.image, data, world) }
             .map_err(|t| Rejected::new(Reason::Unresolved, format!("{t:?}")))?;
         Ok(Parts {
             code: self.file.load()?,
-            sysimage: Sysimage::current(),
+            sysimage,
             starts: Vec::new(),
             resolver,
             filled: vec![false; self.image.slot_count() as usize],

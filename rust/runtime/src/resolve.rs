@@ -34,6 +34,8 @@ pub struct Resolver {
     troubles: Vec<Option<Trouble>>,
     world: usize,
     apply_type: Value,
+    /// Where the sysimage's objects lie.
+    sysimage: std::ops::Range<usize>,
 }
 
 type Resolved = Result<Value, Trouble>;
@@ -47,7 +49,11 @@ impl Resolver {
     ///
     /// # Safety
     /// Called on a Julia thread.
-    pub unsafe fn new(image: &Image<'_>, world: usize) -> Result<Self, Trouble> {
+    pub unsafe fn new(
+        image: &Image<'_>,
+        sysimage: std::ops::Range<usize>,
+        world: usize,
+    ) -> Result<Self, Trouble> {
         let count = image.node_count() as usize;
         // SAFETY: Core has this builtin.
         let apply_type = unsafe { constant(jl_sys::jl_core_module, symbol("apply_type")) }
@@ -57,6 +63,7 @@ impl Resolver {
             troubles: vec![Some(missing("not resolved yet")); count],
             world,
             apply_type,
+            sysimage,
         })
     }
 
@@ -244,10 +251,13 @@ impl Resolver {
                 NodeRef::CodeInstance { method_instance } => {
                     let mi = self.method_instance(method_instance)?;
                     let ci = jl_rettype_inferred(mi, self.world, self.world);
-                    if is(ci, jl_sys::jl_code_instance_type) {
+                    // Code calls it with the signature that it has in the sysimage; what this session may
+                    // have inferred in its place can have another one.
+                    let original = self.sysimage.contains(&(ci as usize));
+                    if original && is(ci, jl_sys::jl_code_instance_type) {
                         Ok(ci)
                     } else {
-                        Err(missing("a code instance"))
+                        Err(missing("valid code of the sysimage"))
                     }
                 }
                 NodeRef::Builtin(builtin) => {
