@@ -42,6 +42,7 @@ const CODES: &[(u16, &str)] = &[
     (215, "UnknownObject"),
     (216, "EdgesUnknown"),
     (217, "ForeignCallback"),
+    (218, "CompiledAtStart"),
     (300, "PackageMissing"),
     (301, "Unresolved"),
     (302, "AlreadyCompiled"),
