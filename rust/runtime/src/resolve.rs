@@ -343,17 +343,10 @@ impl Resolver {
     unsafe fn new_struct(&self, ty: *mut jl_datatype_t, mut fields: Vec<Value>) -> Resolved {
         // SAFETY: the checks are those of jl_new_structv (datatype.c), which would throw.
         unsafe {
-            if (*ty).layout.is_null() || (*(*ty).layout).nfields as usize != fields.len() {
-                return Err(missing("a struct with this many fields"));
-            }
-            let mut types = (*ty).types;
-            if types.is_null() {
-                types = jl_sys::jl_compute_fieldtypes(ty, std::ptr::null_mut());
-            }
-            let fit = svec_items(types).iter().zip(&fields).all(|(t, f)| jl_sys::jl_isa(*f, *t) != 0);
             let plain = (*ty).mutabl == 0 || ty == jl_sys::jl_expr_type;
-            if !fit || !plain {
-                return Err(missing("a struct with fields of these types"));
+            check_fields(ty, &fields)?;
+            if !plain || fields.iter().any(|f| f.is_null()) {
+                return Err(missing("an immutable struct with all fields"));
             }
             Ok(jl_sys::jl_new_structv(ty, fields.as_mut_ptr(), fields.len() as u32))
         }
@@ -373,19 +366,9 @@ impl Resolver {
     }
 
     unsafe fn new_mutable(&self, ty: *mut jl_datatype_t, fields: Vec<Value>) -> Resolved {
-        // SAFETY: as new_struct: what the C functions would throw about is checked.
+        // SAFETY: what the C functions would throw about is checked.
         unsafe {
-            if (*ty).layout.is_null() || (*(*ty).layout).nfields as usize != fields.len() {
-                return Err(missing("a struct with this many fields"));
-            }
-            let mut types = (*ty).types;
-            if types.is_null() {
-                types = jl_sys::jl_compute_fieldtypes(ty, std::ptr::null_mut());
-            }
-            let fit = |(t, f): (&Value, &Value)| f.is_null() || jl_sys::jl_isa(*f, *t) != 0;
-            if !svec_items(types).iter().zip(&fields).all(fit) {
-                return Err(missing("a struct with fields of these types"));
-            }
+            check_fields(ty, &fields)?;
             let object = jl_sys::jl_new_struct_uninit(ty);
             for (i, field) in fields.iter().enumerate().filter(|(_, f)| !f.is_null()) {
                 jl_sys::jl_set_nth_field(object, i, *field);
@@ -484,6 +467,29 @@ impl Resolver {
                 *(*array).data.cast::<Value>().add(i) = *value;
             }
             array
+        }
+    }
+}
+
+/// Can a struct of this type have these fields? Null stands for an undefined one.
+///
+/// # Safety
+/// `ty` and the fields are live.
+unsafe fn check_fields(ty: *mut jl_datatype_t, fields: &[Value]) -> Result<(), Trouble> {
+    // SAFETY: as the caller says; the field types of a type with a layout can be computed.
+    unsafe {
+        if (*ty).layout.is_null() || (*(*ty).layout).nfields as usize != fields.len() {
+            return Err(missing("a struct with this many fields"));
+        }
+        let mut types = (*ty).types;
+        if types.is_null() {
+            types = jl_sys::jl_compute_fieldtypes(ty, std::ptr::null_mut());
+        }
+        let fits = |(t, f): (&Value, &Value)| f.is_null() || jl_sys::jl_isa(*f, *t) != 0;
+        if svec_items(types).iter().zip(fields).all(fits) {
+            Ok(())
+        } else {
+            Err(missing("a struct with fields of these types"))
         }
     }
 }

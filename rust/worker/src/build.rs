@@ -10,7 +10,9 @@ use std::time::Instant;
 
 use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t};
 use nativecache_codegen::{ExportedFunction, NativeModule, OptLevel, Target};
-use nativecache_image::{content_hash, Bucket, CodeIndex, Entry, Function, FunctionId, ImageBuilder, Reason};
+use nativecache_image::{
+    content_hash, Bucket, CodeIndex, Entry, Function, FunctionId, ImageBuilder, Invoke, Reason,
+};
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::foreign::ForeignTargets;
 use nativecache_runtime::gc::CollectorOff;
@@ -22,7 +24,7 @@ use nativecache_runtime::paths::Paths;
 use nativecache_runtime::sysimage::Sysimage;
 use nativecache_runtime::value::{array_items, is, root_module, Value};
 
-use crate::dependencies::Functions;
+use crate::dependencies::{without_code, Functions};
 use crate::emission::{emit, Emission};
 use crate::error::BuildError;
 use crate::isolate;
@@ -379,19 +381,10 @@ unsafe fn constant_function(
 ) -> Result<Function, nativecache_runtime::error::Undescribable> {
     // SAFETY: `ci` is live and returns a constant, which is then in `rettype_const`.
     unsafe {
-        Ok(Function {
-            method_instance: describer.describe((*ci).def.cast())?,
-            rettype: describer.describe((*ci).rettype)?,
-            rettype_const: Some(describer.describe((*ci).rettype_const)?),
-            inferred: None,
-            invoke: nativecache_image::Invoke::ConstReturn,
-            spec: None,
-            inlineable: false,
-            generated: false,
-            slots: Vec::new(),
-            depends: Vec::new(),
-            edges: Vec::new(),
-        })
+        let mi = describer.describe((*ci).def.cast())?;
+        let rettype = describer.describe((*ci).rettype)?;
+        let constant = describer.describe((*ci).rettype_const)?;
+        Ok(without_code(mi, rettype, Some(constant), Invoke::ConstReturn))
     }
 }
 

@@ -4,7 +4,9 @@
 use std::collections::{HashMap, HashSet};
 
 use jl_sys::{jl_method_instance_t, jl_methtable_t, jl_typename_t};
-use nativecache_image::{Edge, EdgeId, EdgeTarget, Function, FunctionId, Invoke, Reason, Table, TableId};
+use nativecache_image::{
+    Edge, EdgeId, EdgeTarget, Function, FunctionId, Invoke, NodeId, Reason, Table, TableId,
+};
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::edges::{matching_methods, table_digest, table_names, Dependencies, Target};
 use nativecache_runtime::error::Undescribable;
@@ -145,19 +147,30 @@ impl Functions {
 unsafe fn edges_only(mi: Instance, describer: &mut Describer) -> Result<Function, Undescribable> {
     // SAFETY: `mi` is live.
     unsafe {
-        Ok(Function {
-            method_instance: describer.describe(mi.cast())?,
-            rettype: describer.describe(jl_sys::jl_any_type.cast())?,
-            rettype_const: None,
-            inferred: None,
-            invoke: Invoke::Inferred,
-            spec: None,
-            inlineable: false,
-            generated: false,
-            slots: Vec::new(),
-            depends: Vec::new(),
-            edges: Vec::new(),
-        })
+        let rettype = describer.describe(jl_sys::jl_any_type.cast())?;
+        Ok(without_code(describer.describe(mi.cast())?, rettype, None, Invoke::Inferred))
+    }
+}
+
+/// A record without machine code.
+pub fn without_code(
+    method_instance: NodeId,
+    rettype: NodeId,
+    rettype_const: Option<NodeId>,
+    invoke: Invoke,
+) -> Function {
+    Function {
+        method_instance,
+        rettype,
+        rettype_const,
+        inferred: None,
+        invoke,
+        spec: None,
+        inlineable: false,
+        generated: false,
+        slots: Vec::new(),
+        depends: Vec::new(),
+        edges: Vec::new(),
     }
 }
 
