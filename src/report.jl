@@ -309,7 +309,8 @@ function show_status(io::IO, status::Status; statements::Bool)
     status.library === nothing && return print(io, ": ", status.message)
     print(io, ": ", length(status.installed), " of ", methods_text(length(status.requested)), " installed")
     status.functions > 0 && print(io, ", ", status.functions, " native functions, linked in ",
-        time_text(status.seconds), ", ", size_text(status.bytes))
+        time_text(status.seconds), " (", round(1e6 * status.seconds / status.functions; digits = 1),
+        " µs each), ", size_text(status.bytes))
     isempty(status.message) || print(io, "\n  ", status.message)
     show_reasons(io, buckets(status); statements = statements)
     statements || print(io, "\n  ", status.library)
