@@ -17,7 +17,7 @@ using Libdl
 
 # `Base.include(NativeCache, ...)`, not `include(...)`: calling the latter compiles code that
 # would become part of the package image, and of the time that loading it takes (14 ms of 15).
-Base.include(NativeCache, "config.jl")      # settings: keyword, environment, preference file, default
+Base.include(NativeCache, "config.jl")      # settings: keyword, environment, preference files, default
 Base.include(NativeCache, "store.jl")       # where the libraries lie
 Base.include(NativeCache, "load.jl")        # what runs in every session
 Base.include(NativeCache, "profile.jl")     # which methods: statements and signatures

@@ -43,8 +43,8 @@ result with `library === nothing`, every method failed, and a `message`, which i
 shown as a warning unless `quiet`.
 
 `linker` is the C compiler driver that links (default `cc`), `timeout` the seconds that one
-step may take (900), `keep` leaves the work folder for a look into it. They may also be set
-by `JULIA_NATIVECACHE_LINKER` and so on, or in `config/NativeCache.toml` in a depot.
+step may take (900), `keep` leaves the work folder for a look into it. They are settings too:
+see [`NativeCache.settings`](@ref).
 
 # Example
 
@@ -65,8 +65,8 @@ function build(package; statements = nothing, quiet::Bool = false, linker = noth
     isempty(texts) && throw(ArgumentError(string(
         "statements: ", statements isa AbstractString ? repr(String(statements)) : "the collection",
         " names no method; a line looks like `precompile(Tuple{typeof(Package.f), Int64})`")))
-    job = Job(ids, texts, setting("linker", linker), seconds("timeout", timeout),
-              switch("keep", keep), Progress(quiet))
+    job = Job(ids, texts, setting("linker", linker), setting("timeout", timeout),
+              setting("keep", keep), Progress(quiet))
     outcome = try
         run_job(job)
     catch err

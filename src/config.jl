@@ -1,66 +1,259 @@
-# Settings: keyword > environment > preference file > default.
+# Settings: keyword > environment > NativeCache.toml of the project, then of the depots > default.
 #
-# Nothing here is on the load path: that one looks at JULIA_NATIVECACHE only.
+# On the load path nothing of this runs: there rust/session reads what it needs, and what it
+# cannot read it takes for the default. A mistake is an error here, never there.
 
-"Every setting with its default; in the environment it is JULIA_NATIVECACHE_<NAME>."
-const DEFAULTS = Pair{String,String}[    # no Dict: making one here would compile it into the package image
-    "linker" => "cc",         # program that links the object file into a library
-    "timeout" => "900",       # seconds that one step of a build may take
-    "progress" => "auto",     # show progress: auto (on a terminal, not under CI), yes, no
-    "keep" => "no",           # keep the build's work folder, to look into it
-]
+# One line per setting: name, default, kind, meaning. A kind is one of KINDS, or words
+# between bars. In the environment it is JULIA_NATIVECACHE_<NAME>; `mode` is JULIA_NATIVECACHE.
+# No Dict and no Vector: making one here would compile code into the package image.
+const SETTINGS = (
+    ("mode", "on", "on|off|verify", "use cached code, do not, or compile every hit again and compare; read when NativeCache is loaded"),
+    ("linker", "cc", "text", "C compiler driver that links a library"),
+    ("timeout", "900", "seconds", "what one step of a build may take"),
+    ("progress", "auto", "auto|yes|no", "show a build's progress: on a terminal and not under CI, always, never"),
+    ("keep", "no", "yes|no", "keep the build's work folder, for a look into it"),
+)
 
-setting_names() = String[name for (name, _) in DEFAULTS]
+# Kind, what a value must be, how its text is read: `nothing` if it is not one.
+const KINDS = (
+    ("text", "some text", text -> isempty(text) ? nothing : text),
+    ("yes|no", "yes or no", text -> read_switch(lowercase(text))),
+    ("seconds", "a positive number of seconds", text -> read_positive(text)),
+    ("bytes", "a size such as 500 MB or 2 GB", text -> read_bytes(text)),
+    ("count", "a whole number, 0 or more", text -> read_count(text)),
+)
 
-"The preference file: the first `config/NativeCache.toml` among the depots."
-function preference_file()
-    for depot in DEPOT_PATH
-        path = joinpath(depot, "config", "NativeCache.toml")
-        isfile(path) && return path
-    end
-    return nothing
+read_switch(text) = text in ("yes", "true", "on", "1") ? true : text in ("no", "false", "off", "0") ? false : nothing
+
+function read_positive(text)
+    number = tryparse(Float64, text)
+    return number === nothing || !(0 < number < Inf) ? nothing : number
 end
 
-"Read `key = value` lines, the part of TOML that settings need. What is not one is an error."
+function read_count(text)
+    number = tryparse(Int, text)
+    return number === nothing || number < 0 ? nothing : number
+end
+
+function read_bytes(text)
+    parts = match(r"^\s*([0-9.]+)\s*(|k|M|G|T)i?B?\s*$"i, text)
+    parts === nothing && return nothing
+    number = tryparse(Float64, parts[1])
+    number === nothing && return nothing
+    unit = isempty(parts[2]) ? 0 : findfirst(lowercase(parts[2])[1], "kmgt")
+    return number * 1000.0^unit < 1e18 ? round(Int, number * 1000.0^unit) : nothing
+end
+
+setting_names() = String[name for (name, _, _, _) in SETTINGS]
+
+function setting_entry(name::AbstractString)
+    for entry in SETTINGS
+        entry[1] == name && return entry
+    end
+    throw(ArgumentError(no_setting(name)))
+end
+
+no_setting(name) = string("there is no setting ", repr(String(name)), "; there are ", join(setting_names(), ", "))
+
+"The environment variable of a setting."
+variable(name::AbstractString) = name == "mode" ? "JULIA_NATIVECACHE" : string("JULIA_NATIVECACHE_", uppercase(name))
+
+"What a value of this kind must be."
+function expected(kind::String)
+    for (name, words, _) in KINDS
+        name == kind && return words
+    end
+    return string("one of ", join(split(kind, '|'), ", "))
+end
+
+"The value that the text stands for, or `nothing`."
+function value_of(kind::String, text::String)
+    for (name, _, read) in KINDS
+        name == kind && return read(text)
+    end
+    return lowercase(text) in split(kind, '|') ? lowercase(text) : nothing
+end
+
+# ---- where values come from ----
+
+"""
+The preference files there are, those that go before others first: `NativeCache.toml` beside the
+active project's `Project.toml`, and `config/NativeCache.toml` in each depot.
+"""
+function preference_files()
+    places = Pair{Symbol,String}[]
+    project = Base.active_project()
+    project === nothing || push!(places, :project => joinpath(dirname(project), "NativeCache.toml"))
+    for depot in DEPOT_PATH
+        push!(places, :depot => joinpath(depot, "config", "NativeCache.toml"))
+    end
+    return filter(place -> isfile(place.second), places)
+end
+
+"""
+The settings in a preference file, name => (value, line), and what is wrong in it. Lines are
+`name = value`, the part of TOML that settings need.
+"""
 function read_preferences(path::AbstractString)
-    found = Dict{String,String}()
+    found = Dict{String,Tuple{String,Int}}()
+    problems = String[]
     for (number, line) in enumerate(eachline(path))
         text = strip(line)
         (isempty(text) || startswith(text, '#')) && continue
         pair = match(r"^([A-Za-z_]+)\s*=\s*(?:\"([^\"]*)\"|([^\s#\"]+))\s*(?:#.*)?$", text)
-        pair === nothing && throw(ArgumentError(string(
-            path, ", line ", number, ": expected `name = value`, got ", repr(String(text)))))
-        pair[1] in setting_names() || throw(ArgumentError(string(
-            path, ", line ", number, ": there is no setting ", repr(String(pair[1])),
-            "; there are ", join(setting_names(), ", "))))
-        found[pair[1]] = something(pair[2], pair[3])
+        place = string(path, ", line ", number, ": ")
+        if pair === nothing
+            push!(problems, string(place, "expected `name = value`, got ", repr(String(text))))
+        elseif !(pair[1] in setting_names())
+            push!(problems, string(place, no_setting(pair[1])))
+        elseif haskey(found, pair[1])
+            push!(problems, string(place, pair[1], " was set in line ", found[pair[1]][2], " already"))
+        else
+            found[pair[1]] = (String(something(pair[2], pair[3])), number)
+        end
     end
-    return found
+    return found, problems
 end
 
-"The value of a setting: `given` unless it is `nothing`, then ENV, preference file, default."
+"Text of a setting, what kind of place it is from, and which: `given`, then the places in their order."
+function look_up(name::String, given = nothing)
+    _, default, _, _ = setting_entry(name)
+    given === nothing || return (given isa Bool ? (given ? "yes" : "no") : string(given), :keyword, "keyword $name")
+    value = get(ENV, variable(name), "")
+    isempty(value) || return (value, :environment, variable(name))
+    for (place, path) in preference_files()
+        found, problems = read_preferences(path)
+        isempty(problems) || throw(ArgumentError(problems[1]))
+        haskey(found, name) && return (found[name][1], place, string(path, ", line ", found[name][2]))
+    end
+    return (default, :default, "")
+end
+
+"The value of a setting in the type of its kind; `given` is the keyword's, `nothing` if there was none."
 function setting(name::String, given = nothing)
-    given === nothing || return given isa Bool ? (given ? "yes" : "no") : string(given)
-    fallback = Dict(DEFAULTS)[name]
-    value = get(ENV, string("JULIA_NATIVECACHE_", uppercase(name)), "")
-    isempty(value) || return value
-    path = preference_file()
-    return path === nothing ? fallback : get(read_preferences(path), name, fallback)
+    text, _, place = look_up(name, given)
+    kind = setting_entry(name)[3]
+    value = value_of(kind, text)
+    value === nothing && throw(ArgumentError(wrong_value(name, text, place)))
+    return value
 end
 
-"A setting that is yes or no."
-function switch(name::String, given = nothing)
-    value = lowercase(setting(name, given))
-    value in ("yes", "true", "on", "1") && return true
-    value in ("no", "false", "off", "0") && return false
-    throw(ArgumentError(string("setting ", name, ": expected yes or no, got ", repr(value))))
+wrong_value(name, text, place) = string("setting ", name, isempty(place) ? "" : " from $place", ": expected ",
+    expected(setting_entry(name)[3]), ", got ", repr(text))
+
+# ---- settings() ----
+
+"""
+One setting: an item of what [`NativeCache.settings`](@ref) returns.
+
+- `name`; `value`, in the type of its kind
+- `source`: `:keyword`, `:environment`, `:project`, `:depot` or `:default`; `place`: the
+  variable, or the file and line
+- `default`: as text; `expected`: what a value must be; `meaning`
+"""
+struct Setting
+    name::String
+    value::Any
+    source::Symbol
+    place::String
+    default::String
+    expected::String
+    meaning::String
 end
 
-"A setting that is a number of seconds."
-function seconds(name::String, given = nothing)
-    value = setting(name, given)
-    number = tryparse(Float64, value)
-    (number === nothing || !(number > 0)) && throw(ArgumentError(string(
-        "setting ", name, ": expected a positive number of seconds, got ", repr(value))))
-    return number
+"Every setting, in a fixed order; by number or by name."
+struct Settings <: AbstractVector{Setting}
+    items::Vector{Setting}
+end
+
+Base.size(list::Settings) = size(list.items)
+Base.getindex(list::Settings, i::Int) = list.items[i]
+
+function Base.getindex(list::Settings, name::Union{Symbol,AbstractString})
+    for item in list.items
+        item.name == String(name) && return item.value
+    end
+    throw(ArgumentError(no_setting(String(name))))
+end
+
+"""
+    NativeCache.settings(; keywords...) -> Settings
+
+Every setting with its value and where that came from. The first of these places that names a
+setting wins:
+
+1. a keyword of the function that uses it,
+2. the environment: `JULIA_NATIVECACHE_LINKER` for `linker` and so on; `JULIA_NATIVECACHE` for `mode`,
+3. `NativeCache.toml` beside the active project's `Project.toml`,
+4. `config/NativeCache.toml` in a depot, the first depot first,
+5. the default.
+
+A file has lines like `linker = "clang"`. With keywords, what a call with these keywords would use.
+
+Throws an `ArgumentError` that lists every name that is no setting, every value that is none for
+its setting, and every line that cannot be read. Loading never throws because of them: it takes
+the default.
+
+# Example
+
+    julia> NativeCache.settings(timeout = 60)["timeout"]
+    60.0
+"""
+function settings(; keywords...)
+    problems = String[]
+    files = Tuple{Symbol,String,Dict{String,Tuple{String,Int}}}[]
+    for (place, path) in preference_files()
+        found, wrong = read_preferences(path)
+        append!(problems, wrong)
+        push!(files, (place, path, found))
+    end
+    variables = variable.(setting_names())
+    for name in sort!(collect(keys(ENV)))
+        startswith(name, "JULIA_NATIVECACHE") && !(name in variables) && push!(problems, string(
+            name, " in the environment: no setting has this variable; there are ", join(variables, ", ")))
+    end
+    for name in keys(keywords)
+        String(name) in setting_names() || push!(problems, string("keyword ", name, ": ", no_setting(name)))
+    end
+    items = Setting[]
+    for (name, default, kind, meaning) in SETTINGS
+        tried = Tuple{String,Symbol,String}[]
+        given = get(keywords, Symbol(name), nothing)
+        given === nothing || push!(tried, look_up(name, given))
+        value = get(ENV, variable(name), "")
+        isempty(value) || push!(tried, (value, :environment, variable(name)))
+        for (place, path, found) in files
+            haskey(found, name) && push!(tried, (found[name][1], place, string(path, ", line ", found[name][2])))
+        end
+        push!(tried, (default, :default, ""))
+        for (text, _, place) in tried     # a wrong value that another one hides is wrong all the same
+            value_of(kind, text) === nothing && push!(problems, wrong_value(name, text, place))
+        end
+        text, source, place = tried[1]
+        push!(items, Setting(name, value_of(kind, text), source, place, default, expected(kind), meaning))
+    end
+    isempty(problems) || throw(ArgumentError(join(problems, "\n  ")))
+    return Settings(items)
+end
+
+setting_text(value) = value isa Bool ? (value ? "yes" : "no") :
+    value isa Float64 && isinteger(value) && abs(value) < 1e15 ? string(Int(value)) : string(value)
+
+Base.show(io::IO, item::Setting) = print(io, item.name, " = ", setting_text(item.value),
+    item.source === :default ? "" : " ($(item.place))")
+
+Base.show(io::IO, list::Settings) = print(io, "Settings(", join(list.items, ", "), ")")
+
+function Base.show(io::IO, ::MIME"text/plain", list::Settings)
+    value = maximum(length(setting_text(item.value)) for item in list)
+    name = maximum(length(item.name) for item in list)
+    for (number, item) in enumerate(list)
+        number > 1 && println(io)
+        printstyled(io, rpad(item.name, name); bold = true)
+        print(io, "  ", rpad(setting_text(item.value), value), "  ")
+        printstyled(io, item.source === :default ? "default" : item.place;
+            color = item.source === :default ? :light_black : :cyan)
+        print(io, "\n", ' '^(name + 2), item.meaning)
+        item.expected == "some text" || print(io, " (", item.expected, ")")
+    end
 end
