@@ -68,10 +68,12 @@ end
     @test length(a["compiled"]) == 4 && length(b["compiled"]) == 2
 
     before = "@eval EdgeA leaf(x::Int) = x + 50"
+    same = "@eval EdgeA leaf(x) = x + 60"       # the signature of the package's own method
     orders = [["using EdgeA"], ["using EdgeB"], ["using EdgeC"], ["using EdgeA", "using EdgeB"],
               ["using EdgeB", "using EdgeA"], ["using EdgeA", "using EdgeC"], ["using EdgeC", "using EdgeA"],
               ["using EdgeA", "using EdgeB", "using EdgeC"], ["using EdgeC", "using EdgeB", "using EdgeA"],
               ["using EdgeA", before, "using EdgeB"], ["using EdgeA", before, "using EdgeB", "using EdgeC"],
+              ["using EdgeA", same, "using EdgeB"], ["using EdgeA", same, "using NativeCache", "using EdgeB"],
               ["using EdgeA", "using NativeCache"], ["using EdgeA", before, "using NativeCache", "using EdgeB"]]
     @testset "$(join(order, ", "))" for order in orders
         script(cached) = string(cached && !("using NativeCache" in order) ? "using NativeCache\n" : "",

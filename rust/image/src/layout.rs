@@ -8,7 +8,7 @@ use crate::list::Word;
 pub const IMAGE_MAGIC: [u8; 8] = *b"NCIMAGE\0";
 
 /// Version of the format of image and trailer. Any change in either raises it.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Bytes before the section directory.
 pub(crate) const HEADER_SIZE: usize = 32;

@@ -28,7 +28,7 @@
 //! let sin_type = builder.node(Node::Wrapper { typename: sin_type })?;
 //! let float = builder.node(Node::Builtin(Builtin::Float64Type))?;
 //! let types = builder.node(Node::Tuple { params: vec![sin_type, float] })?;
-//! let method = builder.node(Node::Method { signature: types })?;
+//! let method = builder.node(Node::Method { signature: types, origin: 1 })?;
 //! let sparams = builder.node(Node::Builtin(Builtin::EmptySvec))?;
 //! let method_instance = builder.node(Node::MethodInstance { method, spec_types: types, sparams })?;
 //! let slot = builder.slot(Slot::Object(sin))?;

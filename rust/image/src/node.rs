@@ -145,6 +145,8 @@ pub enum Node {
     Method {
         /// The signature under which the method table holds it.
         signature: NodeId,
+        /// What tells it from another method with this signature (`rust/runtime/src/origin.rs`).
+        origin: u64,
     },
     /// An object in the table of a method's roots.
     Root {

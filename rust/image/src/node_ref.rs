@@ -33,7 +33,7 @@ pub enum NodeRef<'a> {
     ArrayBits { ty: NodeId, len: u32, bytes: &'a [u8] },
     Singleton { ty: NodeId },
     Expr { head: &'a str, args: List<'a, NodeId> },
-    Method { signature: NodeId },
+    Method { signature: NodeId, origin: u64 },
     Root { method: NodeId, index: u32 },
     MethodInstance { method: NodeId, spec_types: NodeId, sparams: NodeId },
     CodeInstance { method_instance: NodeId },
@@ -57,7 +57,7 @@ impl<'a> NodeRef<'a> {
             | Self::Bits { ty: operand, .. }
             | Self::ArrayBits { ty: operand, .. }
             | Self::Singleton { ty: operand }
-            | Self::Method { signature: operand }
+            | Self::Method { signature: operand, .. }
             | Self::Root { method: operand, .. }
             | Self::CodeInstance { method_instance: operand } => visit(operand),
             Self::TypeVar { lb: first, ub: second, .. } | Self::UnionAll { var: first, body: second } => {
@@ -124,7 +124,7 @@ impl<'a> NodeRef<'a> {
             Self::ArrayBits { ty, len, bytes } => Node::ArrayBits { ty, len, bytes: bytes.to_vec() },
             Self::Singleton { ty } => Node::Singleton { ty },
             Self::Expr { head, args } => Node::Expr { head: head.to_owned(), args: args.to_vec() },
-            Self::Method { signature } => Node::Method { signature },
+            Self::Method { signature, origin } => Node::Method { signature, origin },
             Self::Root { method, index } => Node::Root { method, index },
             Self::MethodInstance { method, spec_types, sparams } => {
                 Node::MethodInstance { method, spec_types, sparams }
@@ -171,7 +171,7 @@ impl<'a> NodeRef<'a> {
             }
             node_tag::SINGLETON => Self::Singleton { ty: cursor.node()? },
             node_tag::EXPR => Self::Expr { args: cursor.list()?, head: cursor.string()? },
-            node_tag::METHOD => Self::Method { signature: cursor.node()? },
+            node_tag::METHOD => Self::Method { signature: cursor.node()?, origin: cursor.long()? },
             node_tag::ROOT => Self::Root { method: cursor.node()?, index: cursor.word()? },
             node_tag::METHOD_INSTANCE => Self::MethodInstance {
                 method: cursor.node()?,
@@ -206,6 +206,11 @@ impl<'a> Cursor<'a> {
         let (word, rest) = self.rest.split_first().ok_or_else(|| self.ends_early(1))?;
         self.rest = rest;
         Ok(u32::from_le_bytes(*word))
+    }
+
+    fn long(&mut self) -> Result<u64, ImageError> {
+        let low = self.word()?;
+        Ok(u64::from(self.word()?) << 32 | u64::from(low))
     }
 
     #[inline]

@@ -95,7 +95,10 @@ impl NodeTable {
             }
             Node::Singleton { ty } => out.tag(node_tag::SINGLETON).node(*ty)?,
             Node::Expr { head, args } => out.tag(node_tag::EXPR).list(args)?.name(head)?,
-            Node::Method { signature } => out.tag(node_tag::METHOD).node(*signature)?,
+            Node::Method { signature, origin } => {
+                let (low, high) = (*origin as u32, (*origin >> 32) as u32);
+                out.tag(node_tag::METHOD).node(*signature)?.word(low).word(high)
+            }
             Node::Root { method, index } => out.tag(node_tag::ROOT).node(*method)?.word(*index),
             Node::MethodInstance { method, spec_types, sparams } => {
                 out.tag(node_tag::METHOD_INSTANCE).node(*method)?.node(*spec_types)?.node(*sparams)?

@@ -101,7 +101,7 @@ impl Recipe {
             18 => Node::ArrayBits { ty: a, len: self.b, bytes },
             19 => Node::Singleton { ty: a },
             20 => Node::Expr { head: name, args: some() },
-            21 => Node::Method { signature: a },
+            21 => Node::Method { signature: a, origin: u64::from(self.b) << 32 | 7 },
             22 => Node::Root { method: a, index: self.b },
             23 => Node::MethodInstance { method: a, spec_types: b, sparams: c },
             24 => Node::CodeInstance { method_instance: a },

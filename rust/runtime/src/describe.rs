@@ -16,6 +16,7 @@ use crate::julia::{
     jl_method_table_for, jl_methtable_lookup, jl_module_build_id, jl_rettype_inferred, jl_types_equal,
 };
 use crate::layout;
+use crate::origin::Origins;
 use crate::paths::{holds_pointer, Path, Paths};
 use crate::value::{
     array_bytes, array_items, is, is_root_module, is_type, module_name, module_path, string_bytes,
@@ -32,6 +33,7 @@ pub struct Describer {
     memo: HashMap<Value, Described>,
     packages: HashMap<*mut jl_module_t, PackageId>,
     sysimage_modules: Vec<*mut jl_module_t>,
+    origins: Origins,
     type_vars: u32,
     world: usize,
 }
@@ -41,17 +43,29 @@ fn fail(reason: Reason, detail: String) -> Described {
 }
 
 impl Describer {
-    /// `sysimage_modules` are the root modules that were there before any package was loaded.
-    pub fn new(paths: Paths, sysimage_modules: Vec<*mut jl_module_t>, world: usize) -> Self {
+    /// `sysimage_modules` are the root modules that were there before any package was loaded, `sysimage` is
+    /// where the sysimage's objects lie.
+    pub fn new(
+        paths: Paths,
+        sysimage_modules: Vec<*mut jl_module_t>,
+        sysimage: std::ops::Range<usize>,
+        world: usize,
+    ) -> Self {
         Describer {
             image: ImageBuilder::new(),
             paths,
             memo: HashMap::new(),
             packages: HashMap::new(),
             sysimage_modules,
+            origins: Origins::at_build(sysimage),
             type_vars: 0,
             world,
         }
+    }
+
+    /// Where methods came from.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// The known paths and bindings.
@@ -288,8 +302,15 @@ impl Describer {
                     format!("method {name} is not the one that its signature finds"),
                 );
             }
+            let Some(origin) = self.origins.of(method) else {
+                let name = symbol_str((*method).name);
+                return fail(
+                    Reason::UnknownObject,
+                    format!("method {name} was defined while the process ran, and another session may define another"),
+                );
+            };
             let signature = self.describe((*method).sig)?;
-            self.node(Node::Method { signature })
+            self.node(Node::Method { signature, origin })
         }
     }
 

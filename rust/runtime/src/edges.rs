@@ -9,8 +9,10 @@ use std::collections::HashMap;
 
 use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t, jl_typename_t};
 
+use crate::code_digest::Mix;
 use crate::inspect;
 use crate::julia::{jl_matching_methods, jl_module_build_id};
+use crate::origin::Origins;
 use crate::sysimage::Sysimage;
 use crate::value::{
     array_items, is, is_type, root_module, svec_items, symbol_str, type_name, unwrap_unionall, Value,
@@ -117,8 +119,8 @@ pub unsafe fn matching_methods(signature: Value, world: usize) -> Option<Vec<*mu
 /// the sysimage are live, and a sum over the identity of all others and of the dead.
 ///
 /// # Safety
-/// `table` is a live method table that nobody changes meanwhile.
-pub unsafe fn table_digest(table: *mut jl_methtable_t, sysimage: &Sysimage) -> (u32, u64) {
+/// `table` is a live method table that nobody changes meanwhile; on a Julia thread, collector off.
+pub unsafe fn table_digest(table: *mut jl_methtable_t, sysimage: &Sysimage, origins: &Origins) -> (u32, u64) {
     let (mut live, mut digest) = (0u32, 0u64);
     // SAFETY: `defs` is a typemap whose entries hold methods.
     unsafe {
@@ -132,7 +134,7 @@ pub unsafe fn table_digest(table: *mut jl_methtable_t, sysimage: &Sysimage) -> (
                 live += 1;
                 let method = (*entry).func.value;
                 if is(method, jl_sys::jl_method_type) {
-                    digest = digest.wrapping_add(method_identity(method.cast()));
+                    digest = digest.wrapping_add(method_identity(method.cast(), origins));
                 }
             }
         });
@@ -141,7 +143,7 @@ pub unsafe fn table_digest(table: *mut jl_methtable_t, sysimage: &Sysimage) -> (
 }
 
 /// Where a method was defined, and what it is called.
-unsafe fn method_identity(method: *mut jl_method_t) -> u64 {
+unsafe fn method_identity(method: *mut jl_method_t, origins: &Origins) -> u64 {
     // SAFETY: `method` is live.
     unsafe {
         let root = root_module((*method).module);
@@ -151,7 +153,7 @@ unsafe fn method_identity(method: *mut jl_method_t) -> u64 {
         } else {
             0
         };
-        let mut mix = Mix(jl_module_build_id(root));
+        let mut mix = Mix::new(jl_module_build_id(root));
         mix.add((*root).uuid.hi);
         mix.add((*root).uuid.lo);
         mix.add(u64::from((*method).line.cast_unsigned()));
@@ -159,25 +161,11 @@ unsafe fn method_identity(method: *mut jl_method_t) -> u64 {
         mix.add(u64::from(hash));
         mix.add_bytes(symbol_str((*method).name).as_bytes());
         mix.add_bytes(symbol_str((*method).file).as_bytes());
-        mix.0
-    }
-}
-
-/// FNV-1a over words: fast on the few words of a method, and the same in every process.
-struct Mix(u64);
-
-impl Mix {
-    fn add(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
-    }
-
-    fn add_bytes(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0u8; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.add(u64::from_le_bytes(word));
+        if !origins.is_restored(method) {
+            // Defined at run time, and another session may have another definition at the same place.
+            mix.add(origins.of(method).unwrap_or_else(|| origins.unproved()));
         }
-        self.add(bytes.len() as u64);
+        mix.finish()
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`modules`] -> [`resolve`] -> [`verify`] -> [`install`], led by [`link`]. What is particular to one version of
 //! Julia stands in [`julia`].
 
+pub mod code_digest;
 pub mod describe;
 pub mod edges;
 pub mod error;
@@ -22,6 +23,7 @@ pub mod library;
 pub mod link;
 pub mod modules;
 pub mod objects;
+pub mod origin;
 pub mod paths;
 pub mod resolve;
 pub mod sysimage;

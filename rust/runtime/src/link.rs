@@ -415,6 +415,7 @@ pub fn state_of(trouble: &Trouble) -> State {
     match trouble {
         Trouble::Waiting(package) => State::Waiting(*package),
         Trouble::OtherBuild(what) => State::Rejected(Reason::PackageBuild, what.clone()),
+        Trouble::Redefined(what) => State::Rejected(Reason::Redefined, what.clone()),
         Trouble::Missing(what) => State::Rejected(Reason::Unresolved, what.clone()),
     }
 }

@@ -7,13 +7,14 @@
 use jl_sys::{jl_array_t, jl_datatype_t, jl_method_instance_t, jl_method_t, jl_module_t, jl_tvar_t};
 use nativecache_image::{Image, NodeId, NodeRef, PackageId, SlotId, SlotRef};
 
-use crate::describe::constant;
+use crate::describe::{constant, type_text};
 use crate::julia::{
     jl_dlsym, jl_get_binding, jl_load_dynamic_library, jl_method_table_for, jl_methtable_lookup, jl_new_bits,
     jl_rettype_inferred, jl_specializations_get_linfo, Binding, JL_RTLD_DEFAULT,
 };
 use crate::layout;
 use crate::modules::Loaded;
+use crate::origin::Origins;
 use crate::value::{array_items, is, is_type, module_path, svec_items, symbol, type_name, type_of, Value};
 
 /// Why a node or slot has no value.
@@ -23,6 +24,8 @@ pub enum Trouble {
     Waiting(PackageId),
     /// Its package is loaded, but precompiled again since.
     OtherBuild(String),
+    /// The session has another method with this signature.
+    Redefined(String),
     /// The session has no such object.
     Missing(String),
 }
@@ -34,6 +37,7 @@ pub struct Resolver {
     troubles: Vec<Option<Trouble>>,
     world: usize,
     apply_type: Value,
+    origins: Origins,
     /// Where the sysimage's objects lie.
     sysimage: std::ops::Range<usize>,
 }
@@ -63,6 +67,7 @@ impl Resolver {
             troubles: vec![Some(missing("not resolved yet")); count],
             world,
             apply_type,
+            origins: Origins::at_load(sysimage.clone()),
             sysimage,
         })
     }
@@ -234,7 +239,7 @@ impl Resolver {
                         Ok(instance)
                     }
                 }
-                NodeRef::Method { signature } => self.find_method(self.get(signature)?),
+                NodeRef::Method { signature, origin } => self.find_method(self.get(signature)?, origin),
                 NodeRef::Root { method, index } => {
                     let roots = (*self.method(method)?).roots;
                     let root = array_items(roots).get(index as usize).copied();
@@ -377,7 +382,12 @@ impl Resolver {
         }
     }
 
-    unsafe fn find_method(&self, signature: Value) -> Resolved {
+    /// Where methods came from.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    unsafe fn find_method(&self, signature: Value, origin: u64) -> Resolved {
         // SAFETY: a signature is a type; `nothing` and null mean that there is no table.
         unsafe {
             if !is_type(signature) {
@@ -388,11 +398,14 @@ impl Resolver {
                 return Err(missing("a method table"));
             }
             let method = jl_methtable_lookup(table.cast(), signature, self.world);
-            if is(method, jl_sys::jl_method_type) {
-                Ok(method)
-            } else {
-                Err(missing("a method"))
+            if !is(method, jl_sys::jl_method_type) {
+                return Err(missing(format!("method {}", type_text(signature))));
             }
+            // The same signature is not the same method: it may have been defined anew.
+            if self.origins.of(method.cast()) != Some(origin) {
+                return Err(Trouble::Redefined(type_text(signature)));
+            }
+            Ok(method)
         }
     }
 

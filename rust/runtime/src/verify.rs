@@ -90,7 +90,7 @@ impl<'a> Verifier<'a> {
             if methods.is_null() || methods.cast() == jl_sys::jl_nothing {
                 return false;
             }
-            table_digest(methods, sysimage) == (table.live, table.digest)
+            table_digest(methods, sysimage, self.resolver.origins()) == (table.live, table.digest)
         }
     }
 

@@ -305,7 +305,7 @@ impl EdgeMaker<'_> {
         // SAFETY: as `Functions::finish`.
         unsafe {
             let typename = describer.describe(name.cast())?;
-            let (live, digest) = table_digest(table, &self.world.sysimage);
+            let (live, digest) = table_digest(table, &self.world.sysimage, describer.origins());
             let id = describer.image.table(Table { typename, live, digest })?;
             self.tables.insert(table, id);
             Ok(id)

@@ -56,7 +56,7 @@ pub fn every_node() -> Vec<Node> {
         Node::ArrayBits { ty: id(7), len: 2, bytes: vec![1, 2, 3, 4] },
         Node::Singleton { ty: id(13) },
         Node::Expr { head: "call".into(), args: vec![id(25), id(2)] },
-        Node::Method { signature: id(14) },
+        Node::Method { signature: id(14), origin: u64::MAX - 5 },
         Node::Root { method: id(27), index: 7 },
         Node::MethodInstance { method: id(27), spec_types: id(14), sparams: id(17) },
         Node::CodeInstance { method_instance: id(29) },
@@ -326,7 +326,7 @@ pub fn operands(node: &Node) -> Vec<NodeId> {
         | Node::Bits { ty: a, .. }
         | Node::ArrayBits { ty: a, .. }
         | Node::Singleton { ty: a }
-        | Node::Method { signature: a }
+        | Node::Method { signature: a, .. }
         | Node::Root { method: a, .. }
         | Node::CodeInstance { method_instance: a } => vec![*a],
         Node::TypeVar { lb: a, ub: b, .. } | Node::UnionAll { var: a, body: b } => vec![*a, *b],
