@@ -14,6 +14,7 @@ module NativeCache
 
 using Base: PkgId, UUID
 using Libdl
+import InteractiveUtils
 
 # `Base.include(NativeCache, ...)`, not `include(...)`: calling the latter compiles code that
 # would become part of the package image, and of the time that loading it takes (14 ms of 15).
@@ -23,6 +24,9 @@ Base.include(NativeCache, "load.jl")        # what runs in every session
 Base.include(NativeCache, "profile.jl")     # which methods: statements and signatures
 Base.include(NativeCache, "progress.jl")    # what a build shows while it runs
 Base.include(NativeCache, "build.jl")       # build: the worker process and its result
-Base.include(NativeCache, "report.jl")      # status, libraries, explain
+Base.include(NativeCache, "reasons.jl")     # why something is not used
+Base.include(NativeCache, "status.jl")      # what this session has
+Base.include(NativeCache, "explain.jl")     # why something is not used, by package and by method
+Base.include(NativeCache, "json.jl")        # all of that for programs
 
 end

@@ -6,7 +6,7 @@ using Test
 include("sandbox.jl")
 using .Sandbox
 
-const FILES = ["deps", "config", "store", "profile", "worker", "codegen", "build", "load", "report", "edges", "hazards", "frames", "suites"]
+const FILES = ["deps", "config", "store", "profile", "worker", "codegen", "build", "load", "status", "explain", "edges", "hazards", "frames", "suites"]
 
 # This process loads NativeCache too, for the parts that need no session.
 const OWN_DEPOT = mktempdir(; prefix = "nativecache té st ")

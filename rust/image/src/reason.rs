@@ -9,6 +9,8 @@ pub enum Stage {
     Build,
     /// A function of a library is not installed.
     Load,
+    /// Nobody asked for a method, so no library has it.
+    Session,
 }
 
 macro_rules! reasons {
@@ -114,6 +116,14 @@ reasons! {
             "run with --compile=yes, the default, to use the library";
         118 Untrusted: "the file or a folder above it can be written by other users",
             "take the right to write from them (chmod go-w) and build the library again";
+        119 NotLoaded: "the package is not loaded in this session",
+            "load it: its library is linked at that moment";
+        120 BuiltLater: "the library was built after the package was loaded in this session",
+            "start a new session: it will have it";
+        121 NotStarted: "NativeCache was not started in this process",
+            "start a new session; if it stays, run Pkg.build(\"NativeCache\")";
+        122 StartFailed: "NativeCache could not start in this session",
+            "the detail says why; run Pkg.build(\"NativeCache\"), and report it if it stays";
     }
     Build {
         200 NoSuchMethod: "the statement does not name a method that exists here",
@@ -154,6 +164,8 @@ reasons! {
             "nothing: it is compiled in each session";
         218 CompiledAtStart: "it is compiled while Julia starts or the package loads, before a library can be linked",
             "nothing: a session needs it before there is anything to take it from";
+        219 BuildFailed: "the build as a whole came to nothing",
+            "the detail says why: mend that and build again; the old library is still in place";
     }
     Load {
         300 PackageMissing: "it waits for a package that is not loaded",
@@ -172,6 +184,14 @@ reasons! {
             "load NativeCache earlier, or build the library again if the new method is to stay";
         307 ConstantChanged: "a constant that it uses has another value in this session",
             "build the library again; let __init__ fill a Ref if the value differs by session";
+        308 Invalidated: "a definition made in this session after it was installed has invalidated it",
+            "nothing now: Julia compiles it anew; build again if that definition is to stay";
+    }
+    Session {
+        400 NotRequested: "no library was asked to hold it",
+            "build again with a script, test suite or trace of a session that calls it";
+        401 AskedLater: "its profile asks for it, but the library is older than that",
+            "build the library again: NativeCache.build with nothing but the package";
     }
 }
 

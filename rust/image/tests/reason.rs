@@ -24,6 +24,10 @@ const CODES: &[(u16, &str)] = &[
     (116, "AllocationTracking"),
     (117, "CompileMode"),
     (118, "Untrusted"),
+    (119, "NotLoaded"),
+    (120, "BuiltLater"),
+    (121, "NotStarted"),
+    (122, "StartFailed"),
     (200, "NoSuchMethod"),
     (201, "NamesMain"),
     (202, "InSysimage"),
@@ -43,6 +47,7 @@ const CODES: &[(u16, &str)] = &[
     (216, "EdgesUnknown"),
     (217, "ForeignCallback"),
     (218, "CompiledAtStart"),
+    (219, "BuildFailed"),
     (300, "PackageMissing"),
     (301, "Unresolved"),
     (302, "AlreadyCompiled"),
@@ -51,6 +56,9 @@ const CODES: &[(u16, &str)] = &[
     (305, "DependsOnRejected"),
     (306, "Redefined"),
     (307, "ConstantChanged"),
+    (308, "Invalidated"),
+    (400, "NotRequested"),
+    (401, "AskedLater"),
 ];
 
 #[test]
@@ -75,6 +83,7 @@ fn stages_go_by_hundreds() {
             1 => Stage::Library,
             2 => Stage::Build,
             3 => Stage::Load,
+            4 => Stage::Session,
             other => panic!("no stage has the codes of {other}00"),
         };
         assert_eq!(reason.stage(), stage, "{reason:?}");

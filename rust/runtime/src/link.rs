@@ -15,7 +15,8 @@ use nativecache_image::{
 use crate::error::Rejected;
 use crate::gc::CollectorOff;
 use crate::install::{install, Compiled, InvokePointer};
-use crate::julia::jl_get_world_counter;
+use crate::inspect;
+use crate::julia::{jl_fptr_const_return, jl_get_world_counter};
 use crate::key;
 use crate::library::{Code, LibraryFile};
 use crate::modules::{self, Loaded};
@@ -79,6 +80,8 @@ pub struct Outcome {
     pub reason: Option<Reason>,
     pub statement: String,
     pub detail: String,
+    /// The last world in which its installed code held, if that has passed.
+    pub ended: Option<usize>,
 }
 
 impl Linked {
@@ -343,18 +346,77 @@ impl Linked {
                     reason: Some(Reason::Malformed),
                     statement: String::new(),
                     detail: e.to_string(),
+                    ended: None,
                 }
             }
         };
         let (bucket, reason, detail) = match bucket {
             BucketRef::Skipped { reason, detail } => ("skipped", Some(reason), detail.to_owned()),
             BucketRef::Failed { reason, detail } => ("failed", Some(reason), detail.to_owned()),
-            BucketRef::Compiled(function) => self.function_outcome(function),
+            BucketRef::Compiled(function) => return self.function_outcome(function, statement),
         };
-        Outcome { bucket, reason, statement, detail }
+        Outcome { bucket, reason, statement, detail, ended: None }
     }
 
-    fn function_outcome(&self, id: FunctionId) -> (&'static str, Option<Reason>, String) {
+    /// What became of one function; `statement` is the request for it, if there was one.
+    pub fn function_outcome(&self, id: FunctionId, statement: String) -> Outcome {
+        let (bucket, reason, detail) = self.function_state(id);
+        // SAFETY: resolved objects are rooted; a code instance stays in its method instance's list.
+        let ended = if bucket == "installed" { unsafe { self.ended(id) } } else { None };
+        match ended {
+            Some(_) => Outcome { bucket: "rejected", reason: Some(Reason::Invalidated), statement, detail, ended },
+            None => Outcome { bucket, reason, statement, detail, ended },
+        }
+    }
+
+    /// The last world of this function's installed code, if Julia has invalidated it since.
+    unsafe fn ended(&self, id: FunctionId) -> Option<usize> {
+        let parts = self.parts.as_ref()?;
+        let function = self.image.function(id).ok()?;
+        let mi = parts.resolver.method_instance(function.method_instance).ok()?;
+        let mut last = None;
+        // SAFETY: `mi` is rooted.
+        unsafe {
+            for ci in inspect::code_instances(mi) {
+                let Some(invoke) = (*ci).invoke else { continue };
+                let ours = parts.code.owns(invoke as usize)
+                    || parts.code.owns((*ci).specptr.fptr as usize)
+                    || matches!(function.invoke, Invoke::ConstReturn)
+                        && invoke as usize == jl_fptr_const_return as *const () as usize;
+                if ours && (*ci).max_world == usize::MAX {
+                    return None;
+                }
+                if ours {
+                    last = last.max(Some((*ci).max_world));
+                }
+            }
+        }
+        last
+    }
+
+    /// The functions of `mi` in this library, requested or not, with what became of them.
+    pub fn of_method_instance(&self, mi: *mut jl_method_instance_t) -> Vec<Outcome> {
+        let Some(parts) = &self.parts else { return Vec::new() };
+        let same = |function: &FunctionRef<'_>| {
+            parts.resolver.method_instance(function.method_instance).is_ok_and(|found| found == mi)
+        };
+        let ids: Vec<FunctionId> =
+            self.image.functions().filter(|(_, function)| same(function)).map(|(id, _)| id).collect();
+        let statement = |id: FunctionId| {
+            (0..self.image.entry_count())
+                .filter_map(|i| self.image.entry(EntryId(i)).ok())
+                .find(|entry| matches!(entry.bucket, BucketRef::Compiled(of) if of == id))
+                .map_or_else(String::new, |entry| entry.statement.to_owned())
+        };
+        ids.into_iter().map(|id| self.function_outcome(id, statement(id))).collect()
+    }
+
+    /// The file that it came from.
+    pub fn path(&self) -> &std::path::Path {
+        self.file.path()
+    }
+
+    fn function_state(&self, id: FunctionId) -> (&'static str, Option<Reason>, String) {
         if let Some(rejected) = &self.rejected {
             return ("rejected", Some(rejected.reason), rejected.detail.clone());
         }

@@ -172,6 +172,15 @@ impl Global {
     }
 }
 
+/// `Base.loaded_modules_array()`.
+///
+/// # Safety
+/// On a Julia thread; the collector is off for as long as the array is used.
+pub unsafe fn loaded_modules() -> Result<*mut jl_array_t, Box<dyn Error>> {
+    // SAFETY: as the caller says.
+    unsafe { Ok(base("loaded_modules_array")?.call(&mut [])?.cast()) }
+}
+
 /// What this session does: `on`, `off<TAB>reason code`, `failed<TAB>message` or `not started`.
 #[no_mangle]
 pub extern "C" fn nativecache_state() -> *mut c_char {

@@ -7,6 +7,7 @@
 mod boundary;
 mod hook;
 mod session;
+mod story;
 mod text;
 
 use std::ffi::{c_char, c_int, c_void, CStr, OsStr};
@@ -103,15 +104,7 @@ pub unsafe extern "C" fn nativecache_retry(
     })
 }
 
-/// The requested methods of library `id` as lines `bucket<TAB>reason code<TAB>statement<TAB>detail`.
-#[no_mangle]
-pub extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
-    guard(std::ptr::null_mut(), || {
-        with_session(|s| Ok(hand_out(&text::outcome_lines(s.library(id)?.outcomes()))))
-    })
-}
-
-/// Reads the tables of a library without linking it; lines as [`nativecache_entries`], with the
+/// Reads the tables of a library without linking it; lines as `nativecache_entries`, with the
 /// buckets of the build.
 ///
 /// # Safety

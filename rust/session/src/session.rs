@@ -132,6 +132,16 @@ impl Session {
             .ok_or_else(|| format!("no library {id}").into())
     }
 
+    pub fn libraries(&self) -> &[Linked] {
+        &self.libraries
+    }
+
+    /// The library whose code holds `address`.
+    pub fn path_at(&self, address: usize) -> Option<String> {
+        let linked = self.libraries.iter().find(|linked| linked.owns(address))?;
+        Some(linked.path().to_string_lossy().into_owned())
+    }
+
     pub fn owns(&self, address: usize) -> bool {
         self.libraries.iter().any(|l| l.owns(address))
     }

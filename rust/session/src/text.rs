@@ -3,7 +3,6 @@
 use std::ffi::c_int;
 
 use nativecache_image::Reason;
-use nativecache_runtime::link::Outcome;
 
 /// Escapes what would end a field or a line.
 pub fn escape(field: &str) -> String {
@@ -24,10 +23,6 @@ pub fn escape(field: &str) -> String {
 pub fn line(bucket: &str, reason: Option<Reason>, statement: &str, detail: &str) -> String {
     let code = reason.map_or(0, Reason::code);
     format!("{bucket}\t{code}\t{}\t{}\n", escape(statement), escape(detail))
-}
-
-pub fn outcome_lines(outcomes: impl Iterator<Item = Outcome>) -> String {
-    outcomes.map(|o| line(o.bucket, o.reason, &o.statement, &o.detail)).collect()
 }
 
 pub fn key_lines(key: &[(String, String)]) -> String {

@@ -1,0 +1,201 @@
+//! What is told of one method and of one file: the questions of `status` and `explain`. None of this
+//! runs while packages load.
+
+use std::error::Error;
+use std::ffi::{c_char, CStr, OsStr};
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use jl_sys::{jl_code_instance_t, jl_method_instance_t};
+use nativecache_image::PackageId;
+use nativecache_runtime::definitions::Definitions;
+use nativecache_runtime::gc::CollectorOff;
+use nativecache_runtime::julia::jl_fptr_const_return;
+use nativecache_runtime::library::LibraryFile;
+use nativecache_runtime::link::Outcome;
+use nativecache_runtime::sysimage::Sysimage;
+use nativecache_runtime::{inspect, key as runtime_key};
+
+use crate::hook::loaded_modules;
+use crate::session::{key, with_session};
+use crate::{guard, hand_out, text};
+
+/// Says which definition ended what, reading all methods at the first question only.
+#[derive(Default)]
+struct Ends(Option<Definitions>);
+
+impl Ends {
+    /// # Safety
+    /// On a Julia thread, collector off.
+    unsafe fn after(&mut self, world: usize) -> Result<String, Box<dyn Error>> {
+        // SAFETY: as the caller says; the methods are in live tables.
+        unsafe {
+            if self.0.is_none() {
+                self.0 = Some(Definitions::read(loaded_modules()?));
+            }
+            Ok(self.0.as_ref().map_or_else(String::new, |definitions| definitions.after(world)))
+        }
+    }
+
+    /// # Safety
+    /// As [`Ends::after`].
+    unsafe fn line(&mut self, outcome: &Outcome) -> Result<String, Box<dyn Error>> {
+        let detail = match outcome.ended {
+            // SAFETY: as the caller says.
+            Some(world) => unsafe { self.after(world) }?,
+            None => outcome.detail.clone(),
+        };
+        Ok(text::line(outcome.bucket, outcome.reason, &outcome.statement, &detail))
+    }
+}
+
+/// The requested methods of library `id` as lines `bucket<TAB>reason code<TAB>statement<TAB>detail`.
+///
+/// # Safety
+/// On a Julia thread.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        let _off = CollectorOff::new();
+        with_session(|session| {
+            let (mut ends, mut lines) = (Ends::default(), String::new());
+            for outcome in session.library(id)?.outcomes() {
+                // SAFETY: as the caller says.
+                lines.push_str(&unsafe { ends.line(&outcome) }?);
+            }
+            Ok(hand_out(&lines))
+        })
+    })
+}
+
+/// What this session knows of a method instance, as lines:
+/// `code`, kind, path, first and last world (0 for no end), what ended it: each of its code instances;
+/// `library`, path, bucket, reason code, statement (empty if nobody asked for it), detail: each linked
+/// library that has it.
+///
+/// # Safety
+/// On a Julia thread; `mi` is a live method instance.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_method(mi: *mut jl_method_instance_t) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        let _off = CollectorOff::new();
+        let sysimage = Sysimage::current();
+        with_session(|session| {
+            let (mut ends, mut lines) = (Ends::default(), String::new());
+            // SAFETY: as the caller says.
+            unsafe {
+                for ci in inspect::code_instances(mi) {
+                    let (kind, path) = code_kind(ci, sysimage.as_ref(), &|address| session.path_at(address));
+                    let last = (*ci).max_world;
+                    let (last, by) =
+                        if last == usize::MAX { (0, String::new()) } else { (last, ends.after(last)?) };
+                    let first = (*ci).min_world;
+                    let (path, by) = (text::escape(&path), text::escape(&by));
+                    writeln!(lines, "code\t{kind}\t{path}\t{first}\t{last}\t{by}")?;
+                }
+                for library in session.libraries() {
+                    let path = text::escape(&library.path().to_string_lossy());
+                    for outcome in library.of_method_instance(mi) {
+                        write!(lines, "library\t{path}\t{}", ends.line(&outcome)?)?;
+                    }
+                }
+            }
+            Ok(hand_out(&lines))
+        })
+    })
+}
+
+/// Where the native code of a code instance lies.
+unsafe fn code_kind(
+    ci: *mut jl_code_instance_t,
+    sysimage: Option<&Sysimage>,
+    library: &dyn Fn(usize) -> Option<String>,
+) -> (&'static str, String) {
+    // SAFETY: `ci` is live.
+    let (invoke, spec) = unsafe { ((*ci).invoke.map_or(0, |f| f as usize), (*ci).specptr.fptr as usize) };
+    let none = |kind| (kind, String::new());
+    if invoke == jl_fptr_const_return as *const () as usize {
+        return none("constant");
+    }
+    let address = if spec == 0 { invoke } else { spec };
+    if address == 0 {
+        return none("inferred");
+    }
+    if let Some(path) = library(address) {
+        return ("library", path);
+    }
+    if sysimage.is_some_and(|s| s.span.contains(&address)) {
+        return none("sysimage");
+    }
+    none("session")
+}
+
+/// What a library file says of itself, linked or not, as lines:
+/// `problem`, reason code, detail: why this session cannot use it;
+/// `key`, component, value at build, value here; `package`, name, uuid, build id; `functions`, count.
+///
+/// # Safety
+/// `path` is NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_inspect(path: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let path = Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()));
+        Ok(hand_out(&inspection(path)))
+    })
+}
+
+fn inspection(path: &Path) -> String {
+    let mut lines = String::new();
+    let problem = |lines: &mut String, rejected: &nativecache_runtime::error::Rejected| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(lines, "problem\t{}\t{}", rejected.reason.code(), text::escape(&rejected.detail));
+    };
+    let file = match LibraryFile::open(path) {
+        Ok(file) => file,
+        Err(rejected) => {
+            problem(&mut lines, &rejected);
+            return lines;
+        }
+    };
+    let image = match file.image() {
+        Ok(image) => image,
+        Err(rejected) => {
+            problem(&mut lines, &rejected);
+            return lines;
+        }
+    };
+    let built: Vec<(String, String)> = (0..image.key_count())
+        .filter_map(|i| image.key_component(i).ok())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    if let Err(rejected) = runtime_key::check(&built, key()) {
+        problem(&mut lines, &rejected);
+    }
+    for (name, value) in &built {
+        let here = key().iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
+        let fields = [name.as_str(), value, here].map(text::escape).join("\t");
+        let _ = writeln!(lines, "key\t{fields}");
+    }
+    for package in (0..image.package_count()).filter_map(|i| image.package(PackageId(i)).ok()) {
+        if package.in_sysimage {
+            continue;
+        }
+        let uuid: String = package.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+        let _ = writeln!(lines, "package\t{}\t{uuid}\t{:016x}", text::escape(package.name), package.build_id);
+    }
+    let _ = writeln!(lines, "functions\t{}", image.function_count());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_has_a_reason() {
+        let told = inspection(Path::new("/nonexistent/nativecache.so"));
+        assert!(told.starts_with("problem\t100\t"), "{told}");
+    }
+}
