@@ -207,6 +207,7 @@ function load()
             fail(string("package ", name, " could not be loaded: ", describe(err)))
         end
     end
+    ccall(symbol("nativecache_worker_loaded"), Cint, ()) == 0 || fail(last_error())
     fill_modules(MODULES)
     key = ccall(symbol("nativecache_key_hash"), UInt64, ())
     append("facts", string("key\t", hex(key), "\n", facts))

@@ -324,6 +324,7 @@ impl ImageBuilder {
                 Invoke::ConstReturn => (invoke_tag::CONST_RETURN, 0),
                 Invoke::Wrapper(wrapper) => (invoke_tag::WRAPPER, code("wrapper", wrapper)?),
                 Invoke::Inferred => (invoke_tag::INFERRED, 0),
+                Invoke::EdgesOnly => (invoke_tag::EDGES_ONLY, 0),
             };
             for other in &function.depends {
                 below("dependency", Section::Functions, index, other.0, self.function_count())?;

@@ -35,9 +35,33 @@ fn nodes(image: &Image<'_>) -> Result<(), ImageError> {
         if let Some(name) = node.name() {
             without_nul("name", Section::Nodes, index, name.as_bytes())?;
         }
+        if let NodeRef::InferredCode { bytes, roots, places, .. } = node {
+            root_numbers(index, bytes, roots.len(), places.iter())?;
+        }
         node.try_for_each_operand(|operand| below("operand", Section::Nodes, index, operand.0, index))?;
     }
     ends("words used", Section::Nodes, image.nodes.len() - rest.len(), image.nodes.len())
+}
+
+/// Places of inferred code lie within it, one behind the other, and each holds the number of a root.
+pub(crate) fn root_numbers(
+    index: u32,
+    bytes: &[u8],
+    roots: usize,
+    places: impl Iterator<Item = u32>,
+) -> Result<(), ImageError> {
+    let mut free = 0;
+    for place in places {
+        let start = place as usize;
+        let number = bytes.get(start..).and_then(|rest| rest.first_chunk::<2>());
+        let Some(number) = number.filter(|_| start >= free) else {
+            return Err(behind_end("place", Section::Nodes, index, place, bytes.len()));
+        };
+        let number = u32::from(u16::from_le_bytes(*number));
+        below("root number", Section::Nodes, index, number, u32::try_from(roots).unwrap_or(u32::MAX))?;
+        free = start + 2;
+    }
+    Ok(())
 }
 
 fn slot(image: &Image<'_>, index: u32) -> Result<(), ImageError> {
@@ -119,7 +143,7 @@ pub(crate) fn invocable(index: u32, invoke: Invoke, spec: bool, constant: bool) 
     let what = match invoke {
         Invoke::Args | Invoke::Sparam if !spec => "specialised code",
         Invoke::ConstReturn if !constant => "constant result",
-        Invoke::Inferred if spec => {
+        Invoke::Inferred | Invoke::EdgesOnly if spec => {
             let (what, section) = ("specialised code", Section::Functions.name());
             return Err(ImageError::Surplus { what, section, index, because: "invoke" });
         }

@@ -57,8 +57,15 @@ impl ListItem for Option<NodeId> {
     }
 }
 
+impl ListItem for u32 {
+    fn from_word(word: u32) -> Self {
+        word
+    }
+}
+
 mod private {
     pub trait Sealed {}
+    impl Sealed for u32 {}
     impl Sealed for super::NodeId {}
     impl Sealed for super::PackageId {}
     impl Sealed for super::SlotId {}

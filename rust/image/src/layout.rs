@@ -127,6 +127,7 @@ pub(crate) mod node_tag {
     pub(crate) const METHOD_INSTANCE: u32 = 24;
     pub(crate) const CODE_INSTANCE: u32 = 25;
     pub(crate) const BUILTIN: u32 = 26;
+    pub(crate) const INFERRED_CODE: u32 = 27;
 }
 
 /// First words of slots.
@@ -146,6 +147,7 @@ pub(crate) mod invoke_tag {
     pub(crate) const CONST_RETURN: u32 = 3;
     pub(crate) const WRAPPER: u32 = 4;
     pub(crate) const INFERRED: u32 = 5;
+    pub(crate) const EDGES_ONLY: u32 = 6;
     /// Added when callers may inline the function.
     pub(crate) const INLINEABLE: u32 = 0x100;
     /// Added when the method is a generated function whose body was fixed at build.

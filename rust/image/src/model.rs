@@ -59,6 +59,9 @@ pub enum Invoke {
     /// Not at all: inference made the code instance and the library has no code for it, because it is inlined wherever
     /// it is called or because nothing calls it directly. The function must not have `spec`.
     Inferred,
+    /// Nothing is said about its result, and there is no code instance to install: only its edges count, for those that
+    /// depend on it. The function must not have `spec`.
+    EdgesOnly,
 }
 
 /// A code instance that the library can install.

@@ -171,4 +171,16 @@ pub enum Node {
     },
     /// An object that libjulia exports by name.
     Builtin(Builtin),
+    /// Inferred code in the compressed form of `jl_compress_ir`, made anew in each session: it refers to objects by their
+    /// number among the roots of its method, and those numbers are the session's own.
+    InferredCode {
+        /// The method whose roots it refers to.
+        method: NodeId,
+        /// The compressed code, with the number in `roots` wherever the session's number of that root belongs.
+        bytes: Vec<u8>,
+        /// The objects that it refers to.
+        roots: Vec<NodeId>,
+        /// Where in `bytes` those numbers stand, each a half-word.
+        places: Vec<u32>,
+    },
 }

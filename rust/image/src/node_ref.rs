@@ -38,6 +38,7 @@ pub enum NodeRef<'a> {
     MethodInstance { method: NodeId, spec_types: NodeId, sparams: NodeId },
     CodeInstance { method_instance: NodeId },
     Builtin(Builtin),
+    InferredCode { method: NodeId, bytes: &'a [u8], roots: List<'a, NodeId>, places: List<'a, u32> },
 }
 
 impl<'a> NodeRef<'a> {
@@ -80,6 +81,10 @@ impl<'a> NodeRef<'a> {
             Self::MutableStruct { ty, fields: list } | Self::Array { ty, items: list } => {
                 visit(ty)?;
                 list.iter().flatten().try_for_each(visit)
+            }
+            Self::InferredCode { method, roots, .. } => {
+                visit(method)?;
+                roots.iter().try_for_each(visit)
             }
         }
     }
@@ -131,6 +136,12 @@ impl<'a> NodeRef<'a> {
             }
             Self::CodeInstance { method_instance } => Node::CodeInstance { method_instance },
             Self::Builtin(builtin) => Node::Builtin(builtin),
+            Self::InferredCode { method, bytes, roots, places } => Node::InferredCode {
+                method,
+                bytes: bytes.to_vec(),
+                roots: roots.to_vec(),
+                places: places.to_vec(),
+            },
         }
     }
 
@@ -183,6 +194,12 @@ impl<'a> NodeRef<'a> {
                 let number = cursor.word()?;
                 Self::Builtin(Builtin::from_number(number).ok_or(unknown("builtin", index, number))?)
             }
+            node_tag::INFERRED_CODE => Self::InferredCode {
+                method: cursor.node()?,
+                bytes: cursor.bytes()?,
+                roots: cursor.list()?,
+                places: cursor.list()?,
+            },
             _ => return Err(unknown("tag", index, tag)),
         };
         Ok((node, words.len() - cursor.rest.len()))

@@ -1,6 +1,6 @@
 //! Writing nodes: their words, one node after the other.
 
-use crate::check::below;
+use crate::check::{below, root_numbers};
 use crate::error::ImageError;
 use crate::heap::{count, HeapWriter};
 use crate::ids::{NodeId, NONE};
@@ -107,6 +107,10 @@ impl NodeTable {
                 out.tag(node_tag::CODE_INSTANCE).node(*method_instance)?
             }
             Node::Builtin(builtin) => out.tag(node_tag::BUILTIN).word(builtin.number()),
+            Node::InferredCode { method, bytes, roots, places } => {
+                root_numbers(index, bytes, roots.len(), places.iter().copied())?;
+                out.tag(node_tag::INFERRED_CODE).node(*method)?.bytes(bytes)?.list(roots)?.words(places)?
+            }
         };
         count("image", Section::Nodes.name(), self.words.len()).map(drop)
     }
@@ -139,6 +143,12 @@ impl NodeWriter<'_> {
         for node in nodes {
             self.node(*node)?;
         }
+        Ok(self)
+    }
+
+    fn words(&mut self, words: &[u32]) -> Result<&mut Self, ImageError> {
+        self.word(count("node", "places", words.len())?);
+        self.words.extend_from_slice(words);
         Ok(self)
     }
 

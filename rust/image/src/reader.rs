@@ -385,6 +385,7 @@ impl<'a> Image<'a> {
             invoke_tag::CONST_RETURN => Invoke::ConstReturn,
             invoke_tag::WRAPPER => Invoke::Wrapper(CodeIndex(wrapper)),
             invoke_tag::INFERRED => Invoke::Inferred,
+            invoke_tag::EDGES_ONLY => Invoke::EdgesOnly,
             _ => return Err(unknown("invoke", Section::Functions, id.0, flags)),
         };
         let mut lists = self.lists_from(Section::Functions, id.0, start)?;

@@ -166,6 +166,8 @@ reasons! {
             "nothing: a session needs it before there is anything to take it from";
         219 BuildFailed: "the build as a whole came to nothing",
             "the detail says why: mend that and build again; the old library is still in place";
+        220 InferredCode: "its inferred code, which callers inline, could not be described",
+            "report this with the detail: it may be made cacheable";
     }
     Load {
         300 PackageMissing: "it waits for a package that is not loaded",

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 #[test]
 fn every_kind_is_in_the_sample() {
     let kinds: HashSet<_> = every_node().iter().map(std::mem::discriminant).collect();
-    assert_eq!(kinds.len(), 26, "a new kind of node belongs into every_node and into this number");
+    assert_eq!(kinds.len(), 27, "a new kind of node belongs into every_node and into this number");
 }
 
 #[test]
@@ -79,7 +79,7 @@ impl Recipe {
         let some = || self.list.iter().flatten().map(|number| id(*number)).collect();
         let maybe = || self.list.iter().map(|number| number.map(id)).collect();
         let (name, bytes) = (self.name.clone(), self.bytes.clone());
-        match self.kind % 26 {
+        match self.kind % 27 {
             0 => Node::Symbol(name),
             1 => Node::RootModule(PackageId(self.a % 2)),
             2 => Node::Submodule { parent: a, name },
@@ -105,6 +105,21 @@ impl Recipe {
             22 => Node::Root { method: a, index: self.b },
             23 => Node::MethodInstance { method: a, spec_types: b, sparams: c },
             24 => Node::CodeInstance { method_instance: a },
+            25 => {
+                let roots: Vec<NodeId> = some();
+                let places = if roots.is_empty() {
+                    vec![]
+                } else {
+                    (0..bytes.len() as u32 / 2).map(|i| i * 2).collect()
+                };
+                let mut bytes = bytes;
+                bytes
+                    .as_chunks_mut::<2>()
+                    .0
+                    .iter_mut()
+                    .for_each(|two| *two = [two[0] % roots.len().max(1) as u8, 0]);
+                Node::InferredCode { method: a, bytes, roots, places }
+            }
             _ => Node::Builtin(Builtin::ALL[self.a as usize % Builtin::ALL.len()]),
         }
     }
@@ -200,4 +215,19 @@ fn lists_read_like_slices() {
     assert_eq!(format!("{fields:?}"), "[None, Some(NodeId(21)), None]");
     let NodeRef::Apply { params, .. } = image.node(NodeId(13)).unwrap() else { panic!("not the type") };
     assert!(params.is_empty() && params.get(0).is_none());
+}
+
+#[test]
+fn places_of_inferred_code_lie_in_its_bytes_and_hold_numbers_of_roots() {
+    let build = |bytes: Vec<u8>, places: Vec<u32>| {
+        let mut builder = ImageBuilder::new();
+        let any = builder.node(Node::Builtin(Builtin::Any)).unwrap();
+        builder.node(Node::InferredCode { method: any, bytes, roots: vec![any, any], places })
+    };
+    assert!(build(vec![0, 0, 1, 0], vec![0, 2]).is_ok());
+    assert!(build(vec![0, 0, 1, 0], vec![3]).is_err(), "half a number");
+    assert!(build(vec![0, 0, 1, 0], vec![4]).is_err(), "behind the end");
+    assert!(build(vec![0, 0, 2, 0], vec![2]).is_err(), "no such root");
+    assert!(build(vec![0, 0, 0, 0], vec![0, 1]).is_err(), "one upon the other");
+    assert!(build(vec![0, 0, 0, 0], vec![2, 0]).is_err(), "not in order");
 }

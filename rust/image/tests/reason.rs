@@ -48,6 +48,7 @@ const CODES: &[(u16, &str)] = &[
     (217, "ForeignCallback"),
     (218, "CompiledAtStart"),
     (219, "BuildFailed"),
+    (220, "InferredCode"),
     (300, "PackageMissing"),
     (301, "Unresolved"),
     (302, "AlreadyCompiled"),

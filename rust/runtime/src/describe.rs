@@ -12,6 +12,7 @@ use jl_sys::{
 use nativecache_image::{Builtin, ImageBuilder, Node, NodeId, Package, PackageId, Reason};
 
 use crate::error::Undescribable;
+use crate::inferred::Portable;
 use crate::julia::{
     jl_method_table_for, jl_methtable_lookup, jl_module_build_id, jl_rettype_inferred, jl_types_equal,
 };
@@ -449,6 +450,26 @@ impl Describer {
                 return self.fresh(&Node::MutableStruct { ty, fields });
             }
             self.describe(v)
+        }
+    }
+}
+
+impl Describer {
+    /// Describes the inferred code that `ci` keeps for its callers.
+    ///
+    /// # Safety
+    /// As [`Describer::describe`]; `data` is the compressed code of `ci`.
+    pub unsafe fn inferred_code(
+        &mut self,
+        ci: *mut jl_code_instance_t,
+        data: *mut jl_sys::jl_array_t,
+    ) -> Described {
+        // SAFETY: as the caller says.
+        unsafe {
+            let Portable { bytes, roots, places } = Portable::of(ci, data)?;
+            let method = self.describe((*(*ci).def).def.value)?;
+            let roots = self.all(&roots)?;
+            self.node(Node::InferredCode { method, bytes, roots, places })
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum InvokePointer {
     ConstReturn,
     /// A wrapper of the library; `specptr` has the specialised signature.
     Wrapper(usize),
+    /// Nothing: only what inference found is kept, for those that call it.
+    Inferred,
 }
 
 /// Everything that a code instance needs, as objects of this session.
@@ -36,6 +38,8 @@ pub struct Compiled {
     pub rettype: Value,
     /// The constant result, or null.
     pub rettype_const: Value,
+    /// The inferred code that callers may inline, or null.
+    pub inferred: Value,
     /// What goes into `invoke`.
     pub invoke: InvokePointer,
     /// What goes into `specptr`, or 0.
@@ -54,6 +58,10 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<(), (Reason, 
         for ci in inspect::code_instances(function.method_instance) {
             if (*ci).min_world > world || (*ci).max_world < world {
                 continue;
+            }
+            // Inference in this session has found a result itself: that one stays.
+            if matches!(function.invoke, InvokePointer::Inferred) {
+                return Ok(());
             }
             if let Some(invoke) = (*ci).invoke {
                 if invoke as usize == jl_fptr_const_return as *const () as usize
@@ -84,7 +92,7 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<(), (Reason, 
                 function.method_instance,
                 function.rettype,
                 constant,
-                jl_sys::jl_nothing,
+                if function.inferred.is_null() { jl_sys::jl_nothing } else { function.inferred },
                 flags,
                 world,
                 usize::MAX,
@@ -100,6 +108,7 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<(), (Reason, 
 /// `specptr` and `isspecsig` before `invoke`: a thread that sees `invoke` must see them too.
 unsafe fn set_pointers(ci: *mut jl_code_instance_t, function: &Compiled) {
     let (invoke, isspecsig) = match function.invoke {
+        InvokePointer::Inferred => return,
         InvokePointer::Args => (jl_fptr_args as *const () as usize, 0),
         InvokePointer::Sparam => (jl_fptr_sparam as *const () as usize, 0),
         InvokePointer::ConstReturn => (jl_fptr_const_return as *const () as usize, 0),

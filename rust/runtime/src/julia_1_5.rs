@@ -5,6 +5,8 @@ use jl_sys::{
     jl_array_t, jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
     jl_svec_t, jl_sym_t, jl_value_t,
 };
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use libc::{c_char, c_int, c_uint, c_void, size_t};
 
 /// `jl_binding_t` of julia.h; anonymous there, so bindgen drops it.
@@ -142,7 +144,9 @@ extern "C" {
         metadata: *mut jl_code_instance_t,
         data: *mut jl_array_t,
     ) -> *mut jl_value_t;
+    pub fn jl_compress_ir(method: *mut jl_method_t, code: *mut jl_value_t) -> *mut jl_array_t;
     pub fn jl_ir_flag_inlineable(data: *mut jl_array_t) -> u8;
+    pub fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: *mut jl_value_t);
 
     // Calling conventions of code instances; only their addresses are used.
     pub fn jl_fptr_args();
@@ -162,4 +166,63 @@ extern "C" {
 
     pub fn jl_call_in_typeinf_world(args: *mut *mut jl_value_t, nargs: c_int) -> *mut jl_value_t;
     pub fn jl_set_typeinf_func(f: *mut jl_value_t);
+}
+
+/// A method's `writelock`, which protects its roots (julia_locks.h, `jl_mutex_wait` and `jl_mutex_unlock`). No
+/// Julia code, and nothing that throws, may run while it is held.
+pub struct MethodLock {
+    owner: *mut u64,
+    count: *mut u32,
+}
+
+impl MethodLock {
+    /// Takes the lock.
+    ///
+    /// # Safety
+    /// On a Julia thread with the collector off: it does not stop to let a collection begin. `method` is live
+    /// and outlives the lock.
+    pub unsafe fn new(method: *mut jl_method_t) -> Self {
+        // SAFETY: the fields of a live method; the owner is written atomically by all.
+        unsafe {
+            let lock = &raw mut (*method).writelock;
+            let taken =
+                MethodLock { owner: (&raw mut (*lock).owner).cast(), count: (&raw mut (*lock).count).cast() };
+            let this = libc::pthread_self();
+            let owner = AtomicU64::from_ptr(taken.owner);
+            if owner.load(Ordering::Acquire) == this {
+                *taken.count += 1;
+                return taken;
+            }
+            while owner.compare_exchange(0, this, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                std::hint::spin_loop();
+            }
+            *taken.count = 1;
+            taken
+        }
+    }
+}
+
+impl Drop for MethodLock {
+    fn drop(&mut self) {
+        // SAFETY: this thread holds the lock.
+        unsafe {
+            *self.count -= 1;
+            if *self.count == 0 {
+                AtomicU64::from_ptr(self.owner).store(0, Ordering::Release);
+            }
+        }
+    }
+}
+
+/// Tells the collector that an old object may now refer to a young one (julia.h, `jl_gc_wb_back`).
+///
+/// # Safety
+/// `object` is live.
+pub unsafe fn write_barrier(object: *mut jl_value_t) {
+    // SAFETY: the two lowest bits of the tag are the collector's; 3 is old and marked.
+    unsafe {
+        if *object.cast::<usize>().sub(1) & 3 == 3 {
+            jl_sys::jl_gc_queue_root(object);
+        }
+    }
 }

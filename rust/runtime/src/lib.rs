@@ -14,6 +14,7 @@ pub mod error;
 pub mod foreign;
 pub mod frames;
 pub mod gc;
+pub mod inferred;
 pub mod inspect;
 pub mod install;
 #[cfg_attr(feature = "julia-1-5", path = "julia_1_5.rs")]

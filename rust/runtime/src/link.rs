@@ -14,8 +14,8 @@ use nativecache_image::{
 
 use crate::error::Rejected;
 use crate::gc::CollectorOff;
-use crate::install::{install, Compiled, InvokePointer};
 use crate::inspect;
+use crate::install::{install, Compiled, InvokePointer};
 use crate::julia::{jl_fptr_const_return, jl_get_world_counter};
 use crate::key;
 use crate::library::{Code, LibraryFile};
@@ -295,12 +295,12 @@ impl Linked {
         // SAFETY: every slot that the function's code, or code that it calls directly, uses is filled;
         // code indices were checked against the count when the image was parsed.
         unsafe {
-            let done = if matches!(function.invoke, Invoke::Inferred) {
+            let done = if matches!(function.invoke, Invoke::EdgesOnly) {
                 None
             } else {
                 let compiled = compiled(&function, parts).map_err(|t| state_of(&t))?;
                 install(&compiled, world).map_err(|(reason, detail)| State::Rejected(reason, detail))?;
-                Some(compiled)
+                (!matches!(function.invoke, Invoke::Inferred)).then_some(compiled)
             };
             for edge in function.edges.iter() {
                 add_backedge(&self.image, &parts.resolver, edge, mi);
@@ -364,7 +364,9 @@ impl Linked {
         // SAFETY: resolved objects are rooted; a code instance stays in its method instance's list.
         let ended = if bucket == "installed" { unsafe { self.ended(id) } } else { None };
         match ended {
-            Some(_) => Outcome { bucket: "rejected", reason: Some(Reason::Invalidated), statement, detail, ended },
+            Some(_) => {
+                Outcome { bucket: "rejected", reason: Some(Reason::Invalidated), statement, detail, ended }
+            }
             None => Outcome { bucket, reason, statement, detail, ended },
         }
     }
@@ -466,8 +468,10 @@ unsafe fn compiled(function: &FunctionRef<'_>, parts: &Parts) -> Result<Compiled
                 Invoke::Sparam => InvokePointer::Sparam,
                 Invoke::ConstReturn => InvokePointer::ConstReturn,
                 Invoke::Wrapper(code) => InvokePointer::Wrapper(parts.code.function(code.0)),
-                Invoke::Inferred => return Err(Trouble::Missing("code for it in the library".to_owned())),
+                Invoke::Inferred => InvokePointer::Inferred,
+                Invoke::EdgesOnly => return Err(Trouble::Missing("a result of inference".to_owned())),
             },
+            inferred: function.inferred.map_or(Ok(std::ptr::null_mut()), |node| resolver.get(node))?,
             spec: function.spec.map_or(0, |code| parts.code.function(code.0)),
         })
     }

@@ -8,6 +8,7 @@ use jl_sys::{jl_array_t, jl_datatype_t, jl_method_instance_t, jl_method_t, jl_mo
 use nativecache_image::{Image, NodeId, NodeRef, PackageId, SlotId, SlotRef};
 
 use crate::describe::{constant, type_text};
+use crate::inferred;
 use crate::julia::{
     jl_dlsym, jl_get_binding, jl_load_dynamic_library, jl_method_table_for, jl_methtable_lookup, jl_new_bits,
     jl_rettype_inferred, jl_specializations_get_linfo, Binding, JL_RTLD_DEFAULT,
@@ -299,6 +300,13 @@ impl Resolver {
                     }
                     (*array).data.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
                     Ok(array.cast())
+                }
+                NodeRef::InferredCode { method, bytes, roots, places } => {
+                    let method = self.method(method)?;
+                    let roots = self.all(roots.iter())?;
+                    inferred::unpack(method, bytes, &roots, places.iter())
+                        .map(|array| array.cast())
+                        .ok_or_else(|| missing("room among the roots of its method"))
                 }
                 NodeRef::MutableStruct { ty, fields } => {
                     let fields = fields.iter().map(|field| match field {

@@ -8,7 +8,9 @@ use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t};
+use jl_sys::{
+    jl_array_t, jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
+};
 use nativecache_codegen::{ExportedFunction, NativeModule, OptLevel, Target};
 use nativecache_image::{
     content_hash, Bucket, CodeIndex, Entry, Function, FunctionId, ImageBuilder, Invoke, Reason,
@@ -16,6 +18,7 @@ use nativecache_image::{
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::foreign::ForeignTargets;
 use nativecache_runtime::gc::CollectorOff;
+use nativecache_runtime::inferred;
 use nativecache_runtime::inspect;
 use nativecache_runtime::julia::{jl_fptr_const_return, jl_get_world_counter, jl_options};
 use nativecache_runtime::modules;
@@ -24,12 +27,13 @@ use nativecache_runtime::paths::Paths;
 use nativecache_runtime::sysimage::Sysimage;
 use nativecache_runtime::value::{array_items, is, root_module, Value};
 
-use crate::dependencies::{without_code, Functions};
+use crate::dependencies::{without_code, Finished, Functions};
 use crate::emission::{emit, Emission};
 use crate::error::BuildError;
 use crate::isolate;
 use crate::journal::Journal;
 use crate::linker;
+use crate::loaded;
 use crate::mi;
 use crate::native::{Inference, Native};
 use crate::request::{Mode, Request};
@@ -55,6 +59,10 @@ pub struct World {
     pub tables: Vec<*mut jl_methtable_t>,
     pub code_instances: Vec<*mut jl_code_instance_t>,
     pub roots: Vec<*mut jl_module_t>,
+    /// Code instances that came with the packages' .ji files.
+    pub from_ji: HashSet<usize>,
+    /// Code that callers may inline, as inference left it: code generation forgets some of it.
+    inlineable: HashMap<*mut jl_code_instance_t, *mut jl_array_t>,
 }
 
 impl World {
@@ -70,8 +78,19 @@ impl World {
                     code_instances.extend(inspect::code_instances(mi));
                 }
             }
-            World { sysimage, modules, methods, tables, code_instances, roots }
+            let inlineable = code_instances
+                .iter()
+                .filter(|ci| !sysimage.data.contains(&(**ci as usize)))
+                .filter_map(|ci| Some((*ci, inferred::inlineable(*ci)?)))
+                .collect();
+            let from_ji = loaded::code_instances();
+            World { sysimage, modules, methods, tables, code_instances, roots, from_ji, inlineable }
         }
+    }
+
+    /// The code of `ci` that callers may inline.
+    pub fn inlineable(&self, ci: *mut jl_code_instance_t) -> Option<*mut jl_array_t> {
+        self.inlineable.get(&ci).copied()
     }
 }
 
@@ -126,6 +145,7 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
             ("functions", f64::from(image.functions)),
             ("slots", f64::from(image.slots)),
             ("nodes", f64::from(image.nodes)),
+            ("not_kept", f64::from(image.not_kept)),
             ("image_bytes", image.bytes.len() as f64),
         ] {
             // Writing to a String cannot fail.
@@ -154,7 +174,7 @@ fn session_target(request: &Request) -> Result<Target, BuildError> {
 }
 
 /// `Base.loaded_modules_array()`.
-unsafe fn loaded_modules() -> *mut jl_sys::jl_array_t {
+pub unsafe fn loaded_modules() -> *mut jl_sys::jl_array_t {
     // SAFETY: jl_call0 catches; the array is boxed modules.
     unsafe {
         let name = nativecache_runtime::value::symbol("loaded_modules_array");
@@ -309,6 +329,7 @@ pub struct Tables {
     pub slots: u32,
     pub functions: u32,
     pub nodes: u32,
+    pub not_kept: u32,
     /// Lines for build.jl.
     pub result: String,
 }
@@ -331,7 +352,7 @@ unsafe fn assemble(
                 exported.push(ExportedFunction { value });
                 CodeIndex(u32::try_from(exported.len() - 1).unwrap_or(u32::MAX))
             };
-            match code.describe(&mut describer, &mut code_index) {
+            match code.describe(world, &mut describer, &mut code_index) {
                 Ok(function) => image_functions.add((*code.ci).def, function),
                 Err(error) => code.reject(statuses, error.reason, &error.detail),
             }
@@ -349,7 +370,8 @@ unsafe fn assemble(
         describer.image.set_code_count(u32::try_from(exported.len()).unwrap_or(u32::MAX));
     }
     // SAFETY: as above.
-    let functions = unsafe { image_functions.finish(world, &mut describer, statuses) }?;
+    let Finished { ids: functions, not_kept } =
+        unsafe { image_functions.finish(world, &mut describer, statuses) }?;
     for (name, value) in nativecache::key() {
         describer.image.key(name, value)?;
     }
@@ -366,6 +388,7 @@ unsafe fn assemble(
     }
     let image: ImageBuilder = describer.image;
     let tables = Tables {
+        not_kept,
         slots: image.slot_count(),
         functions: image.function_count(),
         nodes: image.node_count(),

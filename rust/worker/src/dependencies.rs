@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jl_sys::{jl_method_instance_t, jl_methtable_t, jl_typename_t};
+use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_methtable_t, jl_typename_t};
 use nativecache_image::{
     Edge, EdgeId, EdgeTarget, Function, FunctionId, Invoke, NodeId, Reason, Table, TableId,
 };
@@ -13,7 +13,7 @@ use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::julia::{jl_get_world_counter, jl_method_table_for, jl_rettype_inferred};
 use nativecache_runtime::value::is;
 
-use crate::build::{Status, World};
+use crate::build::{returns_constant, Status, World};
 use crate::error::BuildError;
 use crate::mi;
 
@@ -24,6 +24,16 @@ type Instance = *mut jl_method_instance_t;
 pub struct Functions {
     list: Vec<(Instance, Function)>,
     index: HashMap<Instance, usize>,
+    /// Results of inference that could not be described: a session has to find them again.
+    not_kept: u32,
+}
+
+/// What [`Functions::finish`] wrote.
+pub struct Finished {
+    /// The numbers of the method instances in the image.
+    pub ids: HashMap<Instance, FunctionId>,
+    /// How many results of inference could not be described.
+    pub not_kept: u32,
 }
 
 /// What is needed to turn targets into edges, and what was found so far.
@@ -50,7 +60,7 @@ impl Functions {
     }
 
     /// Adds what the functions depend on, and writes all into the image. What cannot be described
-    /// completely is left out, with all that relies on it. Returns the numbers of what is in.
+    /// completely is left out, with all that relies on it.
     ///
     /// # Safety
     /// The collector is off, nothing else runs, `world` is what is alive.
@@ -59,7 +69,7 @@ impl Functions {
         world: &World,
         describer: &mut Describer,
         statuses: &mut [Status],
-    ) -> Result<HashMap<Instance, FunctionId>, BuildError> {
+    ) -> Result<Finished, BuildError> {
         // SAFETY: as the caller says.
         unsafe {
             let mut maker = EdgeMaker {
@@ -106,7 +116,7 @@ impl Functions {
                 function.depends = depends[at].iter().filter_map(|on| numbers[*on]).map(FunctionId).collect();
                 ids.insert(mi, describer.image.function(function)?);
             }
-            Ok(ids)
+            Ok(Finished { ids, not_kept: self.not_kept })
         }
     }
 
@@ -133,8 +143,14 @@ impl Functions {
             // Backedges stand in the order of inference; by name, another process agrees.
             found.sort_by(|a, b| a.0.cmp(&b.0));
             for (_, callee) in found {
+                let ci = jl_rettype_inferred(callee, maker.newest, maker.newest);
+                // What the .ji brings every session has already.
+                let kept =
+                    is(ci, jl_sys::jl_code_instance_type) && !maker.world.from_ji.contains(&(ci as usize));
+                let function = if kept { inferred(ci.cast(), maker.world, describer).ok() } else { None };
+                self.not_kept += u32::from(kept && function.is_none());
                 // Without a description it cannot be the target of an edge: its callers go as well.
-                if let Ok(function) = edges_only(callee, describer) {
+                if let Some(function) = function.or_else(|| edges_only(callee, describer).ok()) {
                     self.add(callee, function);
                 }
             }
@@ -142,13 +158,31 @@ impl Functions {
     }
 }
 
-/// A function of which only the edges count: what inference found about it is not kept, so nothing is
-/// claimed about its result.
+/// What inference found about a method instance that has no code in the library: it was inlined wherever it
+/// is called, returns a constant, or is only called through the method table.
+unsafe fn inferred(
+    ci: *mut jl_code_instance_t,
+    world: &World,
+    describer: &mut Describer,
+) -> Result<Function, Undescribable> {
+    // SAFETY: `ci` is live.
+    unsafe {
+        let constant = (*ci).rettype_const;
+        let constant = if constant.is_null() { None } else { Some(describer.describe(constant)?) };
+        let invoke = if returns_constant(ci) { Invoke::ConstReturn } else { Invoke::Inferred };
+        let code = world.inlineable(ci).map(|data| describer.inferred_code(ci, data)).transpose()?;
+        let (mi, rettype) = (describer.describe((*ci).def.cast())?, describer.describe((*ci).rettype)?);
+        let inlineable = code.is_some();
+        Ok(Function { inferred: code, inlineable, ..without_code(mi, rettype, constant, invoke) })
+    }
+}
+
+/// A function of which only the edges count: nothing is claimed about its result.
 unsafe fn edges_only(mi: Instance, describer: &mut Describer) -> Result<Function, Undescribable> {
     // SAFETY: `mi` is live.
     unsafe {
         let rettype = describer.describe(jl_sys::jl_any_type.cast())?;
-        Ok(without_code(describer.describe(mi.cast())?, rettype, None, Invoke::Inferred))
+        Ok(without_code(describer.describe(mi.cast())?, rettype, None, Invoke::EdgesOnly))
     }
 }
 

@@ -8,7 +8,7 @@ use nativecache_codegen::{value_name, NativeModule, Rewritten};
 use nativecache_image::{CodeIndex, Function, Invoke, Reason, SlotId};
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::error::Undescribable;
-use nativecache_runtime::julia::{jl_get_world_counter, jl_ir_flag_inlineable};
+use nativecache_runtime::julia::jl_get_world_counter;
 use nativecache_runtime::value::is;
 
 use crate::build::{describer, Status, World};
@@ -209,6 +209,7 @@ impl EmittedCode {
     /// As [`emit`].
     pub unsafe fn describe(
         &self,
+        world: &World,
         describer: &mut Describer,
         code_index: &mut dyn FnMut(LLVMValueRef) -> CodeIndex,
     ) -> Result<Function, Undescribable> {
@@ -220,10 +221,7 @@ impl EmittedCode {
             let rettype_const = (*ci).rettype_const;
             let rettype_const =
                 if rettype_const.is_null() { None } else { Some(describer.describe(rettype_const)?) };
-            let inferred = (*ci).inferred;
-            let inlineable = !inferred.is_null()
-                && is(inferred, jl_sys::jl_array_uint8_type.cast())
-                && jl_ir_flag_inlineable(inferred.cast()) != 0;
+            let inferred = world.inlineable(ci).map(|data| describer.inferred_code(ci, data)).transpose()?;
             let spec = self.spec.map(&mut *code_index);
             let invoke = match self.wrapper {
                 Ok(value) => Invoke::Wrapper(code_index(value)),
@@ -234,10 +232,10 @@ impl EmittedCode {
                 method_instance,
                 rettype,
                 rettype_const,
-                inferred: None,
+                inferred,
                 invoke,
                 spec,
-                inlineable,
+                inlineable: inferred.is_some(),
                 generated: false,
                 slots: self.slots.iter().map(|s| SlotId(*s)).collect(),
                 depends: Vec::new(),

@@ -8,6 +8,7 @@ mod isolate;
 mod journal;
 mod known;
 mod linker;
+mod loaded;
 mod mi;
 mod native;
 mod request;
@@ -23,12 +24,28 @@ use nativecache_runtime::julia::jl_gc_enable_conservative_gc_support;
 use request::Request;
 
 /// Prepares the process: the collector must keep track of what is allocated from now on, so that it can
-/// say later whether an address is an object. Called first.
+/// say later whether an address is an object. Called first, on a Julia thread.
 #[no_mangle]
 pub extern "C" fn nativecache_worker_start() -> c_int {
     guard(-1, || {
         // SAFETY: no preconditions; 1 means that it was on before.
-        unsafe { jl_gc_enable_conservative_gc_support() };
+        unsafe {
+            jl_gc_enable_conservative_gc_support();
+            loaded::look();
+        }
+        Ok(0)
+    })
+}
+
+/// The packages have been loaded, and nothing else has happened since the start.
+///
+/// # Safety
+/// On a Julia thread.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_worker_loaded() -> c_int {
+    guard(-1, || {
+        // SAFETY: as the caller says.
+        unsafe { loaded::look() };
         Ok(0)
     })
 }

@@ -60,6 +60,13 @@ pub fn every_node() -> Vec<Node> {
         Node::Root { method: id(27), index: 7 },
         Node::MethodInstance { method: id(27), spec_types: id(14), sparams: id(17) },
         Node::CodeInstance { method_instance: id(29) },
+        Node::InferredCode {
+            method: id(27),
+            bytes: vec![9, 1, 0, 9, 0, 0],
+            roots: vec![id(12), id(29)],
+            places: vec![1, 4],
+        },
+        Node::InferredCode { method: id(27), bytes: vec![], roots: vec![], places: vec![] },
     ]
 }
 
@@ -137,12 +144,12 @@ pub fn every_function() -> Vec<Function> {
             ..plain.clone()
         },
         Function { spec: None, inlineable: true, generated: true, ..plain.clone() },
-        Function { invoke: Invoke::Inferred, spec: None, ..plain.clone() },
+        Function { invoke: Invoke::EdgesOnly, spec: None, ..plain.clone() },
         Function {
             invoke: Invoke::Inferred,
             spec: None,
             rettype_const: Some(NodeId(18)),
-            inferred: Some(NodeId(24)),
+            inferred: Some(NodeId(31)),
             inlineable: true,
             depends: vec![FunctionId(5)],
             edges: vec![EdgeId(5), EdgeId(2)],
@@ -292,7 +299,7 @@ pub fn walk(image: &Image<'_>) -> usize {
             Invoke::Args | Invoke::Sparam => assert!(function.spec.is_some()),
             Invoke::ConstReturn => assert!(function.rettype_const.is_some()),
             Invoke::Wrapper(code) => assert!(code.0 < image.code_count()),
-            Invoke::Inferred => assert!(function.spec.is_none()),
+            Invoke::Inferred | Invoke::EdgesOnly => assert!(function.spec.is_none()),
         }
         assert!(function.spec.is_none_or(|code| code.0 < image.code_count()));
         assert!(function.slots.iter().all(|slot| image.slot(slot).is_ok()));
@@ -338,6 +345,7 @@ pub fn operands(node: &Node) -> Vec<NodeId> {
         Node::Apply { typename: a, params: list } | Node::Struct { ty: a, fields: list } => {
             [&[*a], list.as_slice()].concat()
         }
+        Node::InferredCode { method, roots, .. } => [&[*method], roots.as_slice()].concat(),
         Node::MutableStruct { ty: a, fields: list } | Node::Array { ty: a, items: list } => {
             std::iter::once(*a).chain(list.iter().flatten().copied()).collect()
         }

@@ -1,0 +1,51 @@
+# rust/runtime/src/inferred.rs: a function of the user that calls cached ones is inferred without
+# redoing them, and optimised as it is without the cache.
+
+const CALLERS = """
+    c1(a, n) = a + Dates.Day(n)
+    c2(s) = Dates.Date(s)
+    c3(a, b) = Dates.value(a - b)
+    c4(d) = Dates.format(d, "yyyy-mm-dd")
+    c5(d) = (Dates.dayname(d), Dates.monthname(d))
+    c6(v) = sum(Dates.value(x) for x in v)
+    const CALLS = [(c1, (Dates.Date, Int)), (c2, (String,)), (c3, (Dates.Date, Dates.Date)), (c4, (Dates.DateTime,)),
+        (c5, (Dates.DateTime,)), (c6, (Vector{Dates.Day},))]
+    "Code instances of the package's own methods."
+    function instances()
+        count = 0
+        for name in names(Dates; all = true)
+            isdefined(Dates, name) || continue
+            f = getfield(Dates, name)
+            f isa Union{Function,Type} || continue
+            for method in methods(f), i in 1:length(method.specializations)
+                isassigned(method.specializations, i) || continue
+                code = method.specializations[i]
+                isdefined(code, :cache) || continue
+                code = code.cache
+                while true
+                    count += 1
+                    isdefined(code, :next) || break
+                    code = code.next
+                end
+            end
+        end
+        return count
+    end
+    instances()
+    """
+
+@testset "callers of cached functions" begin
+    t = trained("Dates")
+    session(cached, what) = julia!(t.box, string(cached ? "using NativeCache\n" : "", "using Dates\n", CALLERS, what))
+    typed = "for (f, types) in CALLS, (code, type) in code_typed(f, types; debuginfo = :none); println(f, ' ', type, '\\n', code); end"
+    without = session(false, typed).out
+    @test length(without) > 2000
+    @test session(true, typed).out == without
+    # What a session has inferred of the package after its callers were: nothing new.
+    grown = "before = instances(); foreach(call -> code_typed(call...), CALLS); print(instances() - before)"
+    @test parse(Int, session(false, grown).out) > 20
+    @test session(true, grown).out == "0"
+    # Inlined code of cached functions is invalidated like any other.
+    late = "f(d) = Dates.value(d) + 1; print(f(Dates.Day(2))); @eval Dates value(x::Day) = 41; print(' ', f(Dates.Day(2)))"
+    @test session(true, late).out == session(false, late).out == "3 42"
+end
