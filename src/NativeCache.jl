@@ -22,6 +22,8 @@ Base.include(NativeCache, "config.jl")      # settings: keyword, environment, pr
 Base.include(NativeCache, "store.jl")       # where the libraries lie
 Base.include(NativeCache, "load.jl")        # what runs in every session
 Base.include(NativeCache, "profile.jl")     # which methods: statements and signatures
+Base.include(NativeCache, "layers.jl")      # profiles in the store: layers, reading, dropping
+Base.include(NativeCache, "trace.jl")       # what this session has compiled
 Base.include(NativeCache, "progress.jl")    # what a build shows while it runs
 Base.include(NativeCache, "build.jl")       # build: the worker process and its result
 Base.include(NativeCache, "reasons.jl")     # why something is not used

@@ -12,6 +12,10 @@ const SETTINGS = (
     ("timeout", "900", "seconds", "what one step of a build may take"),
     ("progress", "auto", "auto|yes|no", "show a build's progress: on a terminal and not under CI, always, never"),
     ("keep", "no", "yes|no", "keep the build's work folder, for a look into it"),
+    ("trace", "yes", "yes|no", "at the end of a session, note in the profiles what it has compiled"),
+    ("auto", "background", "off|ask|background|now", "what a session does about a library that is not up to date"),
+    ("methods", "5000", "count", "methods that a layer of a profile holds at most, those that save most; 0: all"),
+    ("fade", "50", "count", "sessions that do not use a method after which its profile forgets it; 0: never"),
 )
 
 # Kind, what a value must be, how its text is read: `nothing` if it is not one.

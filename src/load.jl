@@ -2,15 +2,15 @@
 #
 # It is all done in Rust (rust/session/src/hook.rs), and that calls back what it needs: a
 # Julia function here has to be compiled in every session, for 2 ms and 1 ms more for each
-# call in it. So there are two functions of one call. Nothing here throws, prints or waits.
+# call in it. So there are three functions of one call. Nothing here throws, prints or waits.
 
 const LIBRARY = normpath(joinpath(@__DIR__, "..", "deps", "lib", "libnativecache.so"))
 
 "Objects that linked code refers to, filled by libnativecache: they live as long as the session."
 const ROOTS = Any[]
 
-# Reads ROOTS, STORE and `loaded` of this module and DEPOT_PATH,
-# package_callbacks and loaded_modules_array of Base.
+# Reads ROOTS, STORE, `loaded` and `ended` of this module and DEPOT_PATH,
+# package_callbacks, atexit_hooks and loaded_modules_array of Base.
 function __init__()
     try
         ccall((:nativecache_start, LIBRARY), Cvoid, (Any,), NativeCache)
@@ -26,5 +26,12 @@ function loaded(::PkgId)
     return nothing
 end
 
+"At the end of the session: what it has compiled goes into the profiles."
+function ended()
+    ccall((:nativecache_ended, LIBRARY), Cvoid, ())
+    return nothing
+end
+
 precompile(__init__, ())
 precompile(loaded, (PkgId,))
+precompile(ended, ())

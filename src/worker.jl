@@ -8,6 +8,8 @@
 #   worker       what this script needs: lines "key\tvalue"
 #   request      what nativecache_build needs, likewise; the module sets are added here
 #   statements   one signature a line; everything else refers to them by line number
+#   current      the same with this build's names for closures and keyword bodies
+#   lasting      what they were found to be, lines "number\tstatement\tpackage..."
 #   reasons      why a statement is not compiled, lines "number\tcode\tdetail"; added to here
 #   journal      what is about to be done, a line before each step that may kill the process
 #   facts        for build.jl: "key\t<hash>" and "package\t<number>\t<build id>"
@@ -232,14 +234,17 @@ function resolve()
     name_modules(added, named)
     name_modules(IN_SYSIMAGE, named)
 
-    decided = Any[]     # these have their reason already
+    # Closures and keyword bodies have lasting names in profiles.
     reasons = string(WORK, "/reasons")
+    ccall(symbol("nativecache_to_current"), Cint, (Any, Cstring, Cstring, Cstring), MODULES,
+        string(WORK, "/statements"), string(WORK, "/current"), reasons) == 0 || fail(last_error())
+    decided = Any[]     # these have their reason already
     isfile(reasons) && for line in readlines(reasons)
         push!(decided, parse(Int, line[1:(findfirst(isequal('\t'), line)::Int - 1)]))
     end
     world = ccall(:jl_get_world_counter, UInt, ())
     number = 0
-    for text in readlines(string(WORK, "/statements"))
+    for text in readlines(string(WORK, "/current"))
         number += 1
         push!(METHODS, contains(decided, number) ? nothing : resolve_one(number, text, world))
     end
@@ -265,6 +270,8 @@ end
 
 "Infer, emit, link, write."
 function build()
+    ccall(symbol("nativecache_to_lasting"), Cint, (Any, Any, Cstring), MODULES, METHODS, string(WORK, "/lasting")) == 0 ||
+        fail(last_error())
     request = string(WORK, "/request")
     ccall(symbol("nativecache_build"), Cint, (Any, Cstring), METHODS, request) == 0 || fail(last_error())
     ccall(:_exit, Cvoid, (Cint,), 0)      # no exit hooks of the packages: nothing here is theirs

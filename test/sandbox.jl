@@ -91,6 +91,9 @@ function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], progra
     environment["JULIA_LOAD_PATH"] = join([box.packages, ROOT, "@stdlib"], ':')
     environment["JULIA_DEPOT_PATH"] = depot
     environment["JULIA_PKG_SERVER"] = ""
+    # Tests that are about tracing and building by itself switch it on.
+    environment["JULIA_NATIVECACHE_TRACE"] = "no"
+    environment["JULIA_NATIVECACHE_AUTO"] = "off"
     foreach(pair -> environment[pair.first] = pair.second, env)
     command = setenv(`$program --startup-file=no --history-file=no --color=no $arguments`, environment; dir = box.root)
     started = time_ns()

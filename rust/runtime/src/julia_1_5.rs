@@ -164,6 +164,11 @@ extern "C" {
         throw: c_int,
     ) -> c_int;
 
+    // julia.h's JL_STREAM is support/ios.h's ios_t here.
+    pub fn ios_mem(stream: *mut c_void, size: size_t) -> *mut c_void;
+    pub fn ios_close(stream: *mut c_void);
+    pub fn jl_static_show(stream: *mut c_void, value: *mut jl_value_t) -> size_t;
+
     pub fn jl_call_in_typeinf_world(args: *mut *mut jl_value_t, nargs: c_int) -> *mut jl_value_t;
     pub fn jl_set_typeinf_func(f: *mut jl_value_t);
 }

@@ -140,7 +140,10 @@ impl Paths {
 
 /// Does the definition of `method` itself mention `value`? Roots that inference appended later are
 /// numbered differently in every process; those of the definition are part of the `.ji`.
-unsafe fn source_mentions(method: *mut jl_method_t, value: Value) -> bool {
+///
+/// # Safety
+/// As [`Paths::collect`].
+pub unsafe fn source_mentions(method: *mut jl_method_t, value: Value) -> bool {
     // SAFETY: `source` is null, a CodeInfo or its compressed form (an Array{UInt8}).
     unsafe {
         let mut source = (*method).source;
@@ -174,6 +177,10 @@ unsafe fn mentions(node: Value, value: Value, depth: u32) -> bool {
         }
         if is(node, jl_sys::jl_quotenode_type) {
             return mentions(*node.cast::<Value>(), value, depth + 1);
+        }
+        if is(node, jl_sys::jl_globalref_type) {
+            // Module and name.
+            return *node.cast::<Value>().add(1) == value;
         }
         false
     }

@@ -38,11 +38,15 @@ struct Found {
     message: String,
 }
 
-struct Hook {
+pub(crate) struct Hook {
+    /// The module NativeCache.
+    pub(crate) module: *mut jl_module_t,
     /// Base.DEPOT_PATH.
-    depots: *mut jl_array_t,
-    /// The store's folder in a depot, for sessions like this one.
-    folder: PathBuf,
+    pub(crate) depots: *mut jl_array_t,
+    /// The store's folder in a depot.
+    pub(crate) store: PathBuf,
+    /// In it, the one for sessions like this one.
+    pub(crate) folder: PathBuf,
     found: Vec<Found>,
     /// Modules whose libraries were looked for.
     seen: HashSet<*mut jl_module_t>,
@@ -121,7 +125,9 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
         crate::session::init(Global::of(module, "ROOTS")?.0.cast());
         let store = Path::new(OsStr::from_bytes(string_bytes(Global::of(module, "STORE")?.0)));
         let mut hook = Hook {
+            module,
             depots: base("DEPOT_PATH")?.0.cast(),
+            store: store.to_owned(),
             folder: store.join(format!("{:016x}", key_hash())),
             found: Vec::new(),
             seen: HashSet::new(),
@@ -129,20 +135,41 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
         };
         let callback = Global::of(module, "loaded")?.0;
         jl_array_ptr_1d_push(base("package_callbacks")?.0.cast(), callback);
+        let ended = Global::of(module, "ended")?.0;
+        jl_array_ptr_1d_push(base("atexit_hooks")?.0.cast(), ended);
         hook.link_loaded(base("loaded_modules_array")?.call(&mut [])?.cast());
         hook.show_frames();
         Ok(hook)
     }
 }
 
+/// Runs `body` with the hook, where cached code has a place in this session.
+pub(crate) fn with_hook<T>(body: impl FnOnce(&mut Hook) -> Result<T, Box<dyn Error>>) -> Result<T, Box<dyn Error>> {
+    match &mut *lock() {
+        State::On(hook) => body(hook),
+        State::Off(reason) => Err(reason.text().into()),
+        State::Failed(message) => Err(message.clone().into()),
+        State::NotStarted => Err("NativeCache was not started in this process".into()),
+    }
+}
+
+/// The modules that are loaded, as a Julia array.
+///
+/// # Safety
+/// On a Julia thread with the collector off.
+pub(crate) unsafe fn loaded_modules() -> Result<*mut jl_array_t, Box<dyn Error>> {
+    // SAFETY: as the caller says.
+    Ok(unsafe { base("loaded_modules_array")?.call(&mut [])?.cast() })
+}
+
 /// The value of a constant binding.
-struct Global(*mut jl_value_t);
+pub(crate) struct Global(pub(crate) *mut jl_value_t);
 
 /// A constant of Base.
 ///
 /// # Safety
 /// On a Julia thread.
-unsafe fn base(name: &str) -> Result<Global, Box<dyn Error>> {
+pub(crate) unsafe fn base(name: &str) -> Result<Global, Box<dyn Error>> {
     // SAFETY: Base exists from start-up on.
     unsafe { Global::of(jl_sys::jl_base_module, name) }
 }
@@ -150,7 +177,7 @@ unsafe fn base(name: &str) -> Result<Global, Box<dyn Error>> {
 impl Global {
     /// # Safety
     /// On a Julia thread; `module` is alive.
-    unsafe fn of(module: *mut jl_module_t, name: &str) -> Result<Self, Box<dyn Error>> {
+    pub(crate) unsafe fn of(module: *mut jl_module_t, name: &str) -> Result<Self, Box<dyn Error>> {
         // SAFETY: as the caller says; a missing binding gives null.
         let value = unsafe { jl_sys::jl_get_global(module, symbol(name)) };
         if value.is_null() {
@@ -361,14 +388,23 @@ impl Hook {
     /// # Safety
     /// On a Julia thread.
     unsafe fn depot_folders(&self) -> Vec<PathBuf> {
-        // SAFETY: the array is alive, its elements are strings.
-        unsafe {
-            array_items(self.depots)
-                .iter()
-                .filter(|depot| !depot.is_null())
-                .map(|depot| Path::new(OsStr::from_bytes(string_bytes(*depot))).join(&self.folder))
-                .collect()
-        }
+        // SAFETY: as the caller says.
+        unsafe { depots(self.depots) }.iter().map(|depot| depot.join(&self.folder)).collect()
+    }
+}
+
+/// The depots of this session.
+///
+/// # Safety
+/// `array` is Base.DEPOT_PATH; on a Julia thread.
+pub(crate) unsafe fn depots(array: *mut jl_array_t) -> Vec<PathBuf> {
+    // SAFETY: the array is alive, its elements are strings.
+    unsafe {
+        array_items(array)
+            .iter()
+            .filter(|depot| !depot.is_null())
+            .map(|depot| PathBuf::from(OsStr::from_bytes(string_bytes(*depot))))
+            .collect()
     }
 }
 
@@ -402,7 +438,7 @@ fn message_of(id: i64, counts: &LinkCounts) -> String {
 }
 
 /// The folder of a package in the store: `Name-` and the first 8 digits of its uuid.
-fn package_folder(name: &str, uuid: [u8; 16]) -> String {
+pub(crate) fn package_folder(name: &str, uuid: [u8; 16]) -> String {
     let [a, b, c, d, ..] = uuid;
     if uuid == [0; 16] {
         name.to_owned()

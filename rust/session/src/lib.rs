@@ -7,8 +7,10 @@
 mod boundary;
 mod hook;
 mod session;
+mod settings;
 mod story;
 mod text;
+mod tracing;
 
 use std::ffi::{c_char, c_int, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;

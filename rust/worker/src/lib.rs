@@ -12,6 +12,7 @@ mod loaded;
 mod mi;
 mod native;
 mod request;
+mod statements;
 
 use std::ffi::{c_char, c_int, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -66,4 +67,46 @@ pub unsafe extern "C" fn nativecache_build(methods: Array<'_, 'static>, request:
         }
         Ok(0)
     })
+}
+
+/// Puts this build's names in the place of lasting ones: see [`statements::to_current`].
+///
+/// # Safety
+/// On a Julia thread; `modules` is a `Vector{Any}` of modules, the paths are NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_to_current(
+    modules: Array<'_, 'static>,
+    statements: *const c_char,
+    current: *const c_char,
+    reasons: *const c_char,
+) -> c_int {
+    guard(-1, || {
+        // SAFETY: as the caller says.
+        unsafe { statements::to_current(modules.ptr(), path(statements), path(current), path(reasons))? };
+        Ok(0)
+    })
+}
+
+/// Writes statements in the words of a profile: see [`statements::to_lasting`].
+///
+/// # Safety
+/// As [`nativecache_to_current`]; `methods` is a `Vector{Any}` of method instances and `nothing`.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_to_lasting(
+    modules: Array<'_, 'static>,
+    methods: Array<'_, 'static>,
+    file: *const c_char,
+) -> c_int {
+    guard(-1, || {
+        // SAFETY: as the caller says.
+        unsafe { statements::to_lasting(modules.ptr(), methods.ptr(), path(file))? };
+        Ok(0)
+    })
+}
+
+/// # Safety
+/// `text` is NUL-terminated and outlives the result.
+unsafe fn path<'a>(text: *const c_char) -> &'a Path {
+    // SAFETY: as the caller says.
+    Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(text) }.to_bytes()))
 }

@@ -1,0 +1,79 @@
+//! Putting what was found into what is known.
+
+use crate::text::{Profile, Stats};
+
+/// What the found methods are to the known ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Another session: the known ones stay.
+    Add,
+    /// The source was run anew: what it no longer compiles goes.
+    Replace,
+}
+
+/// Merges `found` into `known`. The header of `found` wins where it says something.
+pub fn merge(known: &mut Profile, found: &Profile, mode: Mode) {
+    let sessions = match mode {
+        // An addition counts as the sessions it stands for: one, unless it is several in one file.
+        Mode::Add => known.count("sessions") + found.count("sessions").max(1),
+        Mode::Replace => known.count("sessions").max(found.count("sessions")),
+    };
+    for (name, values) in &found.header {
+        if name == "package" {
+            values.iter().for_each(|value| known.set(name, value));
+        } else if let Some(value) = values.first() {
+            known.replace(name, value);
+        }
+    }
+    if sessions > 0 {
+        known.replace("sessions", &sessions.to_string());
+    }
+    let mut before = match mode {
+        Mode::Add => std::mem::take(&mut known.entries),
+        Mode::Replace => {
+            // What is known of a method does not change because it was run again.
+            let before = std::mem::take(&mut known.entries);
+            before.into_iter().filter(|(statement, _)| found.entries.contains_key(statement)).collect()
+        }
+    };
+    for (statement, stats) in &found.entries {
+        let entry = before.entry(statement.clone()).or_insert(Stats::default());
+        entry.seen = match mode {
+            Mode::Add => entry.seen.saturating_add(stats.seen.max(1)),
+            Mode::Replace => entry.seen.max(stats.seen).max(1),
+        };
+        entry.last = sessions;
+        entry.milliseconds = stats.milliseconds.or(entry.milliseconds);
+    }
+    known.entries = before;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(entries: &[&str]) -> Profile {
+        let mut profile = Profile::default();
+        entries.iter().for_each(|e| profile.add(e, Stats::default()));
+        profile
+    }
+
+    #[test]
+    fn sessions_are_counted() {
+        let mut known = Profile::default();
+        merge(&mut known, &profile(&["A", "B"]), Mode::Add);
+        merge(&mut known, &profile(&["B", "C"]), Mode::Add);
+        assert_eq!(known.count("sessions"), 2);
+        let numbers: Vec<(u32, u32)> = known.entries.values().map(|s| (s.seen, s.last)).collect();
+        assert_eq!(numbers, [(1, 1), (2, 2), (1, 2)]);
+    }
+
+    #[test]
+    fn a_source_that_runs_again_replaces_its_methods() {
+        let mut known = profile(&["A", "B"]);
+        known.add("B", Stats { milliseconds: Some(3.0), ..Stats::default() });
+        merge(&mut known, &profile(&["B", "C"]), Mode::Replace);
+        assert_eq!(known.entries.keys().collect::<Vec<_>>(), ["B", "C"]);
+        assert_eq!(known.entries["B"].milliseconds, Some(3.0));
+    }
+}

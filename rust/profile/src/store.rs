@@ -1,0 +1,248 @@
+//! Changing a profile on disk.
+//!
+//! `<folder>/<layer>.profile` is only ever replaced by a rename, under an exclusive `flock` of
+//! `<folder>/lock`, which the kernel releases when its holder dies: it cannot go stale. Who does not
+//! get the lock in time leaves its methods in a file of its own, `<layer>.pending-<unique>`, which the
+//! next one merges. So nothing is lost, and nobody waits for long.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::error::ProfileError;
+use crate::limits::{self, Limits};
+use crate::merge::{merge, Mode};
+use crate::text::Profile;
+
+/// How long a session that ends waits for others that end at the same moment.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What became of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Updated {
+    /// The file holds it. How many methods it has now, and how many of them it did not have before.
+    Merged {
+        /// All of them.
+        methods: usize,
+        /// The new ones.
+        new: usize,
+    },
+    /// Others held the lock for too long: it lies beside the file and counts already.
+    Pending,
+}
+
+/// The file of a layer.
+pub fn path(folder: &Path, layer: &str) -> Result<PathBuf, ProfileError> {
+    let valid = !layer.is_empty() && layer.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if !valid {
+        return Err(ProfileError::BadLayer(layer.to_owned()));
+    }
+    Ok(folder.join(format!("{layer}.profile")))
+}
+
+/// Merges `found` into a layer's file.
+pub fn update(
+    folder: &Path,
+    layer: &str,
+    found: &Profile,
+    mode: Mode,
+    limits: Limits,
+) -> Result<Updated, ProfileError> {
+    update_within(PATIENCE, folder, layer, found, mode, limits)
+}
+
+fn update_within(
+    patience: Duration,
+    folder: &Path,
+    layer: &str,
+    found: &Profile,
+    mode: Mode,
+    limits: Limits,
+) -> Result<Updated, ProfileError> {
+    let file = path(folder, layer)?;
+    fs::create_dir_all(folder).map_err(ProfileError::at(folder))?;
+    let Some(_lock) = lock(folder, patience)? else {
+        leave_pending(folder, layer, found)?;
+        return Ok(Updated::Pending);
+    };
+    sweep(folder);
+    let mut known = read(&file)?;
+    let mut pending = pending_files(folder, layer);
+    pending.sort_unstable();
+    for path in &pending {
+        // A file that cannot be read stays for the next one.
+        if let Ok(waiting) = read(path) {
+            merge(&mut known, &waiting, Mode::Add);
+        }
+    }
+    let before: Vec<String> = known.entries.keys().cloned().collect();
+    merge(&mut known, found, mode);
+    limits::apply(&mut known, limits);
+    let new = known.entries.keys().filter(|name| before.binary_search(name).is_err()).count();
+    write(&file, known.to_string().as_bytes())?;
+    for path in pending {
+        // One that cannot be removed is merged again: its methods are known then, only counted twice.
+        let _ = fs::remove_file(path);
+    }
+    Ok(Updated::Merged { methods: known.entries.len(), new })
+}
+
+/// A layer as it stands, with what waits beside it.
+pub fn load(folder: &Path, layer: &str) -> Result<Profile, ProfileError> {
+    let mut known = read(&path(folder, layer)?)?;
+    for path in pending_files(folder, layer) {
+        if let Ok(waiting) = read(&path) {
+            merge(&mut known, &waiting, Mode::Add);
+        }
+    }
+    Ok(known)
+}
+
+/// A file that is not there is an empty profile. What is no UTF-8 costs its line.
+fn read(path: &Path) -> Result<Profile, ProfileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Profile::parse(&String::from_utf8_lossy(&bytes))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Profile::default()),
+        Err(error) => Err(ProfileError::Io { path: path.to_owned(), cause: error }),
+    }
+}
+
+fn leave_pending(folder: &Path, layer: &str, found: &Profile) -> Result<(), ProfileError> {
+    let path = folder.join(format!("{layer}.pending-{}", unique()));
+    write(&path, found.to_string().as_bytes())
+}
+
+fn pending_files(folder: &Path, layer: &str) -> Vec<PathBuf> {
+    let start = format!("{layer}.pending-");
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| {
+            entry.file_name().to_str().is_some_and(|name| name.starts_with(&start) && !name.contains(".tmp-"))
+        })
+        .map(|entry| entry.path())
+        .collect()
+}
+
+/// The lock of a folder, held until the file is dropped; `None` when others hold it for too long.
+fn lock(folder: &Path, patience: Duration) -> Result<Option<File>, ProfileError> {
+    let path = folder.join("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(ProfileError::at(&path))?;
+    let started = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if started.elapsed() < patience => {
+                sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(16));
+            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // A file system without locks: a file of its own is as safe as it gets there.
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+}
+
+/// A name that no other process and no other call takes.
+fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+    format!("{}-{nanos}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Writes a whole file beside its place and renames it there: a reader sees all of it or the old one.
+pub fn write(file: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
+    let temporary = file.with_extension(format!("tmp-{}", unique()));
+    let result = File::create(&temporary)
+        .and_then(|mut out| out.write_all(bytes))
+        .and_then(|()| fs::rename(&temporary, file));
+    if result.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    result.map_err(ProfileError::at(file))
+}
+
+/// Removes what processes that died while writing have left.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.contains(".tmp-"));
+        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+        if ours && age.is_some_and(|age| age > Duration::from_secs(3600)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Stats;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("nativecache profile {name} {}", unique()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn one(statement: &str) -> Profile {
+        let mut profile = Profile::default();
+        profile.add(statement, Stats::default());
+        profile
+    }
+
+    #[test]
+    fn sessions_that_end_at_once_lose_nothing() {
+        let folder = folder("at once");
+        std::thread::scope(|scope| {
+            for i in 0..20 {
+                let folder = &folder;
+                // Some have no patience at all, so that both ways are taken.
+                let patience = if i % 2 == 0 { PATIENCE } else { Duration::ZERO };
+                scope.spawn(move || {
+                    update_within(patience, folder, "trace", &one(&format!("Tuple{{{i}}}")), Mode::Add, Limits::default())
+                });
+            }
+        });
+        let known = load(&folder, "trace").unwrap();
+        assert_eq!((known.entries.len(), known.count("sessions")), (20, 20));
+        // The next one leaves a single file.
+        update(&folder, "trace", &one("Tuple{20}"), Mode::Add, Limits::default()).unwrap();
+        assert_eq!(load(&folder, "trace").unwrap().count("sessions"), 21);
+        assert!(pending_files(&folder, "trace").is_empty());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_not_waited_for() {
+        let folder = folder("held");
+        let held = lock(&folder, PATIENCE).unwrap();
+        let patience = Duration::from_millis(5);
+        let mut update = || update_within(patience, &folder, "trace", &one("A"), Mode::Add, Limits::default());
+        assert_eq!(update().unwrap(), Updated::Pending);
+        assert_eq!(load(&folder, "trace").unwrap().entries.len(), 1);
+        drop(held);
+        assert_eq!(update().unwrap(), Updated::Merged { methods: 1, new: 0 });
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_layer_is_no_path() {
+        assert!(path(Path::new("/tmp"), "../trace").is_err());
+        assert!(path(Path::new("/tmp"), "").is_err());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_an_error() {
+        assert!(update(Path::new("/proc/no"), "trace", &one("A"), Mode::Add, Limits::default()).is_err());
+    }
+}

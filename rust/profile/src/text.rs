@@ -1,0 +1,221 @@
+//! The text of a profile:
+//!
+//! ```text
+//! # NativeCache profile
+//! # layer: trace
+//! # package: Dates ade2ca70-3891-5945-98fb-dc099432e06a
+//! # sessions: 41
+//! precompile(Tuple{typeof(Dates.now)})  # seen 12, last 39, 4.1 ms
+//! ```
+//!
+//! Every line stands for itself, so whatever merges lines merges profiles: a method that comes twice
+//! counts once, with the larger of its numbers; lines that say nothing are passed over.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// What is known of a method besides its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// Sessions (or runs) that compiled or used it.
+    pub seen: u32,
+    /// The last of them, by the profile's own count of sessions.
+    pub last: u32,
+    /// Milliseconds that it took to compile when it was last built.
+    pub milliseconds: Option<f32>,
+}
+
+/// A parsed profile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Profile {
+    /// `name: value` lines of the header; `package` may come several times.
+    pub header: BTreeMap<String, Vec<String>>,
+    /// The methods by their signature.
+    pub entries: BTreeMap<String, Stats>,
+}
+
+const TITLE: &str = "# NativeCache profile";
+
+/// Names of the header that are lists; of the others there is one value.
+fn is_list(name: &str) -> bool {
+    name == "package"
+}
+
+/// Names of the header whose values are numbers that only grow.
+fn is_count(name: &str) -> bool {
+    matches!(name, "sessions" | "faded" | "capped")
+}
+
+impl Profile {
+    /// Reads what can be read; a line that is damaged costs only itself.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut profile = Profile::default();
+        for line in text.lines() {
+            let line = line.trim();
+            if let Some(comment) = line.strip_prefix('#') {
+                if let Some((name, value)) = comment.split_once(": ") {
+                    profile.set(name.trim(), value.trim());
+                }
+            } else if let Some((statement, stats)) = parse_entry(line) {
+                profile.add(statement, stats);
+            }
+        }
+        profile
+    }
+
+    /// Adds a value to the header: to a list, or the larger of two.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let valid = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        if !valid || value.is_empty() {
+            return;
+        }
+        let values = self.header.entry(name.to_owned()).or_default();
+        if is_list(name) {
+            if !values.iter().any(|v| v == value) {
+                values.push(value.to_owned());
+                values.sort_unstable();
+            }
+            return;
+        }
+        let larger = match values.first() {
+            None => true,
+            Some(old) if is_count(name) => value.parse::<u64>().ok() > old.parse::<u64>().ok(),
+            Some(old) => value > old.as_str(),
+        };
+        if larger {
+            *values = vec![value.to_owned()];
+        }
+    }
+
+    /// Puts a value into the header in place of what is there.
+    pub fn replace(&mut self, name: &str, value: &str) {
+        self.header.remove(name);
+        self.set(name, value);
+    }
+
+    /// The value of a name in the header.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.header.get(name)?.first().map(String::as_str)
+    }
+
+    /// A number of the header; 0 when it is not there.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u32 {
+        self.get(name).and_then(|v| v.parse().ok()).unwrap_or(0)
+    }
+
+    /// Adds a method; one that is there already keeps the larger numbers.
+    pub fn add(&mut self, statement: &str, stats: Stats) {
+        let entry = self.entries.entry(statement.to_owned()).or_insert(stats);
+        entry.seen = entry.seen.max(stats.seen);
+        entry.last = entry.last.max(stats.last);
+        entry.milliseconds = match (entry.milliseconds, stats.milliseconds) {
+            (Some(a), Some(b)) => Some(a.max(b)),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+impl std::fmt::Display for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{TITLE}")?;
+        for (name, values) in &self.header {
+            for value in values {
+                writeln!(f, "# {name}: {value}")?;
+            }
+        }
+        let mut line = String::new();
+        for (statement, stats) in &self.entries {
+            line.clear();
+            write!(line, "precompile({statement})  # seen {}, last {}", stats.seen, stats.last)?;
+            if let Some(ms) = stats.milliseconds {
+                write!(line, ", {ms:.1} ms")?;
+            }
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// `precompile(signature)` and what is said behind it.
+fn parse_entry(line: &str) -> Option<(&str, Stats)> {
+    let rest = line.strip_prefix("precompile(")?;
+    // No bracket stands in the comment, so the last one closes the call.
+    let (statement, behind) = rest.rsplit_once(')')?;
+    let statement = statement.trim();
+    if statement.is_empty() || !balanced(statement) {
+        return None;
+    }
+    let mut stats = Stats::default();
+    let comment = behind.trim_start_matches([';', ' ']).strip_prefix('#').unwrap_or("");
+    for part in comment.split(',') {
+        match part.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["seen", n] => stats.seen = n.parse().unwrap_or(0),
+            ["last", n] => stats.last = n.parse().unwrap_or(0),
+            [ms, "ms"] => stats.milliseconds = ms.parse().ok().filter(|ms: &f32| ms.is_finite() && *ms >= 0.0),
+            _ => {}
+        }
+    }
+    Some((statement, stats))
+}
+
+/// A line that was cut short has more opening brackets than closing ones.
+fn balanced(statement: &str) -> bool {
+    let mut depth = 0i64;
+    let (mut quoted, mut escaped) = (false, false);
+    for c in statement.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '{' | '(' if !quoted => depth += 1,
+            '}' | ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+    }
+    depth == 0 && !quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut profile = Profile::default();
+        profile.set("layer", "trace");
+        profile.set("package", "B 2");
+        profile.set("package", "A 1");
+        profile.set("sessions", "9");
+        profile.add("Tuple{typeof(B.f)}", Stats { seen: 2, last: 9, milliseconds: Some(1.5) });
+        profile.add(r##"Tuple{B.var"#1 of f(\"}\")", Symbol(")")}"##, Stats::default());
+        let text = profile.to_string();
+        assert_eq!(Profile::parse(&text), profile);
+        let lines: Vec<&str> = text.lines().collect();
+        let mut sorted = lines.clone();
+        sorted.sort_unstable();
+        assert_eq!(lines[1..], sorted[1..]);
+    }
+
+    #[test]
+    fn any_merge_of_lines_is_a_profile() {
+        let a = "# sessions: 9\nprecompile(Tuple{A})  # seen 2, last 9\nprecompile(Tuple{B})  # seen 1, last 1\n";
+        let b = "# sessions: 12\nprecompile(Tuple{A})  # seen 3, last 4, 2.0 ms\n";
+        for text in [format!("{a}{b}"), format!("<<<<<<< ours\n{b}=======\n{a}>>>>>>> theirs\n")] {
+            let merged = Profile::parse(&text);
+            assert_eq!(merged.count("sessions"), 12);
+            assert_eq!(merged.entries.len(), 2);
+            let stats = Stats { seen: 3, last: 9, milliseconds: Some(2.0) };
+            assert_eq!(merged.entries["Tuple{A}"], stats);
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_costs_itself() {
+        let text = "precompile(Tuple{typeof(A.f), Array{Int64, 1)\nprecompile(Tuple{A})\nprecompile(Tuple{typ";
+        assert_eq!(Profile::parse(text).entries.keys().collect::<Vec<_>>(), ["Tuple{A}"]);
+        assert!(Profile::parse("precompile()\n\u{0}\u{0}").entries.is_empty());
+    }
+}

@@ -1,0 +1,498 @@
+//! What this session has compiled: every code instance whose machine code is neither the sysimage's
+//! nor a library's, and every one of a library that was used.
+//!
+//! Julia says nowhere which method was compiled when; but code of the JIT lies outside of all shared
+//! objects. A function with a constant result has no code: it counts when it was called, which puts its
+//! method instance into the method table's cache.
+
+use std::collections::{HashMap, HashSet};
+
+use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t};
+
+use crate::gc::CollectorOff;
+use crate::generated::{replace_generated, Generated};
+use crate::inspect;
+use crate::julia::{jl_fptr_const_return, jl_method_table_for, Binding, HT_NOTFOUND};
+use crate::library;
+use crate::mapped::SharedObjects;
+use crate::modules;
+use crate::packages::{Packages, References};
+use crate::statement::Printer;
+use crate::sysimage::Sysimage;
+use crate::value::{array_items, is, is_type, module_name, svec_items, symbol_str, type_name, type_of, Value};
+
+type Instance = *mut jl_method_instance_t;
+type Module = *mut jl_module_t;
+
+/// What is asked of a trace.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The package whose test suite or workload ran: what it needs goes to it. Else each entry goes
+    /// where its types and methods belong.
+    pub focus: Option<Module>,
+    /// Where an entry goes that needs no package and that no package needed.
+    pub home: Option<Module>,
+    /// Leave out what was compiled before the [`Mark`], unless it belongs to a package.
+    pub marked: bool,
+}
+
+/// A package by what names it in the store.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct PackageName {
+    /// Its name.
+    pub name: String,
+    /// Its uuid; zero without one.
+    pub uuid: [u8; 16],
+}
+
+/// One method to keep.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its signature.
+    pub statement: String,
+    /// The profiles it belongs to: each a package, or several that must be loaded together.
+    pub profiles: Vec<Vec<PackageName>>,
+}
+
+/// What a trace found.
+#[derive(Default, Debug)]
+pub struct Trace {
+    /// Code instances looked at.
+    pub looked: usize,
+    /// Method instances that were compiled here.
+    pub compiled: usize,
+    /// Method instances of libraries that were used.
+    pub used: usize,
+    /// To keep.
+    pub entries: Vec<Entry>,
+    /// Left out since they refer to things that no other session has.
+    pub nowhere: usize,
+    /// Left out since a generated name in them cannot be given one that lasts: which.
+    pub unnamed: Vec<String>,
+    /// Packages outside of the sysimage that are loaded.
+    pub loaded: Vec<PackageName>,
+}
+
+/// The method instances that are compiled so far.
+#[derive(Default)]
+pub struct Mark(HashSet<usize>);
+
+/// What is alive, walked once.
+struct Alive {
+    methods: Vec<*mut jl_method_t>,
+    looked: usize,
+    /// Compiled by this process.
+    jit: Vec<Instance>,
+    /// Of a library.
+    cached: Vec<Instance>,
+    /// Constant results that this process inferred.
+    constant: Vec<Instance>,
+}
+
+/// # Safety
+/// On a Julia thread with the collector off; `loaded` is a live array of modules.
+unsafe fn alive(roots: &[Module], sysimage: Option<&Sysimage>) -> Alive {
+    let objects = SharedObjects::current();
+    let data = sysimage.map_or(0..0, |s| s.data.clone());
+    let text = sysimage.map_or(0..0, |s| s.span.clone());
+    let constant_return = jl_fptr_const_return as *const () as usize;
+    // SAFETY: as the caller says.
+    unsafe {
+        let methods = methods(roots);
+        let mut found = Alive { methods: Vec::new(), looked: 0, jit: vec![], cached: vec![], constant: vec![] };
+        for method in &methods {
+            let instances = (**method).specializations;
+            if instances.is_null() {
+                continue;
+            }
+            for instance in svec_items(instances) {
+                if instance.is_null() || !is(*instance, jl_sys::jl_method_instance_type) {
+                    continue;
+                }
+                let mi: Instance = instance.cast();
+                let mut at = (*mi).cache;
+                while !at.is_null() {
+                    found.looked += 1;
+                    if let Some((kind, address)) = code_of(at, constant_return) {
+                        let list = match kind {
+                            // Most of all are the sysimage's: these go first.
+                            Code::Native if text.contains(&address) => None,
+                            Code::Native if library::owned(address) => Some(&mut found.cached),
+                            Code::Native if objects.contain(address) => None,
+                            Code::Native => Some(&mut found.jit),
+                            Code::Constant if data.contains(&(at as usize)) => None,
+                            Code::Constant => Some(&mut found.constant),
+                        };
+                        if let Some(list) = list {
+                            list.push(mi);
+                        }
+                    }
+                    at = (*at).next;
+                }
+            }
+        }
+        found.methods = methods;
+        for list in [&mut found.jit, &mut found.cached, &mut found.constant] {
+            list.dedup();
+        }
+        found
+    }
+}
+
+/// Every method that is alive. As [`inspect::methods`] of [`inspect::method_tables`], but in no order, which
+/// takes a fifth of the time: a session waits for this when it ends.
+unsafe fn methods(roots: &[Module]) -> Vec<*mut jl_method_t> {
+    let mut modules: HashSet<Module> = HashSet::new();
+    let mut tables: HashSet<*mut jl_methtable_t> = HashSet::new();
+    let mut stack = roots.to_vec();
+    // SAFETY: as `alive`; the shapes are those that `inspect` reads.
+    unsafe {
+        while let Some(module) = stack.pop() {
+            if !modules.insert(module) {
+                continue;
+            }
+            let bindings = &(*module).bindings;
+            for pair in std::slice::from_raw_parts(bindings.table, bindings.size).chunks_exact(2) {
+                if pair[1] == HT_NOTFOUND {
+                    continue;
+                }
+                let binding = pair[1].cast::<Binding>();
+                let value = (*binding).value;
+                if (*binding).owner != module || value.is_null() || (*binding).constp == 0 {
+                    continue;
+                }
+                if is(value, jl_sys::jl_module_type) {
+                    let child = value.cast::<jl_module_t>();
+                    if (*child).parent == module && (*child).name == (*binding).name {
+                        stack.push(child);
+                    }
+                }
+                let ty = if is_type(value) { value } else { type_of(value).cast() };
+                let Some(name) = type_name(ty) else { continue };
+                add_table((*name).mt, &mut tables);
+            }
+        }
+        add_table((*jl_sys::jl_type_typename).mt, &mut tables);
+        let mut out = Vec::with_capacity(1 << 15);
+        for table in tables {
+            // A method stands in the table of its own function only.
+            inspect::visit_typemap((*table).defs, &mut |entry| {
+                let method = (*entry).func.value;
+                if is(method, jl_sys::jl_method_type) {
+                    out.push(method.cast::<jl_method_t>());
+                }
+            });
+        }
+        out
+    }
+}
+
+unsafe fn add_table(table: *mut jl_methtable_t, tables: &mut HashSet<*mut jl_methtable_t>) {
+    // SAFETY: a typename's `mt` is null, `nothing` or a method table.
+    unsafe {
+        if table.is_null() || table.cast::<jl_sys::jl_value_t>() == jl_sys::jl_nothing || !tables.insert(table) {
+            return;
+        }
+        let kwsorter = (*table).kwsorter;
+        if !kwsorter.is_null() && kwsorter != jl_sys::jl_nothing {
+            add_table((*(*type_of(kwsorter)).name).mt, tables);
+        }
+    }
+}
+
+enum Code {
+    Native,
+    Constant,
+}
+
+unsafe fn code_of(ci: *mut jl_code_instance_t, constant_return: usize) -> Option<(Code, usize)> {
+    // SAFETY: a live code instance.
+    unsafe {
+        let invoke = (*ci).invoke? as usize;
+        if invoke == constant_return {
+            return Some((Code::Constant, invoke));
+        }
+        let specptr = (*ci).specptr.fptr as usize;
+        Some((Code::Native, if specptr == 0 { invoke } else { specptr }))
+    }
+}
+
+impl Mark {
+    /// Remembers what is compiled now.
+    ///
+    /// # Safety
+    /// On a Julia thread; `loaded` is a live array of modules.
+    pub unsafe fn now(loaded: *mut jl_sys::jl_array_t) -> Self {
+        // SAFETY: as the caller says.
+        unsafe {
+            let _off = CollectorOff::new();
+            let roots = modules::roots(loaded);
+            let found = alive(&roots, Sysimage::current().as_ref());
+            Mark(found.jit.iter().chain(&found.constant).map(|mi| *mi as usize).collect())
+        }
+    }
+}
+
+/// Looks at all code of this process.
+///
+/// # Safety
+/// On a Julia thread; `loaded` is a live array of modules, nothing else compiles meanwhile.
+pub unsafe fn trace(loaded: *mut jl_sys::jl_array_t, options: Options, mark: Option<&Mark>) -> Trace {
+    // SAFETY: as the caller says; nothing moves or goes away while the collector is off.
+    unsafe {
+        let _off = CollectorOff::new();
+        let roots = modules::roots(loaded);
+        let sysimage = Sysimage::current();
+        let found = alive(&roots, sysimage.as_ref());
+        let mut packages = Packages::new(&roots, sysimage.as_ref());
+        let called = called(found.constant.iter().chain(&found.cached).copied());
+        let jit: HashSet<Instance> = found.jit.iter().copied().collect();
+        let used = used(&found.cached, &jit, &called);
+        let mut wanted = found.jit.clone();
+        wanted.extend(found.constant.iter().copied().filter(|mi| called.contains(mi) && !jit.contains(mi)));
+        let compiled = wanted.len();
+        wanted.extend(used.iter().copied().filter(|mi| !jit.contains(mi)));
+
+        let mut out = Trace { looked: found.looked, compiled, used: used.len(), ..Trace::default() };
+        let mut attribution = Attribution {
+            asked_for: packages.asked_for().into_iter().filter(|m| Some(*m) != options.home).collect(),
+            options,
+            references: HashMap::new(),
+        };
+        let mut generated = Generated::new(&found.methods, sysimage.as_ref());
+        let mut printer = Printer::new();
+        for mi in wanted {
+            let before_mark = options.marked && mark.is_some_and(|mark| mark.0.contains(&(mi as usize)));
+            if (*mi).def.value.is_null() || !is((*mi).def.value, jl_sys::jl_method_type) || is_start(mi) {
+                continue;
+            }
+            let references = attribution.references(mi, &packages);
+            if references.nowhere {
+                out.nowhere += 1;
+                continue;
+            }
+            let names = references.generated.clone();
+            let profiles = attribution.profiles(mi, &mut packages, before_mark);
+            if profiles.is_empty() {
+                continue;
+            }
+            let text = printer.print((*mi).specTypes);
+            match replace_generated(&text, &names, &mut generated) {
+                Ok(statement) => out.entries.push(Entry { statement, profiles }),
+                Err(name) => out.unnamed.push(name),
+            }
+        }
+        out.unnamed.sort_unstable();
+        out.unnamed.dedup();
+        out.loaded = packages.loaded().map(|m| package_name(m)).collect();
+        out.loaded.sort_unstable();
+        out
+    }
+}
+
+/// The profiles to which a method instance belongs, by name. For statements that were given by hand.
+///
+/// # Safety
+/// On a Julia thread with the collector off; all is live.
+pub unsafe fn statement_of(
+    mi: Instance,
+    packages: &mut Packages,
+    generated: &mut Generated<'_>,
+    printer: &mut Printer,
+) -> (Result<String, String>, Vec<PackageName>) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let mut references = References::default();
+        packages.add((*mi).specTypes, &mut references);
+        let method = (*mi).def.method;
+        packages.add((*method).module.cast(), &mut references);
+        let text = printer.print((*mi).specTypes);
+        let last = packages.last(&references.packages);
+        (
+            replace_generated(&text, &references.generated, generated),
+            last.into_iter().map(|m| package_name(m)).collect(),
+        )
+    }
+}
+
+/// What runs before a library can be linked: each session compiles it.
+unsafe fn is_start(mi: Instance) -> bool {
+    // SAFETY: `def` is a live method.
+    unsafe {
+        let method = (*mi).def.method;
+        let name = symbol_str((*method).name);
+        name == "__init__" && (*method).nargs == 1
+            || module_name((*method).module) == "NativeCache" && matches!(name, "loaded" | "ended")
+    }
+}
+
+unsafe fn package_name(module: Module) -> PackageName {
+    // SAFETY: a live root module.
+    unsafe { PackageName { name: module_name(module).to_owned(), uuid: modules::uuid(module) } }
+}
+
+/// Of these method instances, those that dispatch has met.
+unsafe fn called(instances: impl Iterator<Item = Instance>) -> HashSet<Instance> {
+    let candidates: HashSet<Instance> = instances.collect();
+    let mut tables: HashSet<*mut jl_methtable_t> = HashSet::new();
+    let mut found = HashSet::new();
+    // SAFETY: method instances are alive; the cache is a typemap of them (gf.c).
+    unsafe {
+        for mi in &candidates {
+            let table = jl_method_table_for((**mi).specTypes);
+            if !table.is_null() && table != jl_sys::jl_nothing {
+                tables.insert(table.cast());
+            }
+        }
+        for table in tables {
+            inspect::visit_typemap((*table).cache, &mut |entry| {
+                let instance = (*entry).func.value;
+                if !instance.is_null() && candidates.contains(&instance.cast()) {
+                    found.insert(instance.cast());
+                }
+            });
+        }
+    }
+    found
+}
+
+/// Of the method instances of libraries, those that something in this session has called: dispatch, or
+/// code that was compiled here, or another one that was used.
+unsafe fn used(cached: &[Instance], jit: &HashSet<Instance>, called: &HashSet<Instance>) -> Vec<Instance> {
+    let ours: HashSet<Instance> = cached.iter().copied().collect();
+    let mut callees: HashMap<Instance, Vec<Instance>> = HashMap::new();
+    let mut seen: HashSet<Instance> = ours.clone();
+    let mut up: Vec<Instance> = cached.to_vec();
+    let mut down: Vec<Instance> = ours.iter().copied().filter(|mi| called.contains(mi)).collect();
+    // SAFETY: backedges are null or a vector of method instances (gf.c).
+    unsafe {
+        while let Some(mi) = up.pop() {
+            for caller in array_items((*mi).backedges) {
+                if caller.is_null() || !is(*caller, jl_sys::jl_method_instance_type) {
+                    continue;
+                }
+                let caller: Instance = caller.cast();
+                callees.entry(caller).or_default().push(mi);
+                if jit.contains(&caller) {
+                    down.push(caller);
+                } else if seen.insert(caller) {
+                    up.push(caller);
+                }
+            }
+        }
+    }
+    let mut reached = HashSet::new();
+    while let Some(mi) = down.pop() {
+        if reached.insert(mi) {
+            down.extend(callees.get(&mi).into_iter().flatten());
+        }
+    }
+    cached.iter().copied().filter(|mi| reached.contains(mi)).collect()
+}
+
+struct Attribution {
+    options: Options,
+    asked_for: Vec<Module>,
+    references: HashMap<Instance, References>,
+}
+
+impl Attribution {
+    unsafe fn references(&mut self, mi: Instance, packages: &Packages) -> &References {
+        self.references.entry(mi).or_insert_with(|| {
+            let mut references = References::default();
+            // SAFETY: as `trace`.
+            unsafe {
+                packages.add((*(*mi).def.method).module.cast(), &mut references);
+                packages.add((*mi).specTypes, &mut references);
+            }
+            references
+        })
+    }
+
+    unsafe fn profiles(&mut self, mi: Instance, packages: &mut Packages, before_mark: bool) -> Vec<Vec<PackageName>> {
+        // SAFETY: as `trace`.
+        unsafe {
+            let references = self.references(mi, packages);
+            let needed = references.packages.clone();
+            // The test library's own machinery belongs to no package.
+            let tests = references.everywhere.iter().any(|m| module_name(*m) == "Test");
+            if let Some(focus) = self.options.focus {
+                return match self.focused(focus, &needed, packages) {
+                    Some(owners) if !needed.is_empty() || !(before_mark || tests) => vec![names(&owners)],
+                    _ => Vec::new(),
+                };
+            }
+            let owners = match needed.len() {
+                0 => self.needed_by(mi, packages),
+                _ => vec![packages.last(&needed)],
+            };
+            owners.iter().map(|owners| names(owners)).collect()
+        }
+    }
+
+    /// Where an entry goes when `focus` was run: to it if it loads what the entry needs; to it and what
+    /// else is needed if the entry has something to do with it.
+    unsafe fn focused(&self, focus: Module, needed: &[Module], packages: &mut Packages) -> Option<Vec<Module>> {
+        // SAFETY: as `trace`.
+        unsafe {
+            let has = packages.closure(focus);
+            if needed.iter().all(|m| has.contains(m)) {
+                return Some(vec![focus]);
+            }
+            let last = packages.last(needed);
+            last.contains(&focus).then_some(last)
+        }
+    }
+
+    /// Where a specialisation of Base for types of Base was needed: by the packages whose code calls it;
+    /// where only dispatch knows, by those that the session asked for.
+    unsafe fn needed_by(&mut self, mi: Instance, packages: &mut Packages) -> Vec<Vec<Module>> {
+        let mut owners: Vec<Vec<Module>> = Vec::new();
+        let mut seen = HashSet::from([mi]);
+        let mut stack = vec![mi];
+        // SAFETY: as `trace`; backedges are method instances.
+        unsafe {
+            while let Some(at) = stack.pop() {
+                for caller in array_items((*at).backedges) {
+                    if !is_method_instance(*caller) || !seen.insert(caller.cast()) {
+                        continue;
+                    }
+                    let caller: Instance = caller.cast();
+                    if !is((*caller).def.value, jl_sys::jl_method_type) {
+                        continue;
+                    }
+                    let references = self.references(caller, packages);
+                    if references.nowhere {
+                        continue;
+                    }
+                    if references.packages.is_empty() {
+                        stack.push(caller);
+                        continue;
+                    }
+                    let needed = references.packages.clone();
+                    let last = packages.last(&needed);
+                    if !owners.contains(&last) {
+                        owners.push(last);
+                    }
+                }
+            }
+        }
+        if !owners.is_empty() {
+            return owners;
+        }
+        if self.asked_for.is_empty() {
+            return self.options.home.map(|home| vec![home]).into_iter().collect();
+        }
+        self.asked_for.iter().map(|m| vec![*m]).collect()
+    }
+}
+
+unsafe fn is_method_instance(value: Value) -> bool {
+    // SAFETY: null or a live object.
+    unsafe { !value.is_null() && is(value, jl_sys::jl_method_instance_type) }
+}
+
+unsafe fn names(modules: &[Module]) -> Vec<PackageName> {
+    // SAFETY: live root modules.
+    modules.iter().map(|m| unsafe { package_name(*m) }).collect()
+}

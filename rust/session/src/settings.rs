@@ -1,0 +1,106 @@
+//! Settings that a session needs without Julia: environment, then preference file, then default, as
+//! src/config.jl has them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nativecache_profile::Limits;
+
+/// What a session does with what it has compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Look at what was compiled when the session ends.
+    pub trace: bool,
+    /// What to do about a library that is not up to date.
+    pub auto: Auto,
+    /// How large a profile may grow.
+    pub limits: Limits,
+}
+
+/// What to do about a library that is not up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auto {
+    /// Nothing.
+    Off,
+    /// Say so, once, in an interactive session.
+    Ask,
+    /// Build it in a process of its own, which outlives the session.
+    Background,
+    /// Build it, and wait.
+    Now,
+}
+
+impl Settings {
+    /// Those of this moment. `project` is the active project's file.
+    #[must_use]
+    pub fn read(project: Option<&Path>, depots: &[PathBuf]) -> Self {
+        let beside = project.and_then(Path::parent).map(|folder| folder.join("NativeCache.toml"));
+        let places = beside.into_iter().chain(depots.iter().map(|depot| depot.join("config/NativeCache.toml")));
+        let files: Vec<String> = places.filter_map(|place| fs::read_to_string(place).ok()).collect();
+        Self::from(|name| {
+            std::env::var(format!("JULIA_NATIVECACHE_{}", name.to_uppercase()))
+                .ok()
+                .filter(|value| !value.is_empty())
+                .or_else(|| files.iter().find_map(|file| preference(file, name)))
+        })
+    }
+
+    /// What is no value of a setting counts as not said: a session never stops for it.
+    fn from(value: impl Fn(&str) -> Option<String>) -> Self {
+        let limits = Limits::default();
+        let number = |name: &str| value(name).and_then(|text| text.trim().parse::<u32>().ok());
+        Settings {
+            trace: value("trace").is_none_or(|text| !is_no(&text)),
+            auto: match value("auto").unwrap_or_default().trim() {
+                "ask" => Auto::Ask,
+                "now" => Auto::Now,
+                text if is_no(text) => Auto::Off,
+                _ => Auto::Background,
+            },
+            limits: Limits {
+                methods: number("methods").map_or(limits.methods, |n| n as usize),
+                sessions: number("fade").unwrap_or(limits.sessions),
+            },
+        }
+    }
+}
+
+fn is_no(text: &str) -> bool {
+    matches!(text.trim().to_ascii_lowercase().as_str(), "no" | "off" | "false" | "0")
+}
+
+/// `name = value` in the preference file, with or without quotes.
+fn preference(file: &str, name: &str) -> Option<String> {
+    file.lines().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        if key.trim() != name {
+            return None;
+        }
+        let value = value.trim();
+        Some(match value.strip_prefix('"') {
+            Some(quoted) => quoted.split('"').next().unwrap_or("").to_owned(),
+            None => value.split([' ', '\t', '#']).next().unwrap_or("").to_owned(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_the_preference_file_says() {
+        let file = "# mine\nauto = \"now\" # at once\nfade=7\ntrace = no\n";
+        let settings = Settings::from(|name| preference(file, name));
+        assert_eq!(settings.auto, Auto::Now);
+        assert_eq!(settings.limits, Limits { sessions: 7, ..Limits::default() });
+        assert!(!settings.trace);
+    }
+
+    #[test]
+    fn nonsense_is_the_default() {
+        let settings = Settings::from(|_| Some("nonsense".to_owned()));
+        assert_eq!(settings, Settings::from(|_| None));
+        assert_eq!(settings.auto, Auto::Background);
+    }
+}

@@ -1,0 +1,342 @@
+//! From what a session has compiled to profiles in the store: at its end, when asked, and for a test
+//! suite, a script or a workload that runs in a process of its own.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::ffi::{c_char, CStr, OsStr};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use jl_sys::jl_module_t;
+use nativecache_profile::store::{self, Updated};
+use nativecache_profile::{Limits, Mode, Profile, Stats};
+use nativecache_runtime::gc::CollectorOff;
+use nativecache_runtime::julia::{jl_options, jl_ver_string};
+use nativecache_runtime::modules::{roots, uuid};
+use nativecache_runtime::trace::{trace, Mark, Options, PackageName, Trace};
+use nativecache_runtime::value::{is, module_name, string_bytes};
+
+use crate::hook::{base, depots, loaded_modules, package_folder, with_hook};
+use crate::settings::Settings;
+use crate::{guard, hand_out, text};
+
+/// The folder of profiles in the store.
+const PROFILES: &str = "profiles";
+
+/// What was compiled before a workload.
+static MARK: Mutex<Option<Mark>> = Mutex::new(None);
+
+/// What a trace came to, for the reader of `NativeCache.trace!()`.
+#[derive(Default)]
+pub(crate) struct Summary {
+    pub trace: Trace,
+    /// Profile, its methods, those of them that are new.
+    pub profiles: Vec<(Vec<PackageName>, usize, usize)>,
+    pub pending: usize,
+    pub seconds: f64,
+}
+
+/// The session ends: nothing is said, whatever happens.
+#[no_mangle]
+pub extern "C" fn nativecache_ended() {
+    guard((), || {
+        // SAFETY: on a Julia thread.
+        unsafe {
+            let here = Here::find()?;
+            if here.settings.trace {
+                session(&here)?;
+            }
+        }
+        Ok(())
+    });
+}
+
+/// The same at any other time; lines of what came of it, or null.
+#[no_mangle]
+pub extern "C" fn nativecache_trace() -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: on a Julia thread.
+        Ok(hand_out(&unsafe { session(&Here::find()?)? }.lines()))
+    })
+}
+
+/// What a trace of this session needs to know of it.
+struct Here {
+    /// The module NativeCache.
+    module: *mut jl_module_t,
+    depots: Vec<PathBuf>,
+    store: PathBuf,
+    settings: Settings,
+}
+
+impl Here {
+    /// # Safety
+    /// On a Julia thread.
+    unsafe fn find() -> Result<Self, Box<dyn Error>> {
+        // SAFETY: as the caller says; the hook knows these from the session's start.
+        unsafe {
+            let (module, depots, store) =
+                with_hook(|hook| Ok((hook.module, depots(hook.depots), hook.store.clone())))?;
+            let settings = Settings::read(active_project().as_deref(), &depots);
+            Ok(Here { module, depots, store, settings })
+        }
+    }
+}
+
+/// # Safety
+/// On a Julia thread.
+unsafe fn active_project() -> Option<PathBuf> {
+    // SAFETY: Base's own function, compiled in the sysimage; it returns a string or nothing.
+    unsafe {
+        let _off = CollectorOff::new();
+        let path = base("active_project").ok()?.call(&mut []).ok()?;
+        is(path, jl_sys::jl_string_type).then(|| PathBuf::from(OsStr::from_bytes(string_bytes(path))))
+    }
+}
+
+/// # Safety
+/// On a Julia thread.
+unsafe fn session(here: &Here) -> Result<Summary, Box<dyn Error>> {
+    let started = Instant::now();
+    // SAFETY: as the caller says.
+    let trace = unsafe {
+        let _off = CollectorOff::new();
+        trace(loaded_modules()?, Options { focus: None, home: Some(here.module), marked: false }, None)
+    };
+    let limits = here.settings.limits;
+    let folder = writable(&here.depots, &here.store).ok_or("no depot can be written to")?.join(PROFILES);
+    let mut summary = write(&folder, "trace", "sessions", &trace, Mode::Add, limits)?;
+    // A session that did not need a package's methods makes them fade.
+    let nothing = Profile::default();
+    for package in &trace.loaded {
+        let folder = folder.join(folder_name(std::slice::from_ref(package)));
+        let known = summary.profiles.iter().any(|(packages, ..)| packages.as_slice() == [package.clone()]);
+        if !known && store::path(&folder, "trace")?.is_file() {
+            store::update(&folder, "trace", &nothing, Mode::Add, limits)?;
+        }
+    }
+    summary.trace = trace;
+    summary.seconds = started.elapsed().as_secs_f64();
+    Ok(summary)
+}
+
+/// Remembers what this process has compiled so far, for [`nativecache_trace_into`].
+#[no_mangle]
+pub extern "C" fn nativecache_trace_mark() {
+    guard((), || {
+        // SAFETY: on a Julia thread.
+        let mark = unsafe {
+            let _off = CollectorOff::new();
+            Mark::now(loaded_modules()?)
+        };
+        *MARK.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
+        Ok(())
+    });
+}
+
+/// Writes what this process has compiled into profiles below `folder`, in place of what is there.
+/// `focus` is the package that it was run for, name and uuid without dashes between a tab, or empty.
+/// Returns lines of what came of it, or null.
+///
+/// # Safety
+/// The texts are NUL-terminated; on a Julia thread.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_trace_into(
+    folder: *const c_char,
+    layer: *const c_char,
+    focus: *const c_char,
+    from: *const c_char,
+) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says; the collector is off while the array of modules is used.
+        unsafe {
+            let folder = Path::new(OsStr::from_bytes(CStr::from_ptr(folder).to_bytes()));
+            let [layer, focus, from] = [layer, focus, from].map(|text| CStr::from_ptr(text).to_string_lossy());
+            let started = Instant::now();
+            let _off = CollectorOff::new();
+            let modules = loaded_modules()?;
+            let roots = roots(modules);
+            let named = |name: &str, id: &str| {
+                roots.iter().copied().rfind(|m| module_name(*m) == name && (id.is_empty() || hex(uuid(*m)) == id))
+            };
+            let focus = match focus.split_once('\t') {
+                None => None,
+                Some((name, id)) => Some(named(name, id).ok_or_else(|| format!("package {name} was not loaded"))?),
+            };
+            let mark = MARK.lock().unwrap_or_else(PoisonError::into_inner);
+            let options = Options { focus, home: named("NativeCache", ""), marked: mark.is_some() };
+            let trace = trace(modules, options, mark.as_ref());
+            let unlimited = Limits { methods: 0, sessions: 0 };
+            let mut summary = write(folder, &layer, &from, &trace, Mode::Replace, unlimited)?;
+            summary.trace = trace;
+            summary.seconds = started.elapsed().as_secs_f64();
+            Ok(hand_out(&summary.lines()))
+        }
+    })
+}
+
+/// Merges the profile `file` into layer `layer` of the folder `into`: in place of what is there if
+/// `replace` is not 0. Returns `methods<TAB>new`, or null.
+///
+/// # Safety
+/// The texts are NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_profile_merge(
+    into: *const c_char,
+    layer: *const c_char,
+    file: *const c_char,
+    replace: i32,
+    methods: u32,
+    fade: u32,
+) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let (into, file, layer) = unsafe {
+            let path = |text| Path::new(OsStr::from_bytes(CStr::from_ptr(text).to_bytes()));
+            (path(into), path(file), CStr::from_ptr(layer).to_string_lossy())
+        };
+        let found = Profile::parse(&String::from_utf8_lossy(&fs::read(file)?));
+        let mode = if replace != 0 { Mode::Replace } else { Mode::Add };
+        let limits = Limits { methods: methods as usize, sessions: fade };
+        Ok(hand_out(&match store::update(into, &layer, &found, mode, limits)? {
+            Updated::Merged { methods, new } => format!("{methods}\t{new}"),
+            Updated::Pending => "0\t0".to_owned(),
+        }))
+    })
+}
+
+/// A layer with what waits beside it, as the text of one profile, or null.
+///
+/// # Safety
+/// The texts are NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_profile_read(folder: *const c_char, layer: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let (folder, layer) = unsafe {
+            let folder = Path::new(OsStr::from_bytes(CStr::from_ptr(folder).to_bytes()));
+            (folder, CStr::from_ptr(layer).to_string_lossy())
+        };
+        Ok(hand_out(&store::load(folder, &layer)?.to_string()))
+    })
+}
+
+/// Puts the entries of a trace into their profiles.
+fn write(
+    folder: &Path,
+    layer: &str,
+    from: &str,
+    trace: &Trace,
+    mode: Mode,
+    limits: Limits,
+) -> Result<Summary, Box<dyn Error>> {
+    let mut profiles: BTreeMap<&[PackageName], Profile> = BTreeMap::new();
+    for entry in &trace.entries {
+        for packages in &entry.profiles {
+            profiles.entry(packages).or_default().add(&entry.statement, Stats::default());
+        }
+    }
+    let mut summary = Summary::default();
+    for (packages, mut profile) in profiles {
+        for package in packages {
+            profile.set("package", &format!("{} {}", package.name, dashed(package.uuid)));
+        }
+        profile.set("layer", layer);
+        profile.set("from", from);
+        profile.set("when", &now());
+        profile.set("julia", &julia_version());
+        match store::update(&folder.join(folder_name(packages)), layer, &profile, mode, limits)? {
+            Updated::Merged { methods, new } => summary.profiles.push((packages.to_vec(), methods, new)),
+            Updated::Pending => summary.pending += 1,
+        }
+    }
+    Ok(summary)
+}
+
+impl Summary {
+    fn lines(&self) -> String {
+        let t = &self.trace;
+        let mut out = format!(
+            "looked\t{}\ncompiled\t{}\nused\t{}\nkept\t{}\nnowhere\t{}\npending\t{}\nseconds\t{}\n",
+            t.looked,
+            t.compiled,
+            t.used,
+            t.entries.len(),
+            t.nowhere,
+            self.pending,
+            self.seconds
+        );
+        for name in &t.unnamed {
+            out.push_str(&format!("unnamed\t{}\n", text::escape(name)));
+        }
+        for (packages, methods, new) in &self.profiles {
+            let names: Vec<&str> = packages.iter().map(|p| p.name.as_str()).collect();
+            out.push_str(&format!("profile\t{}\t{methods}\t{new}\n", text::escape(&names.join("+"))));
+        }
+        out
+    }
+}
+
+/// A folder for each package, and for each set of packages that must be loaded together.
+fn folder_name(packages: &[PackageName]) -> String {
+    packages.iter().map(|p| package_folder(&p.name, p.uuid)).collect::<Vec<_>>().join("+")
+}
+
+/// The store in the first depot that can be written to. Julia's own folder is a place only if it is
+/// the first.
+fn writable(depots: &[PathBuf], store: &Path) -> Option<PathBuf> {
+    // SAFETY: a plain read of what the command line set before any Julia code ran.
+    let bindir = unsafe { CStr::from_ptr(jl_options.julia_bindir) };
+    let julia = Path::new(OsStr::from_bytes(bindir.to_bytes())).parent();
+    depots.iter().enumerate().find_map(|(at, depot)| {
+        if at > 0 && julia.is_some_and(|julia| depot.starts_with(julia)) {
+            return None;
+        }
+        let folder = depot.join(store);
+        fs::create_dir_all(folder.join(PROFILES)).ok().map(|()| folder)
+    })
+}
+
+fn hex(uuid: [u8; 16]) -> String {
+    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn dashed(uuid: [u8; 16]) -> String {
+    let hex = hex(uuid);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+fn julia_version() -> String {
+    // SAFETY: a constant string of libjulia.
+    unsafe { CStr::from_ptr(jl_ver_string()) }.to_string_lossy().into_owned()
+}
+
+/// Date and time, UTC.
+fn now() -> String {
+    let mut text = [0u8; 32];
+    // SAFETY: gmtime_r fills `parts`, strftime writes at most the length of `text` and ends it with NUL.
+    let length = unsafe {
+        let time = libc::time(std::ptr::null_mut());
+        let mut parts: libc::tm = std::mem::zeroed();
+        if libc::gmtime_r(&raw const time, &raw mut parts).is_null() {
+            return "unknown".to_owned();
+        }
+        libc::strftime(text.as_mut_ptr().cast(), text.len(), c"%Y-%m-%dT%H:%M:%SZ".as_ptr(), &raw const parts)
+    };
+    String::from_utf8_lossy(&text[..length]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_packages_has_a_folder_of_its_own() {
+        let package = |name: &str, byte: u8| PackageName { name: name.to_owned(), uuid: [byte; 16] };
+        assert_eq!(folder_name(&[package("A", 0x0a), package("B", 0xff)]), "A-0a0a0a0a+B-ffffffff");
+        assert_eq!(dashed([0x12; 16]), "12121212-1212-1212-1212-121212121212");
+    }
+}

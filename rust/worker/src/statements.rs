@@ -1,0 +1,107 @@
+//! Statements on their way in and out: lasting names become those of this build before Julia reads
+//! them, and what they were found to be is written in the words of a profile.
+
+use std::fs;
+use std::path::Path;
+
+use jl_sys::jl_array_t;
+use nativecache_image::Reason;
+use nativecache_runtime::gc::CollectorOff;
+use nativecache_runtime::generated::{replace_lasting, Generated};
+use nativecache_runtime::inspect;
+use nativecache_runtime::modules::roots;
+use nativecache_runtime::packages::Packages;
+use nativecache_runtime::statement::Printer;
+use nativecache_runtime::sysimage::Sysimage;
+use nativecache_runtime::trace::statement_of;
+use nativecache_runtime::value::{array_items, is};
+
+use crate::error::BuildError;
+
+/// Reads `statements`, writes the same with the names of this build into `current`, and adds to `reasons`
+/// which of them name something that is not there, as lines `number<TAB>code<TAB>detail`.
+///
+/// # Safety
+/// On a Julia thread; `modules` is a live array of modules, nothing else runs.
+pub unsafe fn to_current(
+    modules: *mut jl_array_t,
+    statements: &Path,
+    current: &Path,
+    reasons: &Path,
+) -> Result<(), BuildError> {
+    let text = fs::read_to_string(statements).map_err(io(statements))?;
+    // SAFETY: as the caller says.
+    let (text, missing) = unsafe {
+        let _off = CollectorOff::new();
+        let roots = roots(modules);
+        let methods = all_methods(&text, &roots);
+        let sysimage = Sysimage::current();
+        let mut generated = Generated::new(&methods, sysimage.as_ref());
+        let mut out = String::with_capacity(text.len());
+        let mut missing = fs::read_to_string(reasons).unwrap_or_default();
+        for (number, line) in text.lines().enumerate() {
+            match replace_lasting(line, &roots, &mut generated) {
+                Ok(line) => out.push_str(&line),
+                Err(detail) => {
+                    let detail = detail.replace('\\', "\\\\");
+                    missing.push_str(&format!("{}\t{}\t{detail}\n", number + 1, Reason::NoSuchMethod.code()));
+                }
+            }
+            out.push('\n');
+        }
+        (out, missing)
+    };
+    fs::write(reasons, missing).map_err(io(reasons))?;
+    fs::write(current, text).map_err(io(current))
+}
+
+/// The walk over all methods is for those who need it.
+unsafe fn all_methods(text: &str, roots: &[*mut jl_sys::jl_module_t]) -> Vec<*mut jl_sys::jl_method_t> {
+    if text.contains("var\"#") {
+        // SAFETY: as `to_current`.
+        unsafe { inspect::methods(&inspect::method_tables(&inspect::all_modules(roots))) }
+    } else {
+        Vec::new()
+    }
+}
+
+/// Writes what the statements were found to be into `file`, as lines `number<TAB>statement<TAB>package…`,
+/// each package by name and uuid. Those that were not found, or have no lasting name, are not in it.
+///
+/// # Safety
+/// As [`to_current`]; `methods` is a `Vector{Any}` of method instances and `nothing`.
+pub unsafe fn to_lasting(
+    modules: *mut jl_array_t,
+    methods: *mut jl_array_t,
+    file: &Path,
+) -> Result<(), BuildError> {
+    let mut out = String::new();
+    // SAFETY: as the caller says.
+    unsafe {
+        let _off = CollectorOff::new();
+        let roots = roots(modules);
+        let sysimage = Sysimage::current();
+        let all = inspect::methods(&inspect::method_tables(&inspect::all_modules(&roots)));
+        let mut generated = Generated::new(&all, sysimage.as_ref());
+        let mut packages = Packages::new(&roots, sysimage.as_ref());
+        let mut printer = Printer::new();
+        for (number, method) in array_items(methods).iter().enumerate() {
+            if method.is_null() || !is(*method, jl_sys::jl_method_instance_type) {
+                continue;
+            }
+            let (text, owners) = statement_of(method.cast(), &mut packages, &mut generated, &mut printer);
+            let Ok(text) = text else { continue };
+            out.push_str(&format!("{}\t{text}", number + 1));
+            for owner in owners {
+                let uuid: String = owner.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+                out.push_str(&format!("\t{} {uuid}", owner.name));
+            }
+            out.push('\n');
+        }
+    }
+    fs::write(file, out).map_err(io(file))
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> BuildError + '_ {
+    move |error| BuildError::Io { what: path.to_owned(), error: error.to_string() }
+}
