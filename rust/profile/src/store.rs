@@ -209,7 +209,14 @@ mod tests {
                 // Some have no patience at all, so that both ways are taken.
                 let patience = if i % 2 == 0 { PATIENCE } else { Duration::ZERO };
                 scope.spawn(move || {
-                    update_within(patience, folder, "trace", &one(&format!("Tuple{{{i}}}")), Mode::Add, Limits::default())
+                    update_within(
+                        patience,
+                        folder,
+                        "trace",
+                        &one(&format!("Tuple{{{i}}}")),
+                        Mode::Add,
+                        Limits::default(),
+                    )
                 });
             }
         });
@@ -227,7 +234,7 @@ mod tests {
         let folder = folder("held");
         let held = lock(&folder, PATIENCE).unwrap();
         let patience = Duration::from_millis(5);
-        let mut update = || update_within(patience, &folder, "trace", &one("A"), Mode::Add, Limits::default());
+        let update = || update_within(patience, &folder, "trace", &one("A"), Mode::Add, Limits::default());
         assert_eq!(update().unwrap(), Updated::Pending);
         assert_eq!(load(&folder, "trace").unwrap().entries.len(), 1);
         drop(held);

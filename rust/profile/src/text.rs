@@ -154,7 +154,9 @@ fn parse_entry(line: &str) -> Option<(&str, Stats)> {
         match part.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["seen", n] => stats.seen = n.parse().unwrap_or(0),
             ["last", n] => stats.last = n.parse().unwrap_or(0),
-            [ms, "ms"] => stats.milliseconds = ms.parse().ok().filter(|ms: &f32| ms.is_finite() && *ms >= 0.0),
+            [ms, "ms"] => {
+                stats.milliseconds = ms.parse().ok().filter(|ms: &f32| ms.is_finite() && *ms >= 0.0)
+            }
             _ => {}
         }
     }
@@ -201,7 +203,8 @@ mod tests {
 
     #[test]
     fn any_merge_of_lines_is_a_profile() {
-        let a = "# sessions: 9\nprecompile(Tuple{A})  # seen 2, last 9\nprecompile(Tuple{B})  # seen 1, last 1\n";
+        let a =
+            "# sessions: 9\nprecompile(Tuple{A})  # seen 2, last 9\nprecompile(Tuple{B})  # seen 1, last 1\n";
         let b = "# sessions: 12\nprecompile(Tuple{A})  # seen 3, last 4, 2.0 ms\n";
         for text in [format!("{a}{b}"), format!("<<<<<<< ours\n{b}=======\n{a}>>>>>>> theirs\n")] {
             let merged = Profile::parse(&text);
@@ -214,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_damaged_line_costs_itself() {
-        let text = "precompile(Tuple{typeof(A.f), Array{Int64, 1)\nprecompile(Tuple{A})\nprecompile(Tuple{typ";
+        let text =
+            "precompile(Tuple{typeof(A.f), Array{Int64, 1)\nprecompile(Tuple{A})\nprecompile(Tuple{typ";
         assert_eq!(Profile::parse(text).entries.keys().collect::<Vec<_>>(), ["Tuple{A}"]);
         assert!(Profile::parse("precompile()\n\u{0}\u{0}").entries.is_empty());
     }

@@ -272,9 +272,7 @@ unsafe fn find_module(
 unsafe fn is_type_called(value: Value, name: &str) -> bool {
     // SAFETY: a bound value is alive.
     unsafe {
-        !value.is_null()
-            && is_type(value)
-            && type_name(value).is_some_and(|n| symbol_str((*n).name) == name)
+        !value.is_null() && is_type(value) && type_name(value).is_some_and(|n| symbol_str((*n).name) == name)
     }
 }
 
@@ -287,17 +285,21 @@ unsafe fn owner(
 ) -> Option<*mut jl_method_t> {
     // SAFETY: methods are alive.
     unsafe {
-        let mut fitting: Vec<*mut jl_method_t> = candidates
-            .into_iter()
-            .filter(|method| !is_method_of((**method).sig, name))
-            .collect();
+        let mut fitting: Vec<*mut jl_method_t> =
+            candidates.into_iter().filter(|method| !is_method_of((**method).sig, name)).collect();
         if fitting.len() > 1 {
             // Inference adds roots to methods that inline others.
             fitting.retain(|method| source_mentions(*method, symbol.cast()));
         }
         fitting.sort_by_key(|method| {
             let function = first_type_name((**method).sig);
-            (function.ends_with("##kw"), number(function), (**method).line, symbol_str((**method).name), (**method).nargs)
+            (
+                function.ends_with("##kw"),
+                number(function),
+                (**method).line,
+                symbol_str((**method).name),
+                (**method).nargs,
+            )
         });
         fitting.first().copied()
     }

@@ -19,7 +19,9 @@ use crate::modules;
 use crate::packages::{Packages, References};
 use crate::statement::Printer;
 use crate::sysimage::Sysimage;
-use crate::value::{array_items, is, is_type, module_name, svec_items, symbol_str, type_name, type_of, Value};
+use crate::value::{
+    array_items, is, is_type, module_name, svec_items, symbol_str, type_name, type_of, Value,
+};
 
 type Instance = *mut jl_method_instance_t;
 type Module = *mut jl_module_t;
@@ -99,7 +101,8 @@ unsafe fn alive(roots: &[Module], sysimage: Option<&Sysimage>) -> Alive {
     // SAFETY: as the caller says.
     unsafe {
         let methods = methods(roots);
-        let mut found = Alive { methods: Vec::new(), looked: 0, jit: vec![], cached: vec![], constant: vec![] };
+        let mut found =
+            Alive { methods: Vec::new(), looked: 0, jit: vec![], cached: vec![], constant: vec![] };
         for method in &methods {
             let instances = (**method).specializations;
             if instances.is_null() {
@@ -190,7 +193,10 @@ unsafe fn methods(roots: &[Module]) -> Vec<*mut jl_method_t> {
 unsafe fn add_table(table: *mut jl_methtable_t, tables: &mut HashSet<*mut jl_methtable_t>) {
     // SAFETY: a typename's `mt` is null, `nothing` or a method table.
     unsafe {
-        if table.is_null() || table.cast::<jl_sys::jl_value_t>() == jl_sys::jl_nothing || !tables.insert(table) {
+        if table.is_null()
+            || table.cast::<jl_sys::jl_value_t>() == jl_sys::jl_nothing
+            || !tables.insert(table)
+        {
             return;
         }
         let kwsorter = (*table).kwsorter;
@@ -409,7 +415,12 @@ impl Attribution {
         })
     }
 
-    unsafe fn profiles(&mut self, mi: Instance, packages: &mut Packages, before_mark: bool) -> Vec<Vec<PackageName>> {
+    unsafe fn profiles(
+        &mut self,
+        mi: Instance,
+        packages: &mut Packages,
+        before_mark: bool,
+    ) -> Vec<Vec<PackageName>> {
         // SAFETY: as `trace`.
         unsafe {
             let references = self.references(mi, packages);
@@ -432,7 +443,12 @@ impl Attribution {
 
     /// Where an entry goes when `focus` was run: to it if it loads what the entry needs; to it and what
     /// else is needed if the entry has something to do with it.
-    unsafe fn focused(&self, focus: Module, needed: &[Module], packages: &mut Packages) -> Option<Vec<Module>> {
+    unsafe fn focused(
+        &self,
+        focus: Module,
+        needed: &[Module],
+        packages: &mut Packages,
+    ) -> Option<Vec<Module>> {
         // SAFETY: as `trace`.
         unsafe {
             let has = packages.closure(focus);

@@ -135,8 +135,10 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
         };
         let callback = Global::of(module, "loaded")?.0;
         jl_array_ptr_1d_push(base("package_callbacks")?.0.cast(), callback);
-        let ended = Global::of(module, "ended")?.0;
-        jl_array_ptr_1d_push(base("atexit_hooks")?.0.cast(), ended);
+        if crate::settings::may_trace() {
+            let ended = Global::of(module, "ended")?.0;
+            jl_array_ptr_1d_push(base("atexit_hooks")?.0.cast(), ended);
+        }
         hook.link_loaded(base("loaded_modules_array")?.call(&mut [])?.cast());
         hook.show_frames();
         Ok(hook)
@@ -144,7 +146,9 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
 }
 
 /// Runs `body` with the hook, where cached code has a place in this session.
-pub(crate) fn with_hook<T>(body: impl FnOnce(&mut Hook) -> Result<T, Box<dyn Error>>) -> Result<T, Box<dyn Error>> {
+pub(crate) fn with_hook<T>(
+    body: impl FnOnce(&mut Hook) -> Result<T, Box<dyn Error>>,
+) -> Result<T, Box<dyn Error>> {
     match &mut *lock() {
         State::On(hook) => body(hook),
         State::Off(reason) => Err(reason.text().into()),
@@ -188,7 +192,10 @@ impl Global {
 
     /// # Safety
     /// On a Julia thread; the arguments are alive.
-    unsafe fn call(&self, arguments: &mut [*mut jl_value_t]) -> Result<*mut jl_value_t, Box<dyn Error>> {
+    pub(crate) unsafe fn call(
+        &self,
+        arguments: &mut [*mut jl_value_t],
+    ) -> Result<*mut jl_value_t, Box<dyn Error>> {
         let count = u32::try_from(arguments.len())?;
         // SAFETY: as the caller says; jl_call catches what the function throws.
         let value = unsafe { jl_sys::jl_call(self.0, arguments.as_mut_ptr(), count as _) };

@@ -35,7 +35,8 @@ impl Settings {
     #[must_use]
     pub fn read(project: Option<&Path>, depots: &[PathBuf]) -> Self {
         let beside = project.and_then(Path::parent).map(|folder| folder.join("NativeCache.toml"));
-        let places = beside.into_iter().chain(depots.iter().map(|depot| depot.join("config/NativeCache.toml")));
+        let places =
+            beside.into_iter().chain(depots.iter().map(|depot| depot.join("config/NativeCache.toml")));
         let files: Vec<String> = places.filter_map(|place| fs::read_to_string(place).ok()).collect();
         Self::from(|name| {
             std::env::var(format!("JULIA_NATIVECACHE_{}", name.to_uppercase()))
@@ -63,6 +64,11 @@ impl Settings {
             },
         }
     }
+}
+
+/// Does the environment leave it open whether the session is traced? Files are looked at when it ends.
+pub fn may_trace() -> bool {
+    std::env::var("JULIA_NATIVECACHE_TRACE").map_or(true, |text| !is_no(&text))
 }
 
 fn is_no(text: &str) -> bool {

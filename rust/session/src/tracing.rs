@@ -154,17 +154,23 @@ pub unsafe extern "C" fn nativecache_trace_into(
         // SAFETY: as the caller says; the collector is off while the array of modules is used.
         unsafe {
             let folder = Path::new(OsStr::from_bytes(CStr::from_ptr(folder).to_bytes()));
-            let [layer, focus, from] = [layer, focus, from].map(|text| CStr::from_ptr(text).to_string_lossy());
+            let [layer, focus, from] =
+                [layer, focus, from].map(|text| CStr::from_ptr(text).to_string_lossy());
             let started = Instant::now();
             let _off = CollectorOff::new();
             let modules = loaded_modules()?;
             let roots = roots(modules);
             let named = |name: &str, id: &str| {
-                roots.iter().copied().rfind(|m| module_name(*m) == name && (id.is_empty() || hex(uuid(*m)) == id))
+                roots
+                    .iter()
+                    .copied()
+                    .rfind(|m| module_name(*m) == name && (id.is_empty() || hex(uuid(*m)) == id))
             };
             let focus = match focus.split_once('\t') {
                 None => None,
-                Some((name, id)) => Some(named(name, id).ok_or_else(|| format!("package {name} was not loaded"))?),
+                Some((name, id)) => {
+                    Some(named(name, id).ok_or_else(|| format!("package {name} was not loaded"))?)
+                }
             };
             let mark = MARK.lock().unwrap_or_else(PoisonError::into_inner);
             let options = Options { focus, home: named("NativeCache", ""), marked: mark.is_some() };
@@ -213,7 +219,10 @@ pub unsafe extern "C" fn nativecache_profile_merge(
 /// # Safety
 /// The texts are NUL-terminated.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_profile_read(folder: *const c_char, layer: *const c_char) -> *mut c_char {
+pub unsafe extern "C" fn nativecache_profile_read(
+    folder: *const c_char,
+    layer: *const c_char,
+) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         // SAFETY: as the caller says.
         let (folder, layer) = unsafe {
