@@ -157,15 +157,6 @@ pub(crate) fn with_hook<T>(
     }
 }
 
-/// The modules that are loaded, as a Julia array.
-///
-/// # Safety
-/// On a Julia thread with the collector off.
-pub(crate) unsafe fn loaded_modules() -> Result<*mut jl_array_t, Box<dyn Error>> {
-    // SAFETY: as the caller says.
-    Ok(unsafe { base("loaded_modules_array")?.call(&mut [])?.cast() })
-}
-
 /// The value of a constant binding.
 pub(crate) struct Global(pub(crate) *mut jl_value_t);
 
