@@ -121,7 +121,11 @@ struct Job
     timeout::Float64
     keep::Bool
     progress::Progress
+    compare::Union{Nothing,String}      # a library: build the same again, compare, and leave it
 end
+
+Job(packages, statements, linker, timeout, keep, progress) =
+    Job(packages, statements, linker, timeout, keep, progress, nothing)
 
 "The build as a whole came to nothing."
 struct Failure
@@ -134,6 +138,7 @@ struct Success
     bytes::Int
     items::Vector{Pair{String,MethodItem}}      # bucket => method
     statistics::Dict{String,Float64}
+    different::Vector{Int}      # numbers of the functions that came out differently from `job.compare`
 end
 
 const WORKER_LIBRARY = normpath(joinpath(@__DIR__, "..", "deps", "lib", "libnativecache_worker.so"))
@@ -207,6 +212,7 @@ function write_request(job::Job, work::String, mode::String)
         end
         line("mode", mode)
         line("linker", job.linker)
+        job.compare === nothing || line("compare", job.compare)
         line("opt", Base.JLOptions().opt_level)
         for id in job.packages
             line("package", id.name, uuid_text(id))
@@ -364,9 +370,12 @@ function collect_success(job::Job, work::String)
             (statistics[fields[2]] = something(tryparse(Float64, fields[3]), NaN))
     end
     bytes = filesize(temporary)
-    library = put_into_store(temporary, work, key, builds)
-    return Success(library, bytes, parse_entries(result), statistics)
+    library = job.compare === nothing ? put_into_store(temporary, work, key, builds) : job.compare
+    return Success(library, bytes, parse_entries(result), statistics, compared(result))
 end
+
+"The numbers in lines \"function\\tnumber\" of the worker."
+compared(result) = Int[parse(Int, line[10:end]) for line in split(result, '\n') if startswith(line, "function\t")]
 
 "Is this build of the package one that a later session will load again?"
 function has_build_id(id::PkgId, number::UInt64)

@@ -16,6 +16,7 @@
 
 mod addresses;
 mod builder;
+mod disassemble;
 mod emitted;
 mod error;
 mod finish;
@@ -40,6 +41,7 @@ mod thunk;
 mod value;
 
 pub use addresses::{Addresses, Answer, Callee, SlotUse, Thunk, ThunkLiteral, Use};
+pub use disassemble::{Disassembler, Instruction};
 pub use emitted::{Closure, Emitted, Rewritten, UnknownAddress};
 pub use error::{CodegenError, Violation};
 pub use finish::{symbol, ExportedFunction, FinalName, Finished};

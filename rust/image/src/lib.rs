@@ -71,6 +71,7 @@
 mod builder;
 mod builtin;
 mod check;
+mod digest;
 mod error;
 mod file;
 mod heap;
@@ -87,6 +88,7 @@ mod reason;
 
 pub use builder::ImageBuilder;
 pub use builtin::Builtin;
+pub use digest::{Digest, Digests};
 pub use error::{Hash, ImageError};
 pub use file::{append, content_hash, verify, Layout, Trailer, IMAGE_ALIGN, TRAILER_MAGIC, TRAILER_SIZE};
 pub use ids::{CodeIndex, EdgeId, EntryId, FunctionId, ListItem, NodeId, PackageId, SlotId, TableId};

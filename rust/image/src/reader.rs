@@ -337,6 +337,12 @@ impl<'a> Image<'a> {
         NodeRef::decode(self.heaps, words, id.0).map(|(node, _)| node)
     }
 
+    /// The kind of a node as a number, 0 if there is no such node.
+    pub(crate) fn node_tag(&self, id: NodeId) -> u32 {
+        let offset = self.node_offsets.get(id.index()).map(|offset| u32::from_le_bytes(*offset) as usize);
+        offset.and_then(|offset| self.nodes.get(offset)).map_or(0, |word| u32::from_le_bytes(*word))
+    }
+
     /// Number of slots, which is also the number of pointers that `nativecache_slots` must have.
     #[must_use]
     pub fn slot_count(&self) -> u32 {

@@ -124,6 +124,8 @@ reasons! {
             "start a new session; if it stays, run Pkg.build(\"NativeCache\")";
         122 StartFailed: "NativeCache could not start in this session",
             "the detail says why; run Pkg.build(\"NativeCache\"), and report it if it stays";
+        123 Unproved: "verify mode: the library could not be built anew to compare it",
+            "the detail says what failed; build the library again, or leave verify mode";
     }
     Build {
         200 NoSuchMethod: "the statement does not name a method that exists here",
@@ -188,6 +190,8 @@ reasons! {
             "build the library again; let __init__ fill a Ref if the value differs by session";
         308 Invalidated: "a definition made in this session after it was installed has invalidated it",
             "nothing now: Julia compiles it anew; build again if that definition is to stay";
+        309 Different: "verify mode: it came out differently when it was compiled anew",
+            "report this with the detail as a bug of NativeCache; it is compiled in each session";
     }
     Session {
         400 NotRequested: "no library was asked to hold it",

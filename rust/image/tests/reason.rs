@@ -28,6 +28,7 @@ const CODES: &[(u16, &str)] = &[
     (120, "BuiltLater"),
     (121, "NotStarted"),
     (122, "StartFailed"),
+    (123, "Unproved"),
     (200, "NoSuchMethod"),
     (201, "NamesMain"),
     (202, "InSysimage"),
@@ -58,6 +59,7 @@ const CODES: &[(u16, &str)] = &[
     (306, "Redefined"),
     (307, "ConstantChanged"),
     (308, "Invalidated"),
+    (309, "Different"),
     (400, "NotRequested"),
     (401, "AskedLater"),
 ];

@@ -144,6 +144,31 @@ impl Code {
         }
     }
 
+    /// The number of the slot at this address, of a library with `slots` of them.
+    pub fn slot_at(&self, address: usize, slots: u32) -> Option<u32> {
+        let size = std::mem::size_of::<*mut c_void>();
+        let offset = address.checked_sub(self.slots as usize)?;
+        let index = u32::try_from(offset / size).ok()?;
+        (offset % size == 0 && index < slots).then_some(index)
+    }
+
+    /// The parts of the library that come from its file and can be read.
+    pub fn segments(&self) -> Vec<Range<usize>> {
+        let mut search = Search { address: self.functions as usize, found: 0..0, segments: Vec::new() };
+        // SAFETY: the callback gets `search` back and does not keep it.
+        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+        search.segments
+    }
+
+    /// The bytes there, if they lie in the library.
+    pub fn bytes(&self, at: Range<usize>) -> Option<&[u8]> {
+        let whole = self.segments().into_iter().find(|s| s.start <= at.start && at.end <= s.end)?;
+        // SAFETY: a readable segment of a mapping that is never taken away, and nothing writes to its code and
+        // constants.
+        (whole.start <= at.start)
+            .then(|| unsafe { std::slice::from_raw_parts(at.start as *const u8, at.end - at.start) })
+    }
+
     /// Does this address lie in the library?
     pub fn owns(&self, address: usize) -> bool {
         self.range.contains(&address)
@@ -153,11 +178,12 @@ impl Code {
 struct Search {
     address: usize,
     found: Range<usize>,
+    segments: Vec<Range<usize>>,
 }
 
 /// The span of the shared object that holds `address`.
 pub fn mapping_of(address: usize) -> Range<usize> {
-    let mut search = Search { address, found: 0..0 };
+    let mut search = Search { address, found: 0..0, segments: Vec::new() };
     // SAFETY: the callback gets `search` back and does not keep it.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
     search.found
@@ -174,6 +200,11 @@ extern "C" fn visit(info: *mut libc::dl_phdr_info, _: libc::size_t, data: *mut c
     let end = loads().map(|h| base + (h.p_vaddr + h.p_memsz) as usize).max().unwrap_or(0);
     if (start..end).contains(&search.address) {
         search.found = start..end;
+        let file = |h: &libc::Elf64_Phdr| {
+            let at = base + h.p_vaddr as usize;
+            at..at + h.p_filesz as usize
+        };
+        search.segments = loads().filter(|h| h.p_flags & libc::PF_R != 0).map(file).collect();
         return 1;
     }
     0

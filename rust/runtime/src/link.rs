@@ -7,7 +7,7 @@
 use std::ffi::CString;
 use std::time::Instant;
 
-use jl_sys::{jl_array_t, jl_method_instance_t};
+use jl_sys::{jl_array_t, jl_code_instance_t, jl_method_instance_t};
 use nativecache_image::{
     BucketRef, EntryId, FunctionId, FunctionRef, Image, Invoke, PackageId, Reason, SlotId,
 };
@@ -58,6 +58,8 @@ pub struct Linked {
     parts: Option<Parts>,
     states: Vec<State>,
     rejected: Option<Rejected>,
+    /// Functions that verify mode found to differ from what would be compiled now.
+    refused: Vec<FunctionId>,
     /// Packages that were not loaded when it was last tried.
     missing: Vec<PackageId>,
     /// Seconds spent on it so far.
@@ -89,12 +91,13 @@ impl Linked {
     ///
     /// # Safety
     /// Called on a Julia thread. `loaded` is a live array of the loaded root modules, `roots` one that
-    /// Julia keeps alive.
+    /// Julia keeps alive. `verdict` is what verify mode says: functions that must not be used, or why none may.
     pub unsafe fn open(
         path: &std::path::Path,
         loaded: *mut jl_array_t,
         roots: *mut jl_array_t,
         session_key: &[(String, String)],
+        verdict: Result<&[FunctionId], Rejected>,
     ) -> Result<Self, Rejected> {
         let start = Instant::now();
         let file = LibraryFile::open(path)?;
@@ -104,6 +107,11 @@ impl Linked {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| Rejected::new(e.reason(), e.to_string()))?;
         let rejected = key::check(&library_key, session_key).err();
+        let (refused, unproved) = match verdict {
+            Ok(refused) => (refused.to_vec(), None),
+            Err(rejected) => (Vec::new(), Some(rejected)),
+        };
+        let rejected = rejected.or(unproved);
         // The tables are read in place for as long as the code is mapped, and that is for ever.
         let file: &'static LibraryFile = Box::leak(Box::new(file));
         let image = file.image()?;
@@ -115,6 +123,7 @@ impl Linked {
             parts: None,
             states: vec![pending; count],
             rejected,
+            refused,
             missing: Vec::new(),
             seconds: 0.0,
         };
@@ -188,7 +197,7 @@ impl Linked {
                 self.missing.first().copied(),
                 world,
             )
-            .functions();
+            .functions(&self.refused);
             self.install_all(&mut parts, &troubles, &verdicts, world);
             self.parts = Some(parts);
         }
@@ -394,6 +403,26 @@ impl Linked {
             }
         }
         last
+    }
+
+    /// The code instances with code of this library that are valid now.
+    pub fn code_instances(&self) -> Vec<*mut jl_code_instance_t> {
+        let Some(parts) = &self.parts else { return Vec::new() };
+        let instances = self
+            .image
+            .functions()
+            .filter_map(|(_, function)| parts.resolver.method_instance(function.method_instance).ok());
+        // SAFETY: resolved objects are rooted.
+        let of = |mi| unsafe { inspect::code_instances(mi) };
+        instances
+            .flat_map(of)
+            .filter(|ci| {
+                // SAFETY: code instances stay in the list of their method instance.
+                let (last, invoke, code) = unsafe { ((**ci).max_world, (**ci).invoke, (**ci).specptr.fptr) };
+                last == usize::MAX
+                    && (invoke.is_some_and(|f| parts.code.owns(f as usize)) || parts.code.owns(code as usize))
+            })
+            .collect()
     }
 
     /// The functions of `mi` in this library, requested or not, with what became of them.

@@ -94,17 +94,20 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// The verdict on every function, in order.
+    /// The verdict on every function, in order. Those that were `refused` are not even looked at.
     ///
     /// # Safety
     /// As [`Verifier::new`].
-    pub unsafe fn functions(&mut self) -> Vec<Verdict> {
+    pub unsafe fn functions(&mut self, refused: &[FunctionId]) -> Vec<Verdict> {
         let count = self.image.function_count();
         let mut verdicts: Vec<Verdict> = Vec::with_capacity(count as usize);
         let mut dependents: Vec<Vec<u32>> = vec![Vec::new(); count as usize];
         for index in 0..count {
-            // SAFETY: as the caller says.
-            verdicts.push(unsafe { self.own_edges(FunctionId(index)) });
+            verdicts.push(match refused.contains(&FunctionId(index)) {
+                true => Err(State::Rejected(Reason::Different, String::new())),
+                // SAFETY: as the caller says.
+                false => unsafe { self.own_edges(FunctionId(index)) },
+            });
             if let Ok(function) = self.image.function(FunctionId(index)) {
                 for on in function.depends.iter() {
                     if let Some(list) = dependents.get_mut(on.index()) {

@@ -20,7 +20,7 @@ use nativecache_runtime::modules::uuid;
 use nativecache_runtime::value::{array_items, is, module_name, string_bytes, symbol};
 
 use crate::session::{key_hash, with_session, LinkCounts};
-use crate::{boundary, fail, guard, hand_out, text};
+use crate::{boundary, fail, guard, hand_out, text, verify};
 
 extern "C" {
     fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: *mut jl_value_t);
@@ -104,9 +104,13 @@ pub unsafe extern "C" fn nativecache_loaded() {
         // SAFETY: what the function of Base returns is what its name says, and is alive: the collector
         // is off.
         unsafe {
+            if verify::is_on() {
+                verify_new()?;
+            }
+            // In this order: a thread that waits for the lock must not keep a collection waiting.
+            let _off = CollectorOff::new();
             if let State::On(hook) = &mut *lock() {
-                let _off = CollectorOff::new();
-                let modules = base("loaded_modules_array")?.call(&mut [])?.cast::<jl_array_t>();
+                let modules = loaded_modules()?;
                 hook.retry(modules);
                 hook.link_new(modules);
                 hook.show_frames();
@@ -114,6 +118,21 @@ pub unsafe extern "C" fn nativecache_loaded() {
         }
         Ok(())
     });
+}
+
+/// Verify mode: compares what is about to be linked. Julia code runs meanwhile, so the lock is not held.
+///
+/// # Safety
+/// On a Julia thread.
+unsafe fn verify_new() -> Result<(), Box<dyn Error>> {
+    // SAFETY: as the caller says.
+    unsafe {
+        let (module, paths) = match &*lock() {
+            State::On(hook) => (hook.module, hook.candidates(loaded_modules()?)),
+            _ => return Ok(()),
+        };
+        verify::run(module, &paths)
+    }
 }
 
 /// # Safety
@@ -139,7 +158,10 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
             let ended = Global::of(module, "ended")?.0;
             jl_array_ptr_1d_push(base("atexit_hooks")?.0.cast(), ended);
         }
-        hook.link_loaded(base("loaded_modules_array")?.call(&mut [])?.cast());
+        if verify::is_on() {
+            verify::run(module, &hook.candidates(loaded_modules()?))?;
+        }
+        hook.link_loaded(loaded_modules()?);
         hook.show_frames();
         Ok(hook)
     }
@@ -327,36 +349,64 @@ impl Hook {
         // SAFETY: `module` is live.
         let (name, uuid, build_id) =
             unsafe { (module_name(module), uuid(module), jl_module_build_id(module)) };
-        let folder = package_folder(name, uuid);
+        // SAFETY: DEPOT_PATH holds strings.
+        for path in unsafe { self.libraries(&package_folder(name, uuid), build_id) } {
+            if self.found.iter().any(|found| found.path == path) {
+                continue;
+            }
+            let linked = with_session(|session| {
+                verify::verdict(&path, |verdict| {
+                    // SAFETY: as the caller says.
+                    Ok(unsafe { session.link(&path, modules, verdict) })
+                })
+            });
+            let (id, counts) = linked.unwrap_or_else(|error| {
+                fail(error.to_string());
+                (-1, LinkCounts::default())
+            });
+            self.found.push(Found {
+                package: name.to_owned(),
+                uuid,
+                path,
+                id,
+                counts,
+                message: message_of(id, &counts),
+            });
+        }
+    }
+
+    /// The files of a package's libraries for its build.
+    ///
+    /// # Safety
+    /// On a Julia thread.
+    unsafe fn libraries(&self, folder: &str, build_id: u64) -> Vec<PathBuf> {
         let build_id = format!("{build_id:016x}");
+        let mut found = Vec::new();
         // SAFETY: DEPOT_PATH holds strings.
         for depot in unsafe { self.depot_folders() } {
-            let depot = depot.join(&folder);
+            let depot = depot.join(folder);
             let mut names = names_in(&depot);
             names.retain(|name| name.starts_with(&build_id) && name.ends_with(".so"));
             names.sort_unstable();
-            for file in names {
-                let path = depot.join(file);
-                if self.found.iter().any(|found| found.path == path) {
-                    continue;
-                }
-                let linked = with_session(|session| {
-                    // SAFETY: as the caller says.
-                    Ok(unsafe { session.link(&path, modules) })
-                });
-                let (id, counts) = linked.unwrap_or_else(|error| {
-                    fail(error.to_string());
-                    (-1, LinkCounts::default())
-                });
-                self.found.push(Found {
-                    package: name.to_owned(),
-                    uuid,
-                    path,
-                    id,
-                    counts,
-                    message: message_of(id, &counts),
-                });
-            }
+            found.extend(names.iter().map(|name| depot.join(name)));
+        }
+        found
+    }
+
+    /// The libraries that linking would look at now.
+    ///
+    /// # Safety
+    /// As [`Hook::link_loaded`].
+    unsafe fn candidates(&self, modules: *mut jl_array_t) -> Vec<PathBuf> {
+        // SAFETY: as the caller says; items are checked to be modules.
+        unsafe {
+            array_items(modules)
+                .iter()
+                .filter(|item| !item.is_null() && is(**item, jl_sys::jl_module_type))
+                .map(|item| item.cast::<jl_module_t>())
+                .filter(|module| !self.seen.contains(module))
+                .flat_map(|m| self.libraries(&package_folder(module_name(m), uuid(m)), jl_module_build_id(m)))
+                .collect()
         }
     }
 

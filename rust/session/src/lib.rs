@@ -11,6 +11,7 @@ mod settings;
 mod story;
 mod text;
 mod tracing;
+mod verify;
 
 use std::ffi::{c_char, c_int, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 use jl_sys::jl_array_t;
 use jlrs::value::array::Array;
+use nativecache_runtime::julia::jl_array_ptr_1d_push;
 
 pub use boundary::{fail, guard, hand_out};
 pub use session::key;
@@ -75,7 +77,7 @@ pub unsafe extern "C" fn nativecache_link(
         let (path, modules) = unsafe { (path_of(path), modules.ptr()) };
         with_session(|s| {
             // SAFETY: as the caller says.
-            let (id, counts) = unsafe { s.link(path, modules) };
+            let (id, counts) = unsafe { s.link(path, modules, Ok(&[])) };
             // SAFETY: as the caller says.
             unsafe { out.write(counts) };
             Ok(id)
@@ -122,6 +124,25 @@ pub unsafe extern "C" fn nativecache_peek(path: *const c_char, out: *mut LinkCou
     })
 }
 
+/// Pushes the code instances that library `id` has installed onto `out`. 0, or -1 if there is no such library.
+///
+/// # Safety
+/// On a Julia thread; `out` is a `Vector{Any}`.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_installed(id: i64, out: Array<'_, 'static>) -> c_int {
+    guard(-1, || {
+        // SAFETY: as the caller says.
+        let out: *mut jl_array_t = unsafe { out.ptr() };
+        with_session(|s| {
+            for code in s.library(id)?.code_instances() {
+                // SAFETY: code instances are alive as long as their methods.
+                unsafe { jl_array_ptr_1d_push(out, code.cast()) };
+            }
+            Ok(0)
+        })
+    })
+}
+
 /// A reason's name, its text and what to do about it, between tabs; empty for an unknown code.
 #[no_mangle]
 pub extern "C" fn nativecache_reason(code: c_int) -> *mut c_char {
@@ -159,6 +180,12 @@ pub fn outcome_line(entry: &nativecache_image::Entry) -> String {
         Bucket::Skipped { reason, detail } => text::line("skipped", Some(*reason), &entry.statement, detail),
         Bucket::Failed { reason, detail } => text::line("failed", Some(*reason), &entry.statement, detail),
     }
+}
+
+/// What the comparison of two libraries found, as a line of the same form.
+#[must_use]
+pub fn difference_line(method: &str, what: &str) -> String {
+    text::line("different", None, method, what)
 }
 
 /// # Safety

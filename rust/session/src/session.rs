@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jl_sys::{jl_array_t, jl_method_instance_t};
-use nativecache_image::{content_hash, BucketRef, EntryId, Reason, FORMAT_VERSION};
+use nativecache_image::{content_hash, BucketRef, EntryId, FunctionId, Reason, FORMAT_VERSION};
 use nativecache_runtime::error::Rejected;
 use nativecache_runtime::library::LibraryFile;
 use nativecache_runtime::link::{Counts, Linked};
@@ -92,13 +92,18 @@ pub unsafe fn module_set(loaded: *mut jl_array_t) -> u64 {
 impl Session {
     /// # Safety
     /// On a Julia thread; `loaded` is a live array of modules.
-    pub unsafe fn link(&mut self, path: &Path, loaded: *mut jl_array_t) -> (i64, LinkCounts) {
+    pub unsafe fn link(
+        &mut self,
+        path: &Path,
+        loaded: *mut jl_array_t,
+        verdict: Result<&[FunctionId], Rejected>,
+    ) -> (i64, LinkCounts) {
         let Some(roots) = self.roots else {
             fail("nativecache_init was not called");
             return (-1, LinkCounts::default());
         };
         // SAFETY: as the caller says.
-        match unsafe { Linked::open(path, loaded, roots.0, key()) } {
+        match unsafe { Linked::open(path, loaded, roots.0, key(), verdict) } {
             Ok(linked) => {
                 let counts = counts_of(&linked);
                 self.libraries.push(linked);

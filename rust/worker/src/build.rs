@@ -27,6 +27,7 @@ use nativecache_runtime::paths::Paths;
 use nativecache_runtime::sysimage::Sysimage;
 use nativecache_runtime::value::{array_items, is, root_module, Value};
 
+use crate::compare;
 use crate::dependencies::{without_code, Finished, Functions};
 use crate::emission::{emit, Emission};
 use crate::error::BuildError;
@@ -137,6 +138,14 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
         linker::link(&request.linker, &object, &elf)?;
         nativecache_image::append(&elf, &image.bytes, &request.output)?;
         let mut result = image.result;
+        if let Some(held) = &request.compare {
+            for found in compare::compare(held, &request.output)? {
+                result.push_str(&nativecache::difference_line(&found.method, &found.what));
+                if let Some(number) = found.number {
+                    let _ = writeln!(result, "function\t{number}");
+                }
+            }
+        }
         for (name, value) in [
             ("infer_seconds", inferred),
             ("emit_seconds", emitted - inferred),

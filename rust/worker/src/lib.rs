@@ -1,6 +1,7 @@
 //! libnativecache_worker: the C functions of the build process, beside those of every session.
 
 mod build;
+mod compare;
 mod dependencies;
 mod emission;
 mod error;

@@ -23,6 +23,8 @@ pub struct Request {
     pub journal: PathBuf,
     pub result: PathBuf,
     pub exclude: PathBuf,
+    /// A library that the new one is to be compared with.
+    pub compare: Option<PathBuf>,
     pub mode: Mode,
     pub linker: String,
     pub opt: i32,
@@ -73,6 +75,7 @@ impl Request {
             result: field("result")?.into(),
             exclude,
             mode,
+            compare: fields.get("compare").map(PathBuf::from),
             linker: field("linker")?.to_owned(),
             opt,
             statements,
