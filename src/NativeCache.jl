@@ -30,6 +30,7 @@ Base.include(NativeCache, "reasons.jl")     # why something is not used
 Base.include(NativeCache, "status.jl")      # what this session has
 Base.include(NativeCache, "explain.jl")     # why something is not used, by package and by method
 Base.include(NativeCache, "verify.jl")      # compile a library's methods anew and compare
+Base.include(NativeCache, "clean.jl")       # gc!, clear!
 Base.include(NativeCache, "json.jl")        # all of that for programs
 
 end

@@ -276,7 +276,7 @@ function run_worker(job::Job, work::String)
             size = isfile(journal) ? filesize(journal) : 0
             if size != seen
                 seen, since = size, time()
-                update(job.progress, stage_text(last_step(journal)..., length(job.statements)))
+                step!(job.progress, last_step(journal)..., job.statements)
             elseif !stuck && time() - since > job.timeout
                 stuck = true
                 kill(process, Base.SIGKILL)
@@ -298,17 +298,6 @@ function last_step(journal::String)
     words = split(split(chomp(read(journal, String)), '\n')[end])
     isempty(words) && return ("", 0)
     return (String(words[1]), length(words) < 2 ? 0 : something(tryparse(Int, words[2]), 0))
-end
-
-function stage_text(step::String, number::Int, all::Int)
-    step == "load" && return "loading packages"
-    step == "statement" && return "looking up methods"
-    step == "infer" && return "inferring types, $number of $all"
-    step == "emit" && return "generating code"
-    step == "optimise" && return "optimising"
-    step == "object" && return "writing machine code"
-    step == "link" && return "linking"
-    return step
 end
 
 "The end of what the worker printed, on one line."

@@ -10,12 +10,13 @@ const SETTINGS = (
     ("mode", "on", "on|off|verify", "use cached code, do not, or compile every hit again and compare; read when NativeCache is loaded"),
     ("linker", "cc", "text", "C compiler driver that links a library"),
     ("timeout", "900", "seconds", "what one step of a build may take"),
-    ("progress", "auto", "auto|yes|no", "show a build's progress: on a terminal and not under CI, always, never"),
+    ("progress", "yes", "yes|no", "show a build's progress: a line on a terminal and a line per stage in a log, or nothing"),
     ("keep", "no", "yes|no", "keep the build's work folder, for a look into it"),
     ("trace", "yes", "yes|no", "at the end of a session, note in the profiles what it has compiled"),
     ("auto", "background", "off|ask|background|now", "what a session does about a library that is not up to date"),
     ("methods", "5000", "count", "methods that a layer of a profile holds at most, those that save most; 0: all"),
     ("fade", "50", "count", "sessions that do not use a method after which its profile forgets it; 0: never"),
+    ("max_size", "2 GB", "bytes", "what gc! lets the libraries of all depots take"),
 )
 
 # Kind, what a value must be, how its text is read: `nothing` if it is not one.

@@ -66,7 +66,7 @@ end
     @test occursin("expected yes or no, got \"perhaps\"", message(() -> N.setting("keep", "perhaps")))
     @test occursin("positive number of seconds, got \"0\"", message(() -> N.setting("timeout", 0)))
     @test occursin("positive number of seconds, got \"soon\"", message(() -> N.setting("timeout", "soon")))
-    @test occursin("one of auto, yes, no, got \"never\"", message(() -> N.setting("progress", "never")))
+    @test occursin("one of on, off, verify, got \"never\"", message(() -> N.setting("mode", "never")))
 end
 
 @testset "every setting's default is one of its values, and has a meaning" begin

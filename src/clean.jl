@@ -1,0 +1,281 @@
+# Taking things away: gc! what is of no use, clear! what is not wanted. Only files that are known
+# to be NativeCache's are touched, by their place, their name and, for libraries, their content.
+
+"One file that [`NativeCache.gc!`](@ref) or [`NativeCache.clear!`](@ref) looked at and would remove."
+struct Removal
+    path::String
+    bytes::Int
+    why::String
+    removed::Bool
+    kept::String            # why it was not removed, or empty
+end
+
+"""
+What was removed: returned by [`NativeCache.gc!`](@ref) and [`NativeCache.clear!`](@ref).
+
+- `items`: [`NativeCache.Removal`](@ref)s: `path`, `bytes`, `why`, `removed`, and `kept`, the reason
+  why it was left where it is
+- `left`: bytes of the libraries that stay; `dry_run`: nothing was removed
+"""
+struct Removals <: AbstractVector{Removal}
+    items::Vector{Removal}
+    left::Int
+    dry_run::Bool
+end
+
+Base.size(list::Removals) = size(list.items)
+Base.getindex(list::Removals, i::Int) = list.items[i]
+
+"""
+    NativeCache.gc!(; dry_run = false, max_size) -> Removals
+
+Remove what is of no use any more, in the depots of this session:
+
+- libraries of a package build that has no `.ji` file any more
+- libraries for another Julia build
+- damaged libraries
+- the libraries that were built longest ago, while all together are larger than `max_size` bytes
+  (a setting, 2 GB)
+- profiles of packages that are not installed
+- work folders that a build left behind more than a day ago
+
+A file that a running process has mapped stays (a later `gc!` takes it), and so does everything that
+cannot be told to be NativeCache's. `dry_run` says what would go and removes nothing.
+
+# Example
+
+    julia> NativeCache.gc!(dry_run = true)
+    1 file, 1.2 MB, would be removed; 4.8 MB stay
+      ~/.julia/nativecache/v1.5/…/Dates-ade2ca70/0000011ad3b49447.so
+        no .ji file of Dates has this build any more
+"""
+function gc!(; dry_run::Bool = false, max_size = nothing)
+    cap = setting("max_size", max_size)
+    doomed = Pair{String,String}[]          # path => why
+    builds = Dict{String,Set{String}}()
+    alive = NamedTuple{(:path, :bytes, :built),Tuple{String,Int,Float64}}[]
+    for library in stored()
+        why = of_no_use(library, builds)
+        why === nothing && continue         # not ours
+        isempty(why) ? push!(alive, (path = library.path, bytes = filesize(library.path), built = mtime(library.path))) :
+            push!(doomed, library.path => why)
+    end
+    total = sum(Int[library.bytes for library in alive])
+    for library in sort(alive; by = library -> library.built)
+        total <= cap && break
+        total -= library.bytes
+        push!(doomed, library.path => string("all libraries together are larger than ", size_text(cap), ", and it was built longest ago"))
+    end
+    append!(doomed, useless_profiles())
+    append!(doomed, left_behind())
+    return remove!(doomed, dry_run)
+end
+
+"""
+    NativeCache.clear!(package; dry_run = false) -> Removals
+    NativeCache.clear!(; dry_run = false) -> Removals
+
+Remove all libraries and profiles of a package, of every Julia build and set of flags; without a
+package, everything that NativeCache has written for this version of Julia. Running sessions keep
+what they have mapped.
+
+To remove NativeCache without trace: `NativeCache.clear!()`, then remove `NativeCache.toml` if you
+have written one, the line from your `startup.jl`, and the package itself.
+
+# Example
+
+    julia> NativeCache.clear!("MyPackage")
+    2 files, 2.4 MB, removed; 1.3 MB stay
+    ...
+"""
+function clear!(package; dry_run::Bool = false)
+    folders = package_folder.(package_ids(package))
+    doomed = Pair{String,String}[library.path => "of $(library.package)" for library in stored() if library.package in folders]
+    for (folder, names) in profile_folders()
+        any(in(folders), names) && append!(doomed, (path => "profile" for path in files_below(folder)))
+    end
+    return remove!(filter!(file -> is_ours(file.first), doomed), dry_run; mapped = Set{String}())
+end
+
+function clear!(; dry_run::Bool = false)
+    doomed = Pair{String,String}[]
+    for depot in DEPOT_PATH
+        root = joinpath(depot, STORE)
+        isdir(root) && append!(doomed, (path => "everything is to go" for path in files_below(root) if is_ours(path)))
+    end
+    return remove!(doomed, dry_run; mapped = Set{String}())
+end
+
+# ---- what is of no use ----
+
+"Why a library is of no use; empty if it is of use, `nothing` if it is not ours to judge."
+function of_no_use(library, builds)
+    facts = inspect_library(library.path)
+    for (reason, detail) in facts.problems
+        reason in (:BadMagic, :Truncated, :Unreadable, :NotFound, :Untrusted) && return nothing
+        reason in (:HashMismatch, :Malformed, :FormatVersion) && return NativeCache.reason(reason)[1]
+    end
+    for (component, built, here) in facts.key
+        component == "julia" && built != here && return "it is for another Julia build: $built"
+    end
+    name = replace(library.package, r"-[0-9a-f]{8}$" => "")
+    build = SubString(basename(library.path), 1, 16)
+    known = get!(() -> build_ids(name), builds, name)
+    return build in known ? "" : "no .ji file of $name has this build any more"
+end
+
+"The build ids in the .ji files of all packages of this name."
+function build_ids(name::AbstractString)
+    found = Set{String}()
+    for path in package_images(name)
+        modules = try
+            Base.parse_cache_header(path)[1]
+        catch
+            continue        # a .ji that Julia itself cannot read
+        end
+        foreach(entry -> entry.first.name == name && push!(found, hex(entry.second)), modules)
+    end
+    return found
+end
+
+"The .ji files of packages of this name, in all depots."
+function package_images(name::AbstractString)
+    found = String[]
+    for depot in DEPOT_PATH
+        folder = joinpath(depot, "compiled", "v$(VERSION.major).$(VERSION.minor)")
+        isfile(joinpath(folder, "$name.ji")) && push!(found, joinpath(folder, "$name.ji"))
+        isdir(joinpath(folder, name)) || continue
+        append!(found, joinpath.(folder, name, filter(file -> endswith(file, ".ji"), readdir(joinpath(folder, name)))))
+    end
+    return found
+end
+
+"The profile folders of all depots, with the package folders that they are named after."
+function profile_folders()
+    found = Pair{String,Vector{String}}[]
+    for depot in DEPOT_PATH
+        root = joinpath(depot, STORE, "profiles")
+        isdir(root) || continue
+        append!(found, (joinpath(root, name) => String.(split(name, '+')) for name in readdir(root)))
+    end
+    return found
+end
+
+function useless_profiles()
+    doomed = Pair{String,String}[]
+    for (folder, names) in profile_folders(), name in names
+        is_installed(replace(name, r"-[0-9a-f]{8}$" => ""), name) && continue
+        append!(doomed, (path => "package $name is not installed" for path in files_below(folder)))
+        break
+    end
+    return filter!(file -> is_ours(file.first), doomed)
+end
+
+"Is there a source or an image of the package anywhere that this session can know of?"
+function is_installed(name, folder)
+    any(id -> package_folder(id) == folder, keys(Base.loaded_modules)) && return true
+    id = Base.identify_package(name)
+    id === nothing || Base.locate_package(id) === nothing || return true
+    any(depot -> isdir(joinpath(depot, "packages", name)), DEPOT_PATH) && return true
+    return !isempty(package_images(name))
+end
+
+"Work folders of builds that died."
+function left_behind()
+    doomed = Pair{String,String}[]
+    for depot in DEPOT_PATH
+        root = joinpath(depot, STORE)
+        isdir(root) || continue
+        for name in readdir(root)
+            folder = joinpath(root, name)
+            startswith(name, "build-") && isdir(folder) && time() - mtime(folder) > 86400 &&
+                append!(doomed, (path => "a build left it behind" for path in files_below(folder)))
+        end
+    end
+    return doomed
+end
+
+# ---- taking away ----
+
+function files_below(folder)
+    found = String[]
+    for (root, _, files) in walkdir(folder), file in files
+        push!(found, joinpath(root, file))
+    end
+    return found
+end
+
+"Is this a file that NativeCache writes? By its place and name; a library also by its content."
+function is_ours(path::AbstractString)
+    place = findlast(string('/', STORE, '/'), path)
+    place === nothing && return false
+    parts = split(SubString(path, nextind(path, last(place))), '/')
+    startswith(parts[1], "build-") && return true
+    parts[1] == "profiles" && return length(parts) == 3 && occursin(r"^([a-z0-9]+\.(profile|pending-.*)|lock|\..*\.tmp.*)$", parts[3])
+    length(parts) == 1 && return occursin(r"^[a-z-]+(\.log|\.lock|\.pid)?$", parts[1])
+    occursin(r"^[0-9a-f]{16}$", parts[1]) && length(parts) == 3 && occursin(r"^[0-9a-f]{16}(\+[0-9a-f]{16})?\.so$", parts[3]) || return false
+    return !any(problem -> problem.first in (:BadMagic, :Truncated, :Unreadable), inspect_library(path).problems)
+end
+
+"The files of the store that a running process has mapped, as far as this user may see."
+function mapped_files()
+    found = Set{String}()
+    isdir("/proc") || return found
+    for process in readdir("/proc")
+        all(isdigit, process) || continue
+        text = try
+            read(joinpath("/proc", process, "maps"), String)
+        catch
+            continue        # it has ended, or is another user's
+        end
+        occursin(STORE, text) || continue
+        for line in split(text, '\n')
+            occursin(STORE, line) && push!(found, lstrip(split(line, ' '; limit = 6, keepempty = false)[end]))
+        end
+    end
+    return found
+end
+
+function remove!(doomed, dry_run; mapped = mapped_files())
+    items = Removal[]
+    real(path) = try realpath(path) catch; path end
+    for (path, why) in unique(doomed)
+        bytes = Int(filesize(lstat(path)))
+        kept = real(path) in mapped ? "a running process uses it" : ""
+        removed = false
+        if isempty(kept) && !dry_run
+            try
+                rm(path)
+                removed = true
+                remove_empty(dirname(path))
+            catch err
+                err isa InterruptException && rethrow()
+                kept = sprint(showerror, err)
+            end
+        end
+        push!(items, Removal(path, bytes, why, removed, kept))
+    end
+    gone = Set(item.path for item in items if isempty(item.kept))
+    left = sum(Int[filesize(library.path) for library in stored() if !(library.path in gone)])
+    return Removals(items, left, dry_run)
+end
+
+"Remove a folder that has become empty, and those above it up to the store and its own folder."
+function remove_empty(folder)
+    while occursin("/nativecache", folder) && isempty(readdir(folder))
+        rm(folder)
+        folder = dirname(folder)
+    end
+end
+
+Base.show(io::IO, list::Removals) = print(io, "Removals(", length(list), " files)")
+
+function Base.show(io::IO, ::MIME"text/plain", list::Removals)
+    going = filter(item -> isempty(item.kept), list.items)
+    files = length(going) == 1 ? "1 file" : "$(length(going)) files"
+    printstyled(io, files, ", ", size_text(sum(Int[item.bytes for item in going])), list.dry_run ? ", would be removed" : ", removed"; bold = true)
+    print(io, "; ", size_text(list.left), " of libraries stay")
+    for item in list
+        print(io, "\n  ", item.path, "\n    ", item.why, isempty(item.kept) ? "" : "; kept: $(item.kept)")
+    end
+end

@@ -1,0 +1,71 @@
+# src/clean.jl: gc!, clear!.
+
+@testset "what is of no use goes, the rest stays" begin
+    box = Box()
+    for name in ("Plain", "Second", "Third")
+        add_package(box, name, "module $name\nf(x) = x + 1\nend")
+    end
+    out = julia!(box, raw"""
+        using NativeCache, Plain, Second, Third
+        for mod in (Plain, Second, Third)
+            println(NativeCache.build(mod; quiet = true, statements = [(mod.f, (Int,))]).library)
+        end
+        """).out
+    plain, second, third = split(chomp(out), "\n")
+    store = joinpath(box.depot, "nativecache", "v1.5")
+    ask(call) = julia!(box, "using NativeCache\nlist = NativeCache.$call\nfor item in list\nprintln(item.removed, '\\t', item.path, '\\t', item.why, '\\t', item.kept)\nend").out
+    @test ask("gc!()") == ""
+    @test all(isfile, (plain, second, third))
+
+    # Not ours, or of no use: the package's .ji is gone; damaged; a profile without a package; an old work folder.
+    foreign = joinpath(dirname(plain), "0123456789abcdef.so")
+    cp(joinpath(ROOT, "deps", "lib", "libnativecache.so"), foreign)
+    note = joinpath(dirname(plain), "notes.txt")
+    write(note, "mine")
+    foreach(file -> endswith(file, ".ji") && rm(joinpath(box.depot, "compiled", "v1.5", "Plain", file)),
+        readdir(joinpath(box.depot, "compiled", "v1.5", "Plain")))
+    bytes = read(second)
+    bytes[length(bytes)÷2] ⊻= 0x01
+    write(second, bytes)
+    profile = joinpath(store, "profiles", "Gone-01234567", "trace.profile")
+    mkpath(dirname(profile))
+    write(profile, "# NativeCache profile\n")
+    old = joinpath(store, "build-old", "journal")
+    mkpath(dirname(old))
+    write(old, "")
+    run(`touch -d "3 days ago" $(dirname(old))`)
+
+    said = ask("gc!(dry_run = true)")
+    @test occursin("false\t$plain\tno .ji file of Plain has this build any more", said)
+    @test occursin("false\t$second\tthe library's content is damaged", said)
+    @test occursin("false\t$profile\tpackage Gone-01234567 is not installed", said)
+    @test occursin("$old\ta build left it behind", said)
+    @test count(==('\n'), said) == 4
+    @test all(ispath, (plain, second, third, profile, old))
+    said = ask("gc!()")
+    @test length(collect(eachmatch(r"^true\t"m, said))) == 4
+    @test !any(ispath, (plain, second, profile, dirname(profile), old, dirname(old)))
+    @test isfile(foreign) && read(note, String) == "mine" && isfile(third)
+
+    # Over the cap, but a running session has it mapped.
+    said = julia!(box, "using NativeCache, Third\nshow(stdout, MIME(\"text/plain\"), NativeCache.gc!(max_size = 0))").out
+    @test occursin("kept: a running process uses it", said) && isfile(third)
+    @test occursin("true\t$third\tall libraries together are larger than 0.0 kB", ask("gc!(max_size = 0)"))
+    @test !isfile(third)
+    remove(box)
+end
+
+@testset "without trace" begin
+    box = Box()
+    for name in ("Plain", "Second")
+        add_package(box, name, "module $name\nf(x) = x + 1\nend")
+    end
+    code = "using NativeCache, Plain, Second\nfor mod in (Plain, Second)\nNativeCache.build(mod; quiet = true, statements = [(mod.f, (Int,))])\nend\n"
+    # In a session that has it linked: what runs goes on running.
+    out = julia!(box, "$code\nprint(length(NativeCache.clear!(Plain)), length(NativeCache.libraries()), Plain.f(1))").out
+    @test endswith(out, "12") && occursin(r"^[12]", out)
+    julia!(box, "using NativeCache\nNativeCache.clear!()")
+    @test !ispath(joinpath(box.depot, "nativecache"))
+    julia!(box, "using NativeCache\nNativeCache.clear!()")
+    remove(box)
+end
