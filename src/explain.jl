@@ -106,7 +106,7 @@ function explain(signature::Type{<:Tuple})
     statements = Set(squeezed.((text, statement_text(instance))))
     asked = Pair{String,Float64}[]
     for id in ids, (layer, seconds) in profile_layers(id), (statement, took) in seconds
-        squeezed(statement) in statements && push!(asked, string(id.name, ", ", layer) => took)
+        statement in statements && push!(asked, string(id.name, ", ", layer) => took)
     end
     message = session_message()
     code, libraries = isempty(message[2]) || message[1] !== nothing ? known_of(instance) : (CodeStory[], LibraryStory[])
@@ -131,9 +131,6 @@ The story of the method that this call runs; the arguments are evaluated, the ca
 macro explain(call)
     InteractiveUtils.gen_call_with_extracted_types_and_kwargs(__module__, :(NativeCache.explain), (call,))
 end
-
-"Texts that differ in white space only are the same signature."
-squeezed(text::AbstractString) = filter(!isspace, text)
 
 "The method instance that Julia compiles for a call with this signature, or what is wrong with it; as src/worker.jl finds it."
 function instance_of(@nospecialize(signature), world)

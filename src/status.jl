@@ -201,7 +201,7 @@ function status_of(library::Found)
         parse_entries(taken(ccall((:nativecache_entries, LIBRARY), Ptr{UInt8}, (Int64,), library.id))) :
         rejected_whole(library)
     bucket(name) = MethodItem[item for (which, item) in items if which == name]
-    layers, saved = layers_of(library.package, items)
+    layers, saved = layers_in_use(library.package, items)
     return Status(library.package.name, library.path, MethodItem[MethodItem(item.statement) for (_, item) in items],
         bucket("installed"), bucket("waiting"), bucket("skipped"), bucket("rejected"), bucket("failed"),
         library.functions, library.seconds, library.bytes, library.message,
@@ -224,9 +224,9 @@ function peek(path::AbstractString)
 end
 
 "The layers that asked for the methods of a library, and the seconds that the installed ones save in all."
-function layers_of(id::PkgId, items)
-    installed = Set(item.statement for (which, item) in items if which == "installed")
-    requested = Set(item.statement for (_, item) in items)
+function layers_in_use(id::PkgId, items)
+    installed = Set(squeezed(item.statement) for (which, item) in items if which == "installed")
+    requested = Set(squeezed(item.statement) for (_, item) in items)
     layers, all = LayerStatus[], Dict{String,Float64}()
     for (name, seconds) in profile_layers(id)
         here = [statement for statement in keys(seconds) if statement in requested]
@@ -239,7 +239,11 @@ function layers_of(id::PkgId, items)
 end
 
 "The layers of a package's profile: name => (statement => seconds that it took to compile, or NaN)."
-profile_layers(id::PkgId) = Pair{String,Dict{String,Float64}}[]
+profile_layers(id::PkgId) = Pair{String,Dict{String,Float64}}[layer.name =>
+    Dict(squeezed(entry.statement) => entry.milliseconds / 1000 for entry in layer.entries) for layer in layers_of([id])]
+
+"Texts that differ in white space only are the same signature."
+squeezed(text::AbstractString) = filter(!isspace, text)
 
 """
     NativeCache.libraries() -> Vector
