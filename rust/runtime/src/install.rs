@@ -105,6 +105,24 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<(), (Reason, 
     }
 }
 
+/// Ends the validity of what was installed in `world` with that world.
+///
+/// # Safety
+/// On a Julia thread; `mi` is live.
+pub unsafe fn close(mi: *mut jl_method_instance_t, world: usize) {
+    // SAFETY: as the caller says. Julia narrows `max_world` in the same way (gf.c, invalidate_method_instance).
+    unsafe {
+        for ci in inspect::code_instances(mi) {
+            let ours = (*ci).min_world == world
+                || (*ci).invoke.is_some_and(|f| library::owned(f as usize))
+                || library::owned((*ci).specptr.fptr as usize);
+            if ours && (*ci).max_world == usize::MAX {
+                (*ci).max_world = world;
+            }
+        }
+    }
+}
+
 /// `specptr` and `isspecsig` before `invoke`: a thread that sees `invoke` must see them too.
 unsafe fn set_pointers(ci: *mut jl_code_instance_t, function: &Compiled) {
     let (invoke, isspecsig) = match function.invoke {

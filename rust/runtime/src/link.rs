@@ -15,7 +15,7 @@ use nativecache_image::{
 use crate::error::Rejected;
 use crate::gc::CollectorOff;
 use crate::inspect;
-use crate::install::{install, Compiled, InvokePointer};
+use crate::install::{close, install, Compiled, InvokePointer};
 use crate::julia::{jl_fptr_const_return, jl_get_world_counter};
 use crate::key;
 use crate::library::{Code, LibraryFile};
@@ -249,15 +249,27 @@ impl Linked {
         verdicts: &[Result<(), State>],
         world: usize,
     ) {
+        let mut fresh = Vec::new();
         for index in 0..self.states.len() {
+            let id = FunctionId(u32::try_from(index).unwrap_or(u32::MAX));
             if matches!(self.states[index], State::Installed | State::Inferred) {
+                // Julia takes away the backedges of what it invalidates. If the old methods are back, what is
+                // installed now may rely on this function again.
+                if matches!(verdicts.get(index), Some(Ok(()))) {
+                    // SAFETY: as `open` says.
+                    unsafe { self.add_backedges(id, parts) };
+                }
                 continue;
             }
-            let id = FunctionId(u32::try_from(index).unwrap_or(u32::MAX));
             let unverified = State::Rejected(Reason::EdgesUnknown, String::new());
             let verdict = verdicts.get(index).cloned().unwrap_or(Err(unverified));
             // SAFETY: as `open` says; what is installed is verified.
-            let installed = verdict.and_then(|()| unsafe { self.install_one(id, parts, troubles, world) });
+            let installed = verdict.and_then(|()| unsafe {
+                // First, so that no code stands without them; and also if this session has compiled the method
+                // itself: the library's own code calls what the library holds of it.
+                fresh.extend(self.add_backedges(id, parts));
+                self.install_one(id, parts, troubles, world)
+            });
             self.states[index] = match installed {
                 Ok(None) => State::Inferred,
                 Ok(Some(_)) => State::Installed,
@@ -265,7 +277,24 @@ impl Linked {
             };
         }
         // SAFETY: as `open` says.
-        unsafe { self.find_starts(parts) };
+        unsafe {
+            // Another thread defined a method meanwhile: it may have looked for backedges too early.
+            if jl_get_world_counter() != world {
+                fresh.iter().for_each(|mi| close(*mi, world));
+            }
+            self.find_starts(parts);
+        }
+    }
+
+    /// Makes Julia watch over what one function depends on; its method instance.
+    unsafe fn add_backedges(&self, id: FunctionId, parts: &Parts) -> Option<*mut jl_method_instance_t> {
+        let function = self.image.function(id).ok()?;
+        let mi = parts.resolver.method_instance(function.method_instance).ok()?;
+        for edge in function.edges.iter() {
+            // SAFETY: as `open` says.
+            unsafe { add_backedge(&self.image, &parts.resolver, edge, mi) };
+        }
+        Some(mi)
     }
 
     /// Where the code of each method instance begins, installed or not: other code of the library may
@@ -300,7 +329,6 @@ impl Linked {
         {
             return Err(state_of(trouble));
         }
-        let mi = parts.resolver.method_instance(function.method_instance).map_err(|t| state_of(&t))?;
         // SAFETY: every slot that the function's code, or code that it calls directly, uses is filled;
         // code indices were checked against the count when the image was parsed.
         unsafe {
@@ -311,9 +339,6 @@ impl Linked {
                 install(&compiled, world).map_err(|(reason, detail)| State::Rejected(reason, detail))?;
                 (!matches!(function.invoke, Invoke::Inferred)).then_some(compiled)
             };
-            for edge in function.edges.iter() {
-                add_backedge(&self.image, &parts.resolver, edge, mi);
-            }
             Ok(done)
         }
     }
