@@ -14,6 +14,8 @@
 #   journal      what is about to be done, a line before each step that may kill the process
 #   facts        for build.jl: "key\t<hash>" and "package\t<number>\t<build id>"
 #   failure      why there is no library, if there is none
+const START_WORLD = ccall(:jl_get_world_counter, UInt, ())     # nothing is defined yet
+
 module NativeCacheWorker
 
 # Codes of `Reason` in rust/image.
@@ -226,7 +228,7 @@ function resolve()
         text = string(text, isempty(text) ? "" : ", ", nameof(mod::Module))
     end
     set = ccall(symbol("nativecache_module_set"), UInt64, (Any,), MODULES)
-    append("request", string("module_set\t", hex(set), "\t", text, "\n"))
+    append("request", string("module_set\t", hex(set), "\t", text, "\nstart_world\t", Main.START_WORLD, "\n"))
 
     # Packages that were asked for or came with them go before those of the sysimage: a
     # package may bear the name of a standard library.

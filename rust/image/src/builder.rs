@@ -208,6 +208,10 @@ impl ImageBuilder {
                 check("signature", target.0, nodes)?;
                 (edge_tag::SIGNATURE, target.0)
             }
+            EdgeTarget::Generated(target) => {
+                check("method instance", target.0, nodes)?;
+                (edge_tag::GENERATED, target.0)
+            }
         };
         edge.methods.iter().try_for_each(|method| check("method", method.0, nodes))?;
         let start = count("image", Section::Lists.name(), self.edge_lists.len())?;

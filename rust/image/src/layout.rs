@@ -158,6 +158,7 @@ pub(crate) mod invoke_tag {
 pub(crate) mod edge_tag {
     pub(crate) const METHOD_INSTANCE: u32 = 1;
     pub(crate) const SIGNATURE: u32 = 2;
+    pub(crate) const GENERATED: u32 = 3;
 }
 
 /// Low half of the word `bucket` of an entry; the high half is the reason's code.

@@ -122,6 +122,9 @@ pub enum EdgeTarget {
     MethodInstance(NodeId),
     /// This signature.
     Signature(NodeId),
+    /// Not the table, but the generator of this method instance. In place of methods there are three numbers:
+    /// digests of the body and of the packages that it could see, and the world of the build's beginning.
+    Generated(NodeId),
 }
 
 /// Where a requested method ended up in the build.

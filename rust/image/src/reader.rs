@@ -461,6 +461,7 @@ impl<'a> Image<'a> {
         let target = match tag {
             edge_tag::METHOD_INSTANCE => EdgeTarget::MethodInstance(NodeId(target)),
             edge_tag::SIGNATURE => EdgeTarget::Signature(NodeId(target)),
+            edge_tag::GENERATED => EdgeTarget::Generated(NodeId(target)),
             _ => return Err(unknown("tag", Section::Edges, id.0, tag)),
         };
         let methods = self.lists_from(Section::Edges, id.0, start)?.take("method count", methods)?;

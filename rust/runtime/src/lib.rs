@@ -15,6 +15,7 @@ pub mod foreign;
 pub mod frames;
 pub mod gc;
 pub mod generated;
+pub mod generator;
 pub mod inferred;
 pub mod inspect;
 pub mod install;

@@ -194,6 +194,7 @@ impl Linked {
                 self.image,
                 &parts.resolver,
                 parts.sysimage.as_ref(),
+                &loaded,
                 self.missing.first().copied(),
                 world,
             )

@@ -6,11 +6,12 @@
 //! those that matched at build. A function is valid if all its edges hold and all functions of the
 //! library that it relies on are valid.
 
-use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_typename_t};
+use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t, jl_typename_t};
 use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, PackageId, Reason, TableId};
 
 use crate::describe::type_text;
 use crate::edges::{matching_methods, table_digest};
+use crate::generator::{body_digest, seen_by};
 use crate::inspect;
 use crate::julia::{
     jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for, jl_rettype_inferred,
@@ -29,6 +30,8 @@ pub struct Verifier<'a> {
     resolver: &'a Resolver,
     sysimage: Option<&'a Sysimage>,
     world: usize,
+    /// All root modules.
+    roots: &'a [*mut jl_module_t],
     /// A package of the image that is not loaded.
     missing: Option<PackageId>,
     tables: Vec<bool>,
@@ -46,6 +49,7 @@ impl<'a> Verifier<'a> {
         image: Image<'a>,
         resolver: &'a Resolver,
         sysimage: Option<&'a Sysimage>,
+        roots: &'a [*mut jl_module_t],
         missing: Option<PackageId>,
         world: usize,
     ) -> Self {
@@ -60,6 +64,7 @@ impl<'a> Verifier<'a> {
             resolver,
             sysimage,
             world,
+            roots,
             missing,
             tables: Vec::new(),
             edges: vec![None; image.edge_count() as usize],
@@ -171,6 +176,7 @@ impl<'a> Verifier<'a> {
                     (*mi).specTypes
                 }
                 EdgeTarget::Signature(node) => self.get(node)?,
+                EdgeTarget::Generated(node) => return self.check_generated(node, edge),
             };
             let mut expected: Vec<*mut jl_method_t> = Vec::new();
             for method in edge.methods.iter() {
@@ -189,6 +195,33 @@ impl<'a> Verifier<'a> {
                 Some(found) if same_set(&found, &expected) => Ok(()),
                 found => Err(State::Rejected(Reason::EdgeChanged, difference(signature, &expected, found))),
             }
+        }
+    }
+
+    /// Would Julia generate the body that was compiled?
+    unsafe fn check_generated(&self, node: NodeId, edge: &EdgeRef<'_>) -> Verdict {
+        // SAFETY: resolved objects are live; kinds are checked before use.
+        unsafe {
+            let mi = self.resolver.method_instance(node).map_err(|t| state_of(&t))?;
+            let mut numbers = [0u64; 3];
+            for (number, node) in numbers.iter_mut().zip(edge.methods.iter()) {
+                let value = self.get(node)?;
+                if is(value, jl_sys::jl_uint64_type) {
+                    *number = *value.cast::<u64>();
+                }
+            }
+            let [body, seen, start] = numbers;
+            let (origins, none) = (self.resolver.origins(), 0..0);
+            let sysimage = self.sysimage.map_or(&none, |s| &s.data);
+            let first = usize::try_from(start).unwrap_or(0).wrapping_add(1);
+            let same = seen != 0
+                && start != 0
+                && seen_by(mi, origins, sysimage, self.roots, Some(first)) == Some(seen);
+            if same || body_digest(mi) == Some(body) {
+                return Ok(());
+            }
+            let what = format!("{} has another generated body now", type_text((*mi).specTypes));
+            Err(State::Rejected(Reason::EdgeChanged, what))
         }
     }
 
@@ -280,6 +313,7 @@ pub unsafe fn add_backedge(
                     jl_array_ptr_1d_push((*callee).backedges, caller.cast());
                 }
             }
+            EdgeTarget::Generated(_) => {}
             EdgeTarget::Signature(node) => {
                 let Ok(signature) = resolver.get(node) else { return };
                 if !is_type(signature) {

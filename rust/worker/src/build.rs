@@ -64,10 +64,12 @@ pub struct World {
     pub from_ji: HashSet<usize>,
     /// Code that callers may inline, as inference left it: code generation forgets some of it.
     inlineable: HashMap<*mut jl_code_instance_t, *mut jl_array_t>,
+    /// The newest world when this process began.
+    pub start: usize,
 }
 
 impl World {
-    unsafe fn read(roots: Vec<*mut jl_module_t>, sysimage: Sysimage) -> Self {
+    unsafe fn read(roots: Vec<*mut jl_module_t>, sysimage: Sysimage, start: usize) -> Self {
         // SAFETY: the collector is off and nothing else runs.
         unsafe {
             let modules = inspect::all_modules(&roots);
@@ -85,7 +87,7 @@ impl World {
                 .filter_map(|ci| Some((*ci, inferred::inlineable(*ci)?)))
                 .collect();
             let from_ji = loaded::code_instances();
-            World { sysimage, modules, methods, tables, code_instances, roots, from_ji, inlineable }
+            World { sysimage, modules, methods, tables, code_instances, roots, from_ji, inlineable, start }
         }
     }
 
@@ -114,7 +116,7 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
         let mut statuses = infer_all(methods, request, &sysimage, &inference, &mut journal);
         inference.close();
         let inferred = start.elapsed().as_secs_f64();
-        let world = World::read(modules::roots(loaded_modules()), sysimage);
+        let world = World::read(modules::roots(loaded_modules()), sysimage, request.start_world);
         if request.mode == Mode::Isolate {
             return isolate_culprits(&world, &statuses, request, &mut journal);
         }

@@ -10,6 +10,7 @@ use nativecache_image::{
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::edges::{matching_methods, table_digest, table_names, Dependencies, Target};
 use nativecache_runtime::error::Undescribable;
+use nativecache_runtime::generator::{body_digest, is_generated, seen_by};
 use nativecache_runtime::julia::{jl_get_world_counter, jl_method_table_for, jl_rettype_inferred};
 use nativecache_runtime::value::is;
 
@@ -44,6 +45,7 @@ struct EdgeMaker<'a> {
     names: HashMap<*mut jl_methtable_t, *mut jl_typename_t>,
     tables: HashMap<*mut jl_methtable_t, TableId>,
     made: HashMap<Target, Result<EdgeId, Undescribable>>,
+    bodies: HashMap<Instance, Result<EdgeId, Undescribable>>,
 }
 
 impl Functions {
@@ -79,6 +81,7 @@ impl Functions {
                 names: table_names(&world.modules),
                 tables: HashMap::new(),
                 made: HashMap::new(),
+                bodies: HashMap::new(),
             };
             self.add_inferred(&maker, describer);
             let mut rejected: HashMap<usize, Undescribable> = HashMap::new();
@@ -253,9 +256,13 @@ impl EdgeMaker<'_> {
         let mut targets: Vec<Target> = Vec::new();
         let mut seen: HashSet<Instance> = HashSet::from([mi]);
         let mut stack = vec![mi];
+        let mut generated: Vec<Instance> = Vec::new();
         // SAFETY: as `Functions::finish`.
         unsafe {
             while let Some(at) = stack.pop() {
+                if is_generated(at, &self.world.sysimage.data) {
+                    generated.push(at);
+                }
                 for target in self.dependencies.of(at) {
                     targets.push(*target);
                     let Target::Instance(callee) = *target else { continue };
@@ -285,9 +292,55 @@ impl EdgeMaker<'_> {
                 Err(error) => return (Err(error), on),
             }
         }
+        for instance in generated {
+            // SAFETY: as above.
+            match unsafe { self.generated(instance, describer) } {
+                Ok(id) => edges.push(id),
+                Err(error) => return (Err(error), on),
+            }
+        }
         edges.sort_unstable();
         edges.dedup();
         (Ok(edges), on)
+    }
+
+    /// The edge to the generator that made the code of `mi`.
+    unsafe fn generated(&mut self, mi: Instance, describer: &mut Describer) -> Result<EdgeId, Undescribable> {
+        if let Some(known) = self.bodies.get(&mi) {
+            return known.clone();
+        }
+        // SAFETY: as `Functions::finish`.
+        let made = unsafe { self.make_generated(mi, describer) };
+        self.bodies.insert(mi, made.clone());
+        made
+    }
+
+    unsafe fn make_generated(
+        &mut self,
+        mi: Instance,
+        describer: &mut Describer,
+    ) -> Result<EdgeId, Undescribable> {
+        // SAFETY: as `Functions::finish`.
+        unsafe {
+            let body = body_digest(mi).ok_or_else(|| Undescribable {
+                reason: Reason::GeneratedFunction,
+                detail: format!("the body of {} holds an object of this process", mi::text(mi)),
+            })?;
+            let sysimage = &self.world.sysimage.data;
+            let seen = seen_by(mi, describer.origins(), sysimage, &self.world.roots, None).unwrap_or(0);
+            let mut numbers = Vec::new();
+            for number in [body, seen, self.world.start as u64] {
+                numbers.push(describer.describe(jl_sys::jl_box_uint64(number))?);
+            }
+            let target = EdgeTarget::Generated(describer.describe(mi.cast())?);
+            let table = jl_method_table_for((*mi).specTypes);
+            if table.is_null() || table == jl_sys::jl_nothing {
+                let detail = "a generated function without a method table".to_owned();
+                return Err(Undescribable { reason: Reason::EdgesUnknown, detail });
+            }
+            let table = self.table(table.cast(), describer)?;
+            Ok(describer.image.edge(Edge { table, target, methods: numbers })?)
+        }
     }
 
     unsafe fn edge(&mut self, target: Target, describer: &mut Describer) -> Result<EdgeId, Undescribable> {

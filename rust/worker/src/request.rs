@@ -34,6 +34,8 @@ pub struct Request {
     pub reasons: HashMap<usize, (Reason, String)>,
     /// Hash and names of the sets of modules under which the library may be used.
     pub module_sets: Vec<(u64, String)>,
+    /// The newest world when this process began, 0 if that is not known.
+    pub start_world: usize,
     /// Method instances, as text, that the compiler died of.
     pub excluded: Vec<String>,
 }
@@ -81,6 +83,7 @@ impl Request {
             statements,
             reasons: reasons.lines().filter_map(reason_line).collect(),
             module_sets,
+            start_world: fields.get("start_world").and_then(|text| text.parse().ok()).unwrap_or(0),
             excluded: excluded.lines().map(str::to_owned).collect(),
         })
     }

@@ -109,6 +109,7 @@ pub fn every_edge() -> Vec<Edge> {
         edge(0, signature, &[27]),
         edge(0, instance, &[28, 27]),
         edge(0, instance, &[27, 28]),
+        edge(0, EdgeTarget::Generated(NodeId(29)), &[18, 18, 18]),
     ]
 }
 
@@ -283,7 +284,9 @@ pub fn walk(image: &Image<'_>) -> usize {
         let edge = image.edge(EdgeId(index)).unwrap();
         image.table(edge.table).unwrap();
         match edge.target {
-            EdgeTarget::MethodInstance(node) | EdgeTarget::Signature(node) => image.node(node).unwrap(),
+            EdgeTarget::MethodInstance(node) | EdgeTarget::Signature(node) | EdgeTarget::Generated(node) => {
+                image.node(node).unwrap()
+            }
         };
         assert!(edge.methods.iter().all(|method| image.node(method).is_ok()));
         seen += 1 + edge.methods.len();

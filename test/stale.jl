@@ -1,0 +1,167 @@
+# What cached code depends on, changed in every way that a session can: before a library is linked,
+# between, after, and by the packages' own __init__. In each case the session prints what it prints
+# without the cache; fixtures that Julia's own edges do not cover are here too.
+
+const STALE = [
+    # A method is not known by its signature alone.
+    "Origin" => ("module Origin\n@noinline f(x) = x + 1\ng(x) = f(x) * 2\nh(x) = x * 3\nk(x) = x * 4\nend",
+        ["Tuple{typeof(Origin.$f), Int64}" for f in "fghk"]),
+    # What __init__ evaluates may be another method in each session.
+    "InitDefined" => ("""
+        module InitDefined
+        g(x) = h(x) * 2
+        h(x::String) = 1
+        k(x) = x + 1
+        __init__() = (@eval h(x) = x + \$(length(get(ENV, "STALE_H", "one"))))
+        end
+        """, ["Tuple{typeof(InitDefined.g), Int64}", "Tuple{typeof(InitDefined.h), Int64}", "Tuple{typeof(InitDefined.k), Int64}"]),
+    "Trait" => ("module Trait\ntrait(x) = 1\nend", String[]),
+    # A generator sees what was loaded before its package.
+    "Generator" => ("""
+        module Generator
+        using Trait
+        @generated f(x) = :(x + \$(Trait.trait(x)))
+        g(x) = f(x) * 10
+        @generated plain(x) = x <: Integer ? :(x + 1) : :(x)
+        end
+        """, ["Tuple{typeof(Generator.$f), Int64}" for f in ("f", "g", "plain")]),
+    "TraitUser" => ("module TraitUser\nusing Trait\nTrait.trait(::Type{Int}) = 2\nend", String[]),
+    # Ambiguity, `invoke`, a method that was missing, keyword arguments, abstract calls, union splitting.
+    "Calls" => ("""
+        module Calls
+        amb(x::Int, y) = 1
+        ambiguous(x) = amb(x, x) + x
+        inv(x) = x + 1; inv(x::Int) = x + 2
+        invoking(x) = invoke(inv, Tuple{Integer}, x)
+        lacking(x::String) = 0
+        missed(x) = (try lacking(x) catch err; string(nameof(typeof(err)), x) end)
+        kw(x; k = 1) = x + k
+        keyword(x) = kw(x; k = 5)
+        abstract type S end
+        struct A <: S end
+        struct B <: S end
+        size_of(::A) = 1
+        size_of(::B) = 2
+        split(i) = size_of(i > 1 ? A() : B()) + i
+        abstractly(v::Vector{S}) = sum(size_of(x) for x in v) + length(v)
+        element(v) = eltype([size_of(x) for x in v])
+        returns(x) = (Base.promote_op(kw, typeof(x)), x)
+        applies(x) = (applicable(lacking, x), hasmethod(lacking, Tuple{typeof(x)}), x)
+        spread(x...) = (length(x), x)
+        varargs(x) = spread(x, x)
+        shown(x) = string(A(), x)
+        end
+        """, ["Tuple{typeof(Calls.$f), Int64}" for f in ("ambiguous", "invoking", "missed", "keyword", "split", "returns", "applies", "varargs", "shown")] ∪
+            ["Tuple{typeof(Calls.abstractly), Array{Calls.S, 1}}", "Tuple{typeof(Calls.element), Array{Calls.S, 1}}"]),
+    # A library for two packages: part of it waits, in a world that goes on.
+    "Waits" => ("module Waits\n@noinline leaf(x) = x + 1\n@noinline mid(x) = leaf(x) * 10\nouter(x, y) = mid(x) + 100\nend", String[]),
+    "Awaited" => ("module Awaited\nusing Waits\nstruct T end\nend",
+        ["Tuple{typeof(Waits.leaf), Int64}", "Tuple{typeof(Waits.mid), Int64}", "Tuple{typeof(Waits.outer), Int64, Awaited.T}"]),
+]
+
+const STALE_CALLS = """
+probe(f, x...) = println(f, " ", try Base.invokelatest(f, x...) catch err; typeof(err) end)
+function probe_all()
+    for f in (:ambiguous, :invoking, :missed, :keyword, :split, :returns, :applies, :varargs, :shown)
+        probe(getfield(Calls, f), 3)
+    end
+    probe(Calls.abstractly, Calls.S[Calls.A(), Calls.B()])
+    probe(Calls.element, Calls.S[Calls.A(), Calls.B()])
+end
+"""
+
+const STALE_CHANGES = [
+    "ambiguity" => "Calls.amb(x, y::Int) = 2",
+    "a better method for invoke" => "Calls.inv(x::Integer) = x + 30",
+    "the method that was missing" => "Calls.lacking(x::Int) = 7",
+    "keyword arguments" => "Calls.kw(x::Int; k = 1) = x * k",
+    "the same signature" => "@eval Calls kw(x; k = 1) = x - k",
+    "one of a union" => "Calls.size_of(::Calls.A) = 10",
+    "deleted" => "Base.delete_method(which(Calls.size_of, (Calls.B,)))",
+    "result of another type" => "Calls.size_of(::Calls.B) = 2.5",
+    "varargs" => "Calls.spread(x::Int, y::Int) = (x, y)",
+    "Base extended" => "Base.show(io::IO, ::Calls.A) = print(io, \"an A\")",
+]
+
+function stale_box()
+    box = Box()
+    needs = Dict("Generator" => ["Trait"], "TraitUser" => ["Trait"], "Awaited" => ["Waits"])
+    for (name, (source, _)) in STALE
+        add_package(box, name, source; deps = [dep => Sandbox.uuid(dep) for dep in get(needs, name, String[])])
+    end
+    lists = [string(name == "Awaited" ? "[\"Waits\", \"Awaited\"]" : repr(name), " => ", repr(list)) for (name, (_, list)) in STALE if !isempty(list)]
+    run = julia!(box, """
+        using NativeCache, $(join(first.(STALE), ", "))
+        for (packages, list) in [$(join(lists, ", "))]
+            result = NativeCache.build(packages; statements = list, quiet = true)
+            foreach(item -> println(item), [result.skipped; result.failed])
+        end
+        """)
+    return box, run.out
+end
+
+occurrences_of(part, text) = length(split(text, part)) - 1
+
+"Both runs of a script, `#cache` being where NativeCache comes in."
+function stale_agree(box, script)
+    with = julia!(box, replace(script, "#cache" => "using NativeCache"))
+    @test with.out == julia!(box, script).out
+    return with.out
+end
+
+@testset "what cached code depends on changes" begin
+    box, missed = stale_box()
+    # `InitDefined.h` is the one that __init__ defines, known by what it says.
+    @test missed == ""
+
+    @testset "a method defined anew before the library is linked" begin
+        changes = "@eval Origin f(x) = x + 100\n@eval Origin h(x) = x * 30\n"
+        print_all = "print([f(1) for f in (Origin.f, Origin.g, Origin.h, Origin.k)])\n"
+        @test stale_agree(box, "using Origin\n$changes#cache\n$print_all") == "[101, 202, 30, 4]"
+        late = julia!(box, "using Origin\n$(changes)using NativeCache\nfor i in NativeCache.status(\"Origin\").rejected; println(i.statement, i.reason); end").out
+        @test occurrences_of("Redefined", late) == 2 && occursin("Origin.g", late) && !occursin("Origin.k", late)
+    end
+
+    @testset "a method that __init__ defines" begin
+        for value in ("one", "another")
+            stale_agree(box, "ENV[\"STALE_H\"] = $(repr(value))\n#cache\nusing InitDefined\nprint(InitDefined.g(1), InitDefined.h(1), InitDefined.k(1))")
+        end
+        same = status(box, repr("InitDefined"), "using InitDefined")
+        @test length(same["installed"]) == 3
+        other = status(box, repr("InitDefined"), "ENV[\"STALE_H\"] = \"another\"\nusing InitDefined")
+        @test statements(other["installed"]) == ["Tuple{typeof(InitDefined.k), Int64}"]
+    end
+
+    @testset "generated bodies: $order" for order in ("Generator", "TraitUser, Generator", "Generator, TraitUser", "Trait, TraitUser, Generator")
+        stale_agree(box, "#cache\nusing $order\nprint(Generator.g(1), Generator.f(1), Generator.plain(1))")
+        stale_agree(box, "using $order\n#cache\nprint(Generator.g(1), Generator.f(1), Generator.plain(1))")
+        count = length(status(box, repr("Generator"), "using $order")["installed"])
+        # Only the bodies that the other order changes are left out.
+        @test count == (startswith(order, "Generator") ? 3 : 1)
+    end
+
+    @testset "$what" for (what, change) in STALE_CHANGES
+        stale_agree(box, "using Calls\n$STALE_CALLS\n$change\n#cache\nprobe_all()")
+        stale_agree(box, "#cache\nusing Calls\n$STALE_CALLS\nprobe_all()\n$change\nprobe_all()")
+    end
+
+    @testset "what waited relies on what was invalidated" begin
+        out = stale_agree(box, """
+            #cache
+            using Waits
+            call(f, a...) = print(Base.invokelatest(f, a...), " ")
+            call(Waits.mid, 1)
+            @eval Waits leaf(x::Int) = x + 5
+            call(Waits.mid, 1)
+            Base.delete_method(which(Waits.leaf, (Int,)))
+            call(Waits.leaf, 1)
+            using Awaited
+            call(Waits.outer, 1, Awaited.T())
+            @eval Waits leaf(x::Int) = x + 50
+            call(Waits.outer, 1, Awaited.T())
+            call(Waits.mid, 1)
+            """)
+        @test out == "20 60 2 120 610 510 "
+    end
+    remove(box)
+end
