@@ -29,14 +29,17 @@ function prepare_case(case, box)
     training = training_session(case, case.seed)
     julia!(box, "using NativeCache, " * join(case.names, ", "))
     trace = joinpath(box.root, "random.trace")
-    julia!(box, RandomPackages.script(training; cached = false); flags = `--trace-compile=$trace`)
+    run = julia(box, RandomPackages.script(training; cached = false); flags = `--trace-compile=$trace`,
+        program = `timeout -s KILL 90 $(Sandbox.julia_program())`)
+    run.code == 137 && return false
+    run.code == 0 || error("the training session failed: $(run.err)")
     texts = sort!(unique!(traced(trace)))
     of(name) = filter(text -> occursin("$name.", text), texts)
     lists = joinpath.(box.root, case.names .* ".statements")
     for (name, list) in zip(case.names, lists)
         write(list, join(of(name), '\n'), '\n')
     end
-    run = julia!(box, """
+    julia!(box, """
         using NativeCache
         for (packages, list) in zip((["RandA"], ["RandB", "RandA"], ["RandC", "RandB", "RandA"]), $(repr(lists)))
             filesize(list) > 1 || continue
@@ -44,7 +47,7 @@ function prepare_case(case, box)
             println(length(result.compiled), " ", length(result.requested), " ", result.message)
         end
         """)
-    return run.out
+    return true
 end
 
 """
@@ -57,13 +60,17 @@ function run_case(seed; sessions = 6, only = nothing, flags = ``, keep = false)
     mismatches = Mismatch[]
     installed = 0
     try
-        prepare_case(case, box)
+        prepare_case(case, box) || return mismatches, 0
         for n in (only === nothing ? (1:sessions) : only)
             session = random_session(case, 1000seed + n)
             threads = ["JULIA_NUM_THREADS" => string(n % 3 == 0 ? 3 : 1)]
-            plain = julia(box, RandomPackages.script(session; cached = false); flags = flags, env = threads)
+            # Julia's inference takes minutes over some random code.
+            program = `timeout -s KILL 60 $(Sandbox.julia_program())`
+            plain = julia(box, RandomPackages.script(session; cached = false); flags = flags, env = threads, program = program)
+            plain.code == 137 && continue
             count = "\nlet s = NativeCache.status(); println(stderr, \"installed \", sum(length(x.installed) for x in s.items)); end"
-            cached = julia(box, RandomPackages.script(session; cached = true) * count; flags = flags, env = threads)
+            program = `timeout -s KILL 180 $(Sandbox.julia_program())`
+            cached = julia(box, RandomPackages.script(session; cached = true) * count; flags = flags, env = threads, program = program)
             m = match(r"^installed (\d+)$"m, cached.err)
             m === nothing || (installed += parse(Int, m[1]))
             if (plain.out, plain.code, plain.signal) != (cached.out, cached.code, cached.signal)

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_methtable_t, jl_typename_t};
+use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_typename_t};
 use nativecache_image::{
     Edge, EdgeId, EdgeTarget, Function, FunctionId, Invoke, NodeId, Reason, Table, TableId,
 };
@@ -46,6 +46,7 @@ struct EdgeMaker<'a> {
     tables: HashMap<*mut jl_methtable_t, TableId>,
     made: HashMap<Target, Result<EdgeId, Undescribable>>,
     bodies: HashMap<Instance, Result<EdgeId, Undescribable>>,
+    invoked: HashMap<Instance, bool>,
 }
 
 impl Functions {
@@ -82,6 +83,7 @@ impl Functions {
                 tables: HashMap::new(),
                 made: HashMap::new(),
                 bodies: HashMap::new(),
+                invoked: HashMap::new(),
             };
             self.add_inferred(&maker, describer);
             let mut rejected: HashMap<usize, Undescribable> = HashMap::new();
@@ -263,9 +265,13 @@ impl EdgeMaker<'_> {
                 if is_generated(at, &self.world.sysimage.data) {
                     generated.push(at);
                 }
-                for target in self.dependencies.of(at) {
-                    targets.push(*target);
-                    let Target::Instance(callee) = *target else { continue };
+                for target in self.dependencies.of(at).to_vec() {
+                    targets.push(target);
+                    let Target::Instance(callee) = target else { continue };
+                    if self.is_invoked(callee) {
+                        let method = (*callee).def.value.cast::<jl_method_t>();
+                        targets.push(Target::Signature((*method).sig));
+                    }
                     if functions.contains_key(&callee) || !seen.insert(callee) {
                         continue;
                     }
@@ -302,6 +308,23 @@ impl EdgeMaker<'_> {
         edges.sort_unstable();
         edges.dedup();
         (Ok(edges), on)
+    }
+
+    /// Is it called by `invoke`, past the method that its types would find? The signature that `invoke` was given
+    /// is not known; it finds another method only if one comes that the callee's own method also matches.
+    unsafe fn is_invoked(&mut self, callee: Instance) -> bool {
+        if let Some(known) = self.invoked.get(&callee) {
+            return *known;
+        }
+        // SAFETY: as `Functions::finish`.
+        let invoked = unsafe {
+            let method = (*callee).def.value;
+            is(method, jl_sys::jl_method_type)
+                && matching_methods((*callee).specTypes, self.newest)
+                    .is_none_or(|found| found.last() != Some(&method.cast()))
+        };
+        self.invoked.insert(callee, invoked);
+        invoked
     }
 
     /// The edge to the generator that made the code of `mi`.
