@@ -87,7 +87,10 @@ end
     alone = status(box, repr("EdgeA"), "using EdgeA")
     @test length(alone["installed"]) == 4
     extended = status(box, repr("EdgeA"), "using EdgeA\n@eval EdgeA leaf(x::Int) = x + 50\nusing EdgeB")
-    @test length(extended["installed"]) == 4        # EdgeA was linked before; Julia invalidated what it had to
+    # EdgeA was linked before; Julia invalidated what it had to, and the status says so.
+    @test "Tuple{typeof(EdgeA.total), Array{EdgeA.Square,1}}" in statements(extended["installed"])
+    @test all(item -> item[2] == "Invalidated", extended["rejected"])
+    @test "Tuple{typeof(EdgeA.outer), Int64}" in statements(extended["rejected"])
     late = status(box, repr("EdgeB"), "using EdgeA\n@eval EdgeA leaf(x::Int) = x + 50\nusing EdgeB")
     @test statements(late["installed"]) == ["Tuple{typeof(EdgeA.area), EdgeB.Circle}"]
     @test only(late["rejected"])[1] == "Tuple{typeof(EdgeB.calls), Int64}"

@@ -148,7 +148,7 @@ function method_text(g, f::Func, types, loaded; name = f.name, plain = false)
     kind == 3 && return string("@inline ", name, "(", join(sig, ", "), ") = ", body(g, vars, f.rank, loaded))
     kind == 4 && return string("function ", name, "(", join(sig, ", "), ")\n    r = ", body(g, vars, f.rank, loaded), "\n    for i in 1:2\n        r = (i, ", body(g, [vars; "i"], f.rank, loaded; calls = 1), ")\n    end\n    return short(r)\nend")
     kind == 5 && f.arity == 2 && return string(name, "(", sig[1], ", rest...) = (y = isempty(rest) ? 0 : rest[1]; ", body(g, vars, f.rank, loaded), ")")
-    kind == 6 && types[1] != "Any" && !occursin("Type{", types[1]) && !occursin(" where ", types[1]) && return string(name, "(", join(["x::T"; sig[2:end]], ", "), ") where {T<:", types[1], "} = ", body(g, [vars; "T"], f.rank, loaded))
+    kind == 6 && types[1] != "Any" && !any(t -> occursin("Type{", t) || occursin(" where ", t), types) && return string(name, "(", join(["x::T"; sig[2:end]], ", "), ") where {T<:", types[1], "} = ", body(g, [vars; "T"], f.rank, loaded))
     kind == 7 && f.arity == 1 && return string(name, "(@nospecialize(", sig[1], ")) = ", body(g, vars, f.rank, loaded))
     return string(name, "(", join(sig, ", "), ") = ", body(g, vars, f.rank, loaded))
 end
