@@ -40,7 +40,7 @@ end
 
 const NAMES = ["RandA", "RandB", "RandC"]
 const BUILTIN_TYPES = ["Any", "Integer", "Int", "Real", "Float64", "String", "Number", "Union{Int,String}",
-    "AbstractVector", "Vector{Int}", "Tuple", "Symbol", "Nothing", "Tuple{Int,Int}", "Vector{T} where T", "Type{Int}", "Type{<:Real}"]
+    "AbstractVector", "Vector{Int}", "Tuple", "Symbol", "Nothing", "Tuple{Int,Int}", "(Vector{T} where T)", "Type{Int}", "Type{<:Real}"]
 const BUILTIN_VALUES = ["1", "-4", "2.5", "\"ab\"", ":s", "[1, 2]", "(1, 2)", "(1, \"x\")", "nothing", "Any[1, \"b\"]", "Int", "0x03", "Int32(7)"]
 
 abstract_type(p) = string("Abs", "ABC"[p])
