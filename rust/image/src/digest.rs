@@ -136,6 +136,7 @@ impl<'a> Digests<'a> {
         let (kind, target) = match edge.target {
             EdgeTarget::MethodInstance(node) => (1, node),
             EdgeTarget::Signature(node) => (2, node),
+            EdgeTarget::Generated(node) => (3, node),
         };
         let mut parts = Parts::default();
         parts.bytes(&self.node(self.image.table(edge.table)?.typename)).word(kind).bytes(&self.node(target));
