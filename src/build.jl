@@ -65,7 +65,7 @@ function build(package; statements = nothing, quiet::Bool = false, linker = noth
     isempty(texts) && throw(ArgumentError(string(
         "statements: ", statements isa AbstractString ? repr(String(statements)) : "the collection",
         " names no method; a line looks like `precompile(Tuple{typeof(Package.f), Int64})`")))
-    job = Job(ids, texts, setting("linker", linker), setting("timeout", timeout),
+    job = Job(ids, texts, setting("linker", linker), setting("timeout", timeout), setting("memory"),
               setting("keep", keep), Progress(quiet))
     outcome = try
         run_job(job)
@@ -119,6 +119,7 @@ struct Job
     statements::Vector{String}
     linker::String
     timeout::Float64
+    memory::Int
     keep::Bool
     progress::Progress
     compare::Union{Nothing,String}      # a library: build the same again, compare, and leave it
@@ -153,10 +154,10 @@ function run_job(job::Job)
         "this session runs with --compiled-modules=no, so its packages have no build id to keep code for")
     work = work_folder(job.keep)
     try
-        return run_workers(job, work)
+        return run_workers(job, work.path)
     finally
-        job.keep ? (@info "NativeCache: the work folder is kept" folder = work) :
-            rm(work; recursive = true, force = true)
+        job.keep && @info "NativeCache: the work folder is kept" folder = work.path
+        leave(work; keep = job.keep)
     end
 end
 
@@ -182,6 +183,8 @@ function run_workers(job::Job, work::String)
             continue
         end
         isfile(place("failure")) && return Failure(read(place("failure"), String))
+        memory = out_of_memory(process, stuck, place("log"))
+        isempty(memory) || return Failure(string(memory, memory_advice(job)))
         how = string(stuck ? "stopped after $(job.timeout) s without progress" :
             process.termsignal == 0 ? "exit code $(process.exitcode)" : "signal $(process.termsignal)",
             ": ", last_words(place("log")))
@@ -220,6 +223,8 @@ function write_request(job::Job, work::String, mode::String)
     end
     open(joinpath(work, "worker"), "w") do io
         println(io, "library\t", WORKER_LIBRARY)
+        println(io, "parent\t", getpid())
+        println(io, "memory\t", job.memory)
         # A session has NativeCache among its modules: so must the process that stands for it.
         here = Base.root_module_key(@__MODULE__)
         here.uuid === nothing || println(io, "load\t", uuid_text(here), '\t', here.name)
@@ -269,15 +274,16 @@ function run_worker(job::Job, work::String)
     process = open(joinpath(work, "log"), "w") do log
         run(pipeline(command; stdin = devnull, stdout = log, stderr = log); wait = false)
     end
-    seen, since, stuck = 0, time(), false
+    now() = time_ns() / 1e9     # unlike time(), never set back
+    seen, since, stuck = 0, now(), false
     try
         while process_running(process)
             sleep(0.05)
             size = isfile(journal) ? filesize(journal) : 0
             if size != seen
-                seen, since = size, time()
+                seen, since = size, now()
                 step!(job.progress, last_step(journal)..., job.statements)
-            elseif !stuck && time() - since > job.timeout
+            elseif !stuck && now() - since > job.timeout
                 stuck = true
                 kill(process, Base.SIGKILL)
             end
@@ -291,6 +297,19 @@ function run_worker(job::Job, work::String)
     wait(process)
     return process, stuck
 end
+
+"What says that the worker ran out of memory, which is no method's fault; empty if nothing does."
+function out_of_memory(process, stuck::Bool, log::String)
+    # Linux kills what takes too much with this signal, and so may the one who runs a container.
+    process.termsignal == Base.SIGKILL && !stuck &&
+        return "the build process was killed (signal 9), as the system does when memory runs out"
+    said = match(r"OutOfMemoryError|[^\n]*(?:out of memory|Cannot allocate memory|bad_alloc|memory allocation of)[^\n]*"i,
+        isfile(log) ? read(log, String) : "")
+    return said === nothing ? "" : string("the build process ran out of memory: ", strip(said.match))
+end
+
+memory_advice(job::Job) = job.memory == 0 ? "; close other programs or build on a larger machine" :
+    string("; it may use ", size_text(job.memory), ", says the setting `memory`")
 
 "The last line of the journal: what was in flight."
 function last_step(journal::String)

@@ -11,6 +11,7 @@ const SETTINGS = (
     ("linker", "cc", "text", "C compiler driver that links a library"),
     ("timeout", "900", "seconds", "what one step of a build may take"),
     ("progress", "yes", "yes|no", "show a build's progress: a line on a terminal and a line per stage in a log, or nothing"),
+    ("memory", "0", "bytes", "what the build process may allocate; 0 is no limit"),
     ("keep", "no", "yes|no", "keep the build's work folder, for a look into it"),
     ("trace", "yes", "yes|no", "at the end of a session, note in the profiles what it has compiled"),
     ("auto", "background", "off|ask|background|now", "what a session does about a library that is not up to date"),
@@ -103,6 +104,10 @@ function read_preferences(path::AbstractString)
     found = Dict{String,Tuple{String,Int}}()
     problems = String[]
     for (number, line) in enumerate(eachline(path))
+        if !isvalid(line)
+            push!(problems, string(path, ", line ", number, ": it is no UTF-8"))
+            continue
+        end
         text = strip(line)
         (isempty(text) || startswith(text, '#')) && continue
         pair = match(r"^([A-Za-z_]+)\s*=\s*(?:\"([^\"]*)\"|([^\s#\"]+))\s*(?:#.*)?$", text)
@@ -120,6 +125,16 @@ function read_preferences(path::AbstractString)
     return found, problems
 end
 
+const REPORTED = Any[]
+
+"Say, once in a session, which lines are passed over; the others count."
+function report_once(problems::Vector{String})
+    problems in REPORTED && return nothing
+    push!(REPORTED, problems)
+    @warn string("NativeCache: passed over in the settings:\n  ", join(problems, "\n  ")) _module=nothing _file=nothing
+    return nothing
+end
+
 "Text of a setting, what kind of place it is from, and which: `given`, then the places in their order."
 function look_up(name::String, given = nothing)
     _, default, _, _ = setting_entry(name)
@@ -128,7 +143,7 @@ function look_up(name::String, given = nothing)
     isempty(value) || return (value, :environment, variable(name))
     for (place, path) in preference_files()
         found, problems = read_preferences(path)
-        isempty(problems) || throw(ArgumentError(problems[1]))
+        isempty(problems) || report_once(problems)
         haskey(found, name) && return (found[name][1], place, string(path, ", line ", found[name][2]))
     end
     return (default, :default, "")

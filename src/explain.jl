@@ -38,7 +38,7 @@ function explain(package)
     folders = package_folder.(package_ids(package))
     unused = is_on() ? [inspect_library(item.path) for item in stored() if item.package in folders && !(item.path in used)] :
         LibraryFacts[]
-    return Explanation(status, sort!(unused; by = facts -> mtime(facts.path), rev = true))
+    return Explanation(status, sort!(unused; by = facts -> file_time(facts.path), rev = true))
 end
 
 "One code instance of a method: `kind` is `library`, `sysimage`, `session`, `constant` or `inferred`."

@@ -192,7 +192,7 @@ end
 
 "What differs between this session and the newest of these libraries: `component: built with …, this session has …`."
 function key_difference(libraries)
-    newest = sort(libraries; by = item -> mtime(item.path))[end]
+    newest = sort(libraries; by = item -> file_time(item.path))[end]
     return join((text for (reason, text) in inspect_library(newest.path).problems), "; ")
 end
 
@@ -205,7 +205,7 @@ function status_of(library::Found)
     return Status(library.package.name, library.path, MethodItem[MethodItem(item.statement) for (_, item) in items],
         bucket("installed"), bucket("waiting"), bucket("skipped"), bucket("rejected"), bucket("failed"),
         library.functions, library.seconds, library.bytes, library.message,
-        library.reason > 0 ? reason_name(library.reason) : nothing, saved, mtime(library.path), layers)
+        library.reason > 0 ? reason_name(library.reason) : nothing, saved, file_time(library.path), layers)
 end
 
 "The methods of a library that was not linked, as far as its tables can be read."
@@ -260,7 +260,7 @@ if the cache is off) and `linked` (in this session).
 function libraries()
     linked = Dict(library.path => library.reason == 0 && library.id >= 0 for library in found())
     key = is_on() ? session_key() : missing
-    return [(package = item.package, path = item.path, bytes = Int(filesize(item.path)), built = mtime(item.path),
+    return [(package = item.package, path = item.path, bytes = file_size(item.path), built = file_time(item.path),
              usable = item.key == key,
              linked = get(linked, item.path, false)) for item in stored()]
 end

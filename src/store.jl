@@ -10,6 +10,11 @@
 #
 # Read from every depot, written to the first that can be written to. A library
 # comes into its place by a rename, so that a reader sees all of it or nothing.
+#
+# A build works in <depot>/nativecache/v1.5/build-<random>, and holds a lock on the file
+# `lock` in it for as long as it lives: the kernel gives up the locks of a process that
+# dies, however it dies, so a folder whose lock is free is a leftover, and the next build
+# removes it. Nothing on the load path takes or awaits a lock.
 
 const STORE = string("nativecache/v", VERSION.major, ".", VERSION.minor)
 
@@ -32,10 +37,91 @@ function library_name(builds::Vector{Pair{PkgId,UInt64}})
     return string(name, "+", hex(others), ".so")
 end
 
+# ---- who may write here ----
+
+# Others must not be able to write to what sessions run, whatever the umask says.
+const FOLDER_MODE = 0o755
+
+"Why nothing at this path is trusted, or an empty string: others could have put it there. See docs/trust.md."
+function distrust(path::AbstractString)
+    handle = Libdl.dlopen(LIBRARY; throw_error = false)
+    handle === nothing && return "libnativecache is not built"
+    address = Libdl.dlsym(handle, :nativecache_distrust; throw_error = false)
+    address === nothing && return "libnativecache was built from another version of NativeCache"
+    return taken(ccall(address, Ptr{UInt8}, (Cstring,), path))
+end
+
+"The folder, made if it is not there; an error if others can write to it or to one above it."
+function trusted_folder(path::AbstractString)
+    mkpath(path; mode = FOLDER_MODE)
+    problem = distrust(path)
+    isempty(problem) || error(problem)
+    return path
+end
+
+# ---- locks ----
+
+"A lock that this process holds, on a file that is never removed while it might be held."
+struct FileLock
+    file::Base.Filesystem.File
+end
+
+const LOCK_EXCLUSIVE_AT_ONCE = Cint(2 | 4)      # LOCK_EX | LOCK_NB
+
+"""
+Take the lock on `path`, waiting up to `seconds` for another process; `nothing` if it is
+still held then, or if the file system has no locks. A process that ends, however it ends,
+holds no lock any more: there are no stale ones.
+"""
+function take_lock(path::AbstractString; seconds::Real = 0)
+    file = try
+        # libuv opens with O_CLOEXEC: no child keeps the lock.
+        Base.Filesystem.open(path, Base.JL_O_RDWR | Base.JL_O_CREAT, 0o600)
+    catch err
+        err isa Base.IOError || rethrow()
+        return nothing
+    end
+    until = time_ns() + round(UInt64, 1e9 * seconds)
+    while ccall(:flock, Cint, (Cint, Cint), fd(file), LOCK_EXCLUSIVE_AT_ONCE) != 0
+        held = Libc.errno() in (Libc.EAGAIN, Libc.EINTR)
+        if !held || time_ns() >= until
+            close(file)
+            return nothing
+        end
+        sleep(0.01)
+    end
+    return FileLock(file)
+end
+
+release(lock::FileLock) = close(lock.file)
+release(::Nothing) = nothing
+
+"""
+Run `body` while holding the lock on `path`. If another process keeps it for longer than
+`seconds` (it hangs, say), go on without: every file is complete by itself.
+"""
+function locked(body, path::AbstractString; seconds::Real = 10)
+    lock = take_lock(path; seconds = seconds)
+    try
+        return body()
+    finally
+        release(lock)
+    end
+end
+
+# ---- work folders ----
+
+"A folder to build in, and the lock that says that somebody does."
+struct WorkFolder
+    path::String
+    lock::Union{Nothing,FileLock}
+end
+
 """
 A folder in the store to build in, on the same file system as the library's place so that
 the library can be renamed there. Julia's own folder is a place for it only if it is the
-first depot.
+first depot. Leftovers of builds that were killed are removed. Whoever asks for it gives it
+back with `leave`.
 """
 function work_folder(keep::Bool)
     isempty(DEPOT_PATH) && error("DEPOT_PATH is empty, so there is no place for a library")
@@ -44,25 +130,66 @@ function work_folder(keep::Bool)
     for depot in DEPOT_PATH
         isempty(problem) || !startswith(abspath(depot), julia) || continue
         try
-            folder = abspath(depot, STORE)
-            mkpath(folder)
-            return mktempdir(folder; prefix = "build-", cleanup = !keep)
+            store = trusted_folder(abspath(depot, STORE))
+            # Nobody sweeps between the making of a folder and the taking of its lock.
+            return locked(joinpath(store, "lock")) do
+                sweep(store)
+                path = mktempdir(store; prefix = keep ? "kept-" : "build-", cleanup = false)
+                WorkFolder(path, take_lock(joinpath(path, "lock")))
+            end
         catch err
             err isa InterruptException && rethrow()
-            isempty(problem) && (problem = string("depot ", depot, " cannot be written to: ", sprint(showerror, err)))
+            isempty(problem) && (problem = string("depot ", depot, " cannot be used: ", sprint(showerror, err)))
         end
     end
     error(problem)
 end
 
+function leave(work::WorkFolder; keep::Bool = false)
+    keep || remove_tree(work.path)
+    release(work.lock)
+    return nothing
+end
+
+"Remove a folder that others may be removing too."
+function remove_tree(path::AbstractString)
+    try
+        rm(path; recursive = true, force = true)
+    catch err
+        err isa Union{Base.IOError,SystemError} || rethrow()
+    end
+    return nothing
+end
+
+"Remove the work folders of builds that are no more. To be called with the store's lock held."
+function sweep(store::AbstractString)
+    for name in readdir(store)
+        startswith(name, "build-") || continue
+        path = joinpath(store, name)
+        islink(path) && continue
+        lock = take_lock(joinpath(path, "lock"))
+        lock === nothing && continue
+        remove_tree(path)
+        release(lock)
+    end
+    return nothing
+end
+
 "Move a finished library from the work folder into its place; returns that."
 function put_into_store(temporary::String, work::String, key::String, builds)
     folder = joinpath(dirname(work), key, package_folder(builds[1].first))
-    mkpath(folder)
+    trusted_folder(folder)
     path = joinpath(folder, library_name(builds))
     Base.Filesystem.rename(temporary, path)
     return path
 end
+
+# `stat` throws on a loop of links, and where this user may not look.
+stat_of(path::AbstractString) = try stat(path) catch err; err isa Base.IOError || rethrow(); stat("") end
+
+"When the file was last written to (Unix time), and its size; 0 if that cannot be known."
+file_time(path::AbstractString) = mtime(stat_of(path))
+file_size(path::AbstractString) = Int(filesize(stat_of(path)))
 
 "Every library of the store: (key, package folder, path)."
 function stored()

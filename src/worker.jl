@@ -189,9 +189,12 @@ end
 
 "First of all: the library, before anything is loaded or compiled."
 function prepare()
-    library = values_of(readlines(string(WORK, "/worker")), "library")[1]
+    lines = readlines(string(WORK, "/worker"))
+    library = values_of(lines, "library")[1]
+    parent = parse(UInt32, values_of(lines, "parent")[1])
+    memory = parse(UInt64, values_of(lines, "memory")[1])
     push!(HANDLE, ccall(:jl_load_dynamic_library, Ptr{Cvoid}, (Cstring, UInt32, Cint), library, 1, 1))
-    ccall(symbol("nativecache_worker_start"), Cint, ()) == 0 || fail(last_error())
+    ccall(symbol("nativecache_worker_start"), Cint, (UInt32, UInt64), parent, memory) == 0 || fail(last_error())
     return nothing
 end
 

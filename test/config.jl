@@ -60,7 +60,13 @@ end
                      "setting mode from JULIA_NATIVECACHE: expected one of on, off, verify, got \"of\"")
             @test occursin(part, text)
         end
-        @test occursin("\"linkr\"", message(() -> N.setting("linker")))
+        # A bad line is said once and costs only itself.
+        @test (@test_logs (:warn, r"\"linkr\".*linker cc"s) N.setting("linker")) == "cc"
+        @test (@test_logs N.setting("linker")) == "cc"
+    end
+    with_settings(DEPOT_FILE => "linker = \"a\xff\"\ntimeout = 5\n\0\xfe = 3\n") do
+        @test (@test_logs (:warn, r"line 1: it is no UTF-8.*line 3"s) N.setting("timeout")) === 5.0
+        @test N.setting("linker") == "cc"
     end
     @test occursin("keyword linkr: there is no setting", message(() -> N.settings(linkr = "cc")))
     @test occursin("expected yes or no, got \"perhaps\"", message(() -> N.setting("keep", "perhaps")))

@@ -18,7 +18,8 @@ end
 
 @testset "putting a library in its place" begin
     N = NativeCache
-    work = N.work_folder(false)
+    folder = N.work_folder(false)
+    work = folder.path
     @test startswith(work, joinpath(OWN_DEPOT, N.STORE))
     library = joinpath(work, "library.so")
     for content in ("first", "second")
@@ -28,6 +29,8 @@ end
         @test read(path, String) == content
         @test !ispath(library)
     end
+    N.leave(folder)
+    @test !ispath(work)
     write(joinpath(OWN_DEPOT, N.STORE, "00000000000000ff", "Some-0a0b0c0d", "notes.txt"), "not a library")
     @test [(item.key, item.package, basename(item.path)) for item in N.stored()] ==
         [("00000000000000ff", "Some-0a0b0c0d", "0000000000000007.so")]
@@ -43,11 +46,65 @@ end
         copy!(DEPOT_PATH, [file])
         @test_throws ErrorException N.work_folder(false)
         copy!(DEPOT_PATH, [file, OWN_DEPOT])
-        @test startswith(N.work_folder(false), OWN_DEPOT)
+        folder = N.work_folder(false)
+        @test startswith(folder.path, OWN_DEPOT)
+        N.leave(folder)
         copy!(DEPOT_PATH, String[])
         @test_throws ErrorException N.work_folder(false)
     finally
         copy!(DEPOT_PATH, depots)
         rm(joinpath(OWN_DEPOT, N.STORE); recursive = true, force = true)
     end
+end
+
+@testset "leftovers of builds that are no more" begin
+    N = NativeCache
+    store = joinpath(OWN_DEPOT, N.STORE)
+    mkpath(joinpath(store, "build-abc", "inner"))       # killed: nobody has its lock
+    write(joinpath(store, "build-abc", "library.so"), "half")
+    mkpath(joinpath(store, "kept-abc"))
+    symlink(OWN_DEPOT, joinpath(store, "build-link"))
+    first = N.work_folder(false)
+    @test !ispath(joinpath(store, "build-abc"))
+    @test isdir(joinpath(store, "kept-abc")) && islink(joinpath(store, "build-link"))
+    second = N.work_folder(false)
+    @test isdir(first.path) && isdir(second.path) && first.path != second.path
+    foreach(N.leave, (first, second))
+    kept = N.work_folder(true)
+    N.leave(kept; keep = true)
+    N.leave(N.work_folder(false))
+    @test isdir(kept.path)
+    rm(store; recursive = true)
+end
+
+@testset "locks" begin
+    N = NativeCache
+    path = joinpath(OWN_DEPOT, "some lock")
+    lock = N.take_lock(path)
+    @test lock isa N.FileLock
+    @test N.take_lock(path) === nothing
+    @test N.locked(() -> 7, path; seconds = 0.05) == 7      # goes on when another hangs
+    N.release(lock)
+    again = N.take_lock(path)
+    @test again isa N.FileLock
+    N.release(again)
+    @test N.take_lock(joinpath(OWN_DEPOT, "no folder", "lock")) === nothing
+    rm(path)
+end
+
+@testset "folders that others can write to" begin
+    N = NativeCache
+    store = joinpath(OWN_DEPOT, N.STORE)
+    mask = ccall(:umask, Cuint, (Cuint,), 0)
+    try
+        N.leave(N.work_folder(false))
+        @test filemode(store) & 0o022 == 0 == filemode(dirname(store)) & 0o022
+    finally
+        ccall(:umask, Cuint, (Cuint,), mask)
+    end
+    chmod(store, 0o777)
+    said = try N.work_folder(false); "" catch err; sprint(showerror, err) end
+    @test occursin("everybody can write to it", said) && occursin(store, said)
+    @test !isempty(N.distrust(store)) && isempty(N.distrust(OWN_DEPOT))
+    rm(store; recursive = true)
 end

@@ -9,6 +9,7 @@ use crate::reader::Image;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use twox_hash::XxHash3_128;
 
@@ -231,7 +232,10 @@ pub fn append(elf: &Path, image: &[u8], out: &Path) -> Result<Trailer, ImageErro
         elf_hash: content_hash(&body),
         image_hash: content_hash(image),
     };
-    let mut file = OpenOptions::new().write(true).create_new(true).open(out).map_err(io("create", out))?;
+    // Nobody else may write to what sessions run, whatever the umask says.
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o644);
+    let mut file = options.open(out).map_err(io("create", out))?;
     let written = write_all(&mut file, &[&body, image, &trailer.encode()]);
     if let Err(source) = written {
         // Best effort: the error that counts is the one that is returned.

@@ -126,6 +126,8 @@ reasons! {
             "the detail says why; run Pkg.build(\"NativeCache\"), and report it if it stays";
         123 Unproved: "verify mode: the library could not be built anew to compare it",
             "the detail says what failed; build the library again, or leave verify mode";
+        124 Replaced: "the library was replaced while it was being linked",
+            "nothing: the next session links the new one";
     }
     Build {
         200 NoSuchMethod: "the statement does not name a method that exists here",

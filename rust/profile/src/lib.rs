@@ -6,6 +6,7 @@
 //! here.
 
 pub mod error;
+pub mod file;
 pub mod limits;
 pub mod merge;
 pub mod store;

@@ -7,12 +7,14 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::ProfileError;
+use crate::file;
 use crate::limits::{self, Limits};
 use crate::merge::{merge, Mode};
 use crate::text::Profile;
@@ -62,14 +64,14 @@ fn update_within(
     mode: Mode,
     limits: Limits,
 ) -> Result<Updated, ProfileError> {
-    let file = path(folder, layer)?;
-    fs::create_dir_all(folder).map_err(ProfileError::at(folder))?;
+    let target = path(folder, layer)?;
+    file::create_folder(folder).map_err(ProfileError::at(folder))?;
     let Some(_lock) = lock(folder, patience)? else {
         leave_pending(folder, layer, found)?;
         return Ok(Updated::Pending);
     };
     sweep(folder);
-    let mut known = read(&file)?;
+    let mut known = read(&target)?;
     let mut pending = pending_files(folder, layer);
     pending.sort_unstable();
     for path in &pending {
@@ -82,7 +84,7 @@ fn update_within(
     merge(&mut known, found, mode);
     limits::apply(&mut known, limits);
     let new = known.entries.keys().filter(|name| before.binary_search(name).is_err()).count();
-    write(&file, known.to_string().as_bytes())?;
+    write(&target, known.to_string().as_bytes())?;
     for path in pending {
         // One that cannot be removed is merged again: its methods are known then, only counted twice.
         let _ = fs::remove_file(path);
@@ -103,7 +105,7 @@ pub fn load(folder: &Path, layer: &str) -> Result<Profile, ProfileError> {
 
 /// A file that is not there is an empty profile. What is no UTF-8 costs its line.
 fn read(path: &Path) -> Result<Profile, ProfileError> {
-    match fs::read(path) {
+    match file::read_own(path) {
         Ok(bytes) => Ok(Profile::parse(&String::from_utf8_lossy(&bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Profile::default()),
         Err(error) => Err(ProfileError::Io { path: path.to_owned(), cause: error }),
@@ -134,6 +136,7 @@ fn lock(folder: &Path, patience: Duration) -> Result<Option<File>, ProfileError>
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&path)
         .map_err(ProfileError::at(&path))?;
     let started = Instant::now();
@@ -160,24 +163,30 @@ fn unique() -> String {
 }
 
 /// Writes a whole file beside its place and renames it there: a reader sees all of it or the old one.
-pub fn write(file: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
-    let temporary = file.with_extension(format!("tmp-{}", unique()));
-    let result = File::create(&temporary)
+pub fn write(target: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
+    let temporary = target.with_extension(format!("tmp-{}", unique()));
+    let result = file::create(&temporary)
         .and_then(|mut out| out.write_all(bytes))
-        .and_then(|()| fs::rename(&temporary, file));
+        .and_then(|()| fs::rename(&temporary, target));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    result.map_err(ProfileError::at(file))
+    result.map_err(ProfileError::at(target))
 }
 
 /// Removes what processes that died while writing have left.
 fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.contains(".tmp-"));
-        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
-        if ours && age.is_some_and(|age| age > Duration::from_secs(3600)) {
+        let name = entry.file_name();
+        // `tmp-<process>-...`, as `unique` has it.
+        let Some((_, unique)) = name.to_str().and_then(|name| name.split_once(".tmp-")) else { continue };
+        let process = unique.split('-').next().unwrap_or_default();
+        let ended = !Path::new("/proc").join(process).exists();
+        let Ok(modified) = entry.metadata().and_then(|m| m.modified()) else { continue };
+        // A process of another machine is not seen here, and one without `/proc` sees none; nobody writes for a minute.
+        // An age that is negative is that of a clock that was set back.
+        if ended && modified.elapsed().map_or(true, |age| age > Duration::from_secs(60)) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -239,6 +248,29 @@ mod tests {
         assert_eq!(load(&folder, "trace").unwrap().entries.len(), 1);
         drop(held);
         assert_eq!(update().unwrap(), Updated::Merged { methods: 1, new: 0 });
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_the_dead_have_left_is_removed() {
+        let folder = folder("dead");
+        let old = SystemTime::now() - Duration::from_secs(100);
+        let make = |name: &str, when| {
+            let file = File::create(folder.join(name)).unwrap();
+            file.set_modified(when).unwrap();
+        };
+        // No process has this number: it is beyond the kernel's largest.
+        make("trace.tmp-4194305-1-1", old);
+        make("trace.tmp-4194305-1-2", SystemTime::now());
+        make("trace.tmp-4194305-1-3", SystemTime::now() + Duration::from_secs(4000));
+        make(&format!("trace.tmp-{}-1-1", std::process::id()), old);
+        update(&folder, "trace", &one("A"), Mode::Add, Limits::default()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        let mine = format!("trace.tmp-{}-1-1", std::process::id());
+        let mut expected = vec!["lock", "trace.profile", "trace.tmp-4194305-1-2", &mine];
+        expected.sort_unstable();
+        assert_eq!(left, expected);
         fs::remove_dir_all(folder).unwrap();
     }
 

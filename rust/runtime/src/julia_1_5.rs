@@ -82,6 +82,11 @@ pub struct Options {
 }
 
 extern "C" {
+    /// Between the two, Ctrl-C waits (julia.h, `JL_SIGATOMIC_BEGIN`); the second throws it.
+    pub fn jl_sigatomic_begin();
+    pub fn jl_sigatomic_end();
+    /// Where a thread waits for a collection that another has begun.
+    pub fn jl_gc_safepoint();
     pub static jl_options: Options;
 
     pub fn jl_get_world_counter() -> size_t;

@@ -2,7 +2,7 @@
 //! instances, describes objects so that another process can find them, finds them there, and
 //! installs function pointers.
 //!
-//! Build side: [`inspect`] -> [`paths`] -> [`describe`], [`edges`]. Load side: [`library`] -> [`key`],
+//! Build side: [`inspect`] -> [`paths`] -> [`describe`], [`edges`]. Load side: [`trust`], [`library`] -> [`key`],
 //! [`modules`] -> [`resolve`] -> [`verify`] -> [`install`], led by [`link`]. What is particular to one version of
 //! Julia stands in [`julia`].
 
@@ -35,5 +35,6 @@ pub mod resolve;
 pub mod statement;
 pub mod sysimage;
 pub mod trace;
+pub mod trust;
 pub mod value;
 pub mod verify;

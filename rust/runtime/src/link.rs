@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use jl_sys::{jl_array_t, jl_code_instance_t, jl_method_instance_t};
 use nativecache_image::{
-    BucketRef, EntryId, FunctionId, FunctionRef, Image, Invoke, PackageId, Reason, SlotId,
+    BucketRef, EntryId, FunctionId, FunctionRef, Hash, Image, Invoke, PackageId, Reason, SlotId,
 };
 
 use crate::error::Rejected;
@@ -87,31 +87,29 @@ pub struct Outcome {
 }
 
 impl Linked {
-    /// Opens, checks and links a library. An error means that not even its tables can be read.
+    /// Checks and links a library. An error means that it is not for this session, or damaged.
     ///
     /// # Safety
     /// Called on a Julia thread. `loaded` is a live array of the loaded root modules, `roots` one that
     /// Julia keeps alive. `verdict` is what verify mode says: functions that must not be used, or why none may.
     pub unsafe fn open(
-        path: &std::path::Path,
+        file: LibraryFile,
+        start: Instant,
         loaded: *mut jl_array_t,
         roots: *mut jl_array_t,
         session_key: &[(String, String)],
         verdict: Result<&[FunctionId], Rejected>,
     ) -> Result<Self, Rejected> {
-        let start = Instant::now();
-        let file = LibraryFile::open(path)?;
         let image = file.image()?;
         let library_key = (0..image.key_count())
             .map(|i| image.key_component(i).map(|(n, v)| (n.to_owned(), v.to_owned())))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| Rejected::new(e.reason(), e.to_string()))?;
-        let rejected = key::check(&library_key, session_key).err();
-        let (refused, unproved) = match verdict {
+        key::check(&library_key, session_key)?;
+        let (refused, rejected) = match verdict {
             Ok(refused) => (refused.to_vec(), None),
-            Err(rejected) => (Vec::new(), Some(rejected)),
+            Err(unproved) => (Vec::new(), Some(unproved)),
         };
-        let rejected = rejected.or(unproved);
         // The tables are read in place for as long as the code is mapped, and that is for ever.
         let file: &'static LibraryFile = Box::leak(Box::new(file));
         let image = file.image()?;
@@ -503,6 +501,11 @@ impl Linked {
     /// Size of the file.
     pub fn bytes(&self) -> u64 {
         self.file.bytes()
+    }
+
+    /// Which build it is.
+    pub fn image_hash(&self) -> Hash {
+        self.file.image_hash()
     }
 }
 

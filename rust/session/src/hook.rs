@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int, c_void, OsStr};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use jl_sys::{jl_array_t, jl_module_t, jl_value_t};
 use nativecache_image::Reason;
@@ -19,6 +19,7 @@ use nativecache_runtime::julia::{jl_generating_output, jl_module_build_id, jl_op
 use nativecache_runtime::modules::uuid;
 use nativecache_runtime::value::{array_items, is, module_name, string_bytes, symbol};
 
+use crate::lock::{acquire, uninterrupted};
 use crate::session::{key_hash, with_session, LinkCounts};
 use crate::{boundary, fail, guard, hand_out, text, verify};
 
@@ -67,9 +68,9 @@ enum State {
 
 static STATE: Mutex<State> = Mutex::new(State::NotStarted);
 
-fn lock() -> MutexGuard<'static, State> {
+fn lock() -> Result<MutexGuard<'static, State>, Box<dyn Error>> {
     // After a panic the account may lack a library; it is never inconsistent.
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+    acquire(&STATE).ok_or_else(|| "another thread is loading packages".into())
 }
 
 /// Starts the session: puts the callback in place and links what is there for the packages already
@@ -79,17 +80,26 @@ fn lock() -> MutexGuard<'static, State> {
 /// `module` is the module NativeCache; called on a Julia thread.
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_start(module: *mut jl_module_t) {
+    if verify::is_on() {
+        // That builds libraries anew, which one must be able to stop; what Julia throws there is caught.
+        return start_here(module);
+    }
+    // SAFETY: as the caller says.
+    unsafe { uninterrupted(|| start_here(module)) }
+}
+
+fn start_here(module: *mut jl_module_t) {
     guard((), || {
         if let Some(reason) = out_of_place() {
-            *lock() = State::Off(reason);
+            *lock()? = State::Off(reason);
             return Ok(());
         }
-        // SAFETY: as the caller says.
+        // SAFETY: as the caller of `nativecache_start` says.
         let state = match unsafe { start(module) } {
             Ok(hook) => State::On(hook),
             Err(error) => State::Failed(error.to_string()),
         };
-        *lock() = state;
+        *lock()? = state;
         Ok(())
     });
 }
@@ -100,16 +110,22 @@ pub unsafe extern "C" fn nativecache_start(module: *mut jl_module_t) {
 /// As [`nativecache_start`].
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_loaded() {
+    if verify::is_on() {
+        // SAFETY: as the caller says. It builds libraries anew, so Ctrl-C is not put off; Julia's throws are caught.
+        guard((), || unsafe { verify_new() });
+    }
+    // SAFETY: as the caller says.
+    unsafe { uninterrupted(link_loaded) }
+}
+
+fn link_loaded() {
     guard((), || {
         // SAFETY: what the function of Base returns is what its name says, and is alive: the collector
         // is off.
         unsafe {
-            if verify::is_on() {
-                verify_new()?;
-            }
             // In this order: a thread that waits for the lock must not keep a collection waiting.
             let _off = CollectorOff::new();
-            if let State::On(hook) = &mut *lock() {
+            if let State::On(hook) = &mut *lock()? {
                 let modules = loaded_modules()?;
                 hook.retry(modules);
                 hook.link_new(modules);
@@ -127,7 +143,7 @@ pub unsafe extern "C" fn nativecache_loaded() {
 unsafe fn verify_new() -> Result<(), Box<dyn Error>> {
     // SAFETY: as the caller says.
     unsafe {
-        let (module, paths) = match &*lock() {
+        let (module, paths) = match &*lock()? {
             State::On(hook) => (hook.module, hook.candidates(loaded_modules()?)),
             _ => return Ok(()),
         };
@@ -141,7 +157,7 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
     // SAFETY: the bindings are constants of the types that are asked for.
     unsafe {
         let _off = CollectorOff::new();
-        crate::session::init(Global::of(module, "ROOTS")?.0.cast());
+        crate::session::init(Global::of(module, "ROOTS")?.0.cast())?;
         let store = Path::new(OsStr::from_bytes(string_bytes(Global::of(module, "STORE")?.0)));
         let mut hook = Hook {
             module,
@@ -171,7 +187,7 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
 pub(crate) fn with_hook<T>(
     body: impl FnOnce(&mut Hook) -> Result<T, Box<dyn Error>>,
 ) -> Result<T, Box<dyn Error>> {
-    match &mut *lock() {
+    match &mut *lock()? {
         State::On(hook) => body(hook),
         State::Off(reason) => Err(reason.text().into()),
         State::Failed(message) => Err(message.clone().into()),
@@ -232,7 +248,7 @@ pub unsafe fn loaded_modules() -> Result<*mut jl_array_t, Box<dyn Error>> {
 #[no_mangle]
 pub extern "C" fn nativecache_state() -> *mut c_char {
     guard(std::ptr::null_mut(), || {
-        Ok(hand_out(&match &*lock() {
+        Ok(hand_out(&match &*lock()? {
             State::NotStarted => "not started".to_owned(),
             State::Off(reason) => format!("off\t{}", reason.code()),
             State::Failed(message) => format!("failed\t{}", text::escape(message)),
@@ -246,7 +262,7 @@ pub extern "C" fn nativecache_state() -> *mut c_char {
 #[no_mangle]
 pub extern "C" fn nativecache_found() -> *mut c_char {
     guard(std::ptr::null_mut(), || {
-        let state = lock();
+        let state = lock()?;
         let found: &[Found] = if let State::On(hook) = &*state { &hook.found } else { &[] };
         Ok(hand_out(&found.iter().map(Found::line).collect::<String>()))
     })
@@ -364,6 +380,9 @@ impl Hook {
                 fail(error.to_string());
                 (-1, LinkCounts::default())
             });
+            if id >= 0 && self.found.iter().any(|found| found.id == id) {
+                continue;
+            }
             self.found.push(Found {
                 package: name.to_owned(),
                 uuid,

@@ -1,11 +1,12 @@
 //! libnativecache: the C functions that every session calls.
 //!
 //! None of them throws, prints or unwinds: what goes wrong becomes a return value, and a text that
-//! `nativecache_last_error` hands out. All are called on Julia threads; a lock keeps two tasks that
+//! `nativecache_last_error` hands out. All are called on Julia threads; a lock keeps two threads that
 //! load packages at the same time apart.
 
 mod boundary;
 mod hook;
+mod lock;
 mod session;
 mod settings;
 mod story;
@@ -21,7 +22,10 @@ use jl_sys::jl_array_t;
 use jlrs::value::array::Array;
 use nativecache_runtime::julia::jl_array_ptr_1d_push;
 
+use nativecache_runtime::{library, trust};
+
 pub use boundary::{fail, guard, hand_out};
+use lock::uninterrupted;
 pub use session::key;
 use session::{with_session, LinkCounts};
 
@@ -34,7 +38,7 @@ pub unsafe extern "C" fn nativecache_init(roots: Array<'_, 'static>) -> c_int {
     guard(-1, || {
         // SAFETY: as the caller says.
         let roots: *mut jl_array_t = unsafe { roots.ptr() };
-        session::init(roots);
+        session::init(roots)?;
         Ok(0)
     })
 }
@@ -72,17 +76,21 @@ pub unsafe extern "C" fn nativecache_link(
     modules: Array<'_, 'static>,
     out: *mut LinkCounts,
 ) -> i64 {
-    guard(-1, || {
-        // SAFETY: as the caller says.
-        let (path, modules) = unsafe { (path_of(path), modules.ptr()) };
-        with_session(|s| {
-            // SAFETY: as the caller says.
-            let (id, counts) = unsafe { s.link(path, modules, Ok(&[])) };
-            // SAFETY: as the caller says.
-            unsafe { out.write(counts) };
-            Ok(id)
+    // SAFETY: as the caller says.
+    let (path, modules) = unsafe { (path_of(path), modules.ptr()) };
+    let body = || {
+        guard(-1, || {
+            with_session(|s| {
+                // SAFETY: as the caller says.
+                let (id, counts) = unsafe { s.link(path, modules, Ok(&[])) };
+                // SAFETY: as the caller says.
+                unsafe { out.write(counts) };
+                Ok(id)
+            })
         })
-    })
+    };
+    // SAFETY: as the caller says.
+    unsafe { uninterrupted(body) }
 }
 
 /// Tries what waits in library `id` again. Returns the number of functions installed in it, or -1.
@@ -95,17 +103,21 @@ pub unsafe extern "C" fn nativecache_retry(
     modules: Array<'_, 'static>,
     out: *mut LinkCounts,
 ) -> i64 {
-    guard(-1, || {
-        // SAFETY: as the caller says.
-        let modules = unsafe { modules.ptr() };
-        with_session(|s| {
-            // SAFETY: as the caller says.
-            let counts = unsafe { s.retry(id, modules) }?;
-            // SAFETY: as the caller says.
-            unsafe { out.write(counts) };
-            Ok(i64::from(counts.functions))
+    // SAFETY: as the caller says.
+    let modules = unsafe { modules.ptr() };
+    let body = || {
+        guard(-1, || {
+            with_session(|s| {
+                // SAFETY: as the caller says.
+                let counts = unsafe { s.retry(id, modules) }?;
+                // SAFETY: as the caller says.
+                unsafe { out.write(counts) };
+                Ok(i64::from(counts.functions))
+            })
         })
-    })
+    };
+    // SAFETY: as the caller says.
+    unsafe { uninterrupted(body) }
 }
 
 /// Reads the tables of a library without linking it; lines as `nativecache_entries`, with the
@@ -143,6 +155,19 @@ pub unsafe extern "C" fn nativecache_installed(id: i64, out: Array<'_, 'static>)
     })
 }
 
+/// Why nothing at `path` is trusted, since others could have put it there; empty if they cannot have.
+///
+/// # Safety
+/// `path` is NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_distrust(path: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let problem = trust::check(unsafe { path_of(path) }).err();
+        Ok(hand_out(&problem.map_or_else(String::new, |rejected| rejected.to_string())))
+    })
+}
+
 /// A reason's name, its text and what to do about it, between tabs; empty for an unknown code.
 #[no_mangle]
 pub extern "C" fn nativecache_reason(code: c_int) -> *mut c_char {
@@ -152,7 +177,7 @@ pub extern "C" fn nativecache_reason(code: c_int) -> *mut c_char {
 /// 1 if `address` lies in the code of a linked library.
 #[no_mangle]
 pub extern "C" fn nativecache_owns(address: *const c_void) -> c_int {
-    guard(0, || with_session(|s| Ok(c_int::from(s.owns(address as usize)))))
+    guard(0, || Ok(c_int::from(library::owned(address as usize))))
 }
 
 /// What went wrong last on this thread.

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Instant;
 
 use jl_sys::{jl_array_t, jl_method_instance_t};
 use nativecache_image::{content_hash, BucketRef, EntryId, FunctionId, Reason, FORMAT_VERSION};
@@ -11,6 +12,7 @@ use nativecache_runtime::library::LibraryFile;
 use nativecache_runtime::link::{Counts, Linked};
 use nativecache_runtime::{key as runtime_key, modules};
 
+use crate::lock::acquire;
 use crate::{fail, text};
 
 /// What a link has come to; the layout is known to src/load.jl.
@@ -49,22 +51,25 @@ pub struct Session {
 // SAFETY: what a Linked points to is mapped or rooted for ever, and is touched under the lock only.
 unsafe impl Send for Session {}
 
+/// How often a library may be replaced while it is being linked.
+const REPLACED_AT_MOST: usize = 3;
+
 static SESSION: OnceLock<Mutex<Session>> = OnceLock::new();
 
-fn lock() -> MutexGuard<'static, Session> {
-    let session = SESSION.get_or_init(Mutex::default);
-    // A panic while linking leaves at worst a library that is not in the list.
-    session.lock().unwrap_or_else(PoisonError::into_inner)
+/// A panic while linking leaves at worst a library that is not in the list.
+fn lock() -> Result<MutexGuard<'static, Session>, Box<dyn Error>> {
+    acquire(SESSION.get_or_init(Mutex::default)).ok_or_else(|| "another thread is linking".into())
 }
 
 pub fn with_session<T>(
     body: impl FnOnce(&mut Session) -> Result<T, Box<dyn Error>>,
 ) -> Result<T, Box<dyn Error>> {
-    body(&mut lock())
+    body(&mut *lock()?)
 }
 
-pub fn init(roots: *mut jl_array_t) {
-    lock().roots = Some(Roots(roots));
+pub fn init(roots: *mut jl_array_t) -> Result<(), Box<dyn Error>> {
+    lock()?.roots = Some(Roots(roots));
+    Ok(())
 }
 
 /// The key of this process; constant, so made once.
@@ -103,18 +108,46 @@ impl Session {
             return (-1, LinkCounts::default());
         };
         // SAFETY: as the caller says.
-        match unsafe { Linked::open(path, loaded, roots.0, key(), verdict) } {
-            Ok(linked) => {
-                let counts = counts_of(&linked);
-                self.libraries.push(linked);
-                (i64::try_from(self.libraries.len() - 1).unwrap_or(-1), counts)
-            }
+        match unsafe { self.link_once(path, loaded, roots, &verdict) } {
+            Ok(found) => found,
             Err(rejected) => {
                 fail(rejected.to_string());
                 let reason_code = i32::from(rejected.reason.code());
                 (-1, LinkCounts { reason_code, ..LinkCounts::default() })
             }
         }
+    }
+
+    /// # Safety
+    /// As [`Session::link`].
+    unsafe fn link_once(
+        &mut self,
+        path: &Path,
+        loaded: *mut jl_array_t,
+        roots: Roots,
+        verdict: &Result<&[FunctionId], Rejected>,
+    ) -> Result<(i64, LinkCounts), Rejected> {
+        // Another process may put a new library in this place at any moment.
+        for _ in 0..REPLACED_AT_MOST {
+            let start = Instant::now();
+            let file = LibraryFile::open(path)?;
+            // The same content in another place, of another depot say, has nothing to add.
+            let known = self.libraries.iter().position(|linked| linked.image_hash() == file.image_hash());
+            let index = if let Some(known) = known {
+                known
+            } else {
+                // SAFETY: as the caller says.
+                let linked = unsafe { Linked::open(file, start, loaded, roots.0, key(), verdict.clone()) }?;
+                if linked.rejection().is_some_and(|rejected| rejected.reason == Reason::Replaced) {
+                    continue;
+                }
+                self.libraries.push(linked);
+                self.libraries.len() - 1
+            };
+            let counts = self.libraries.get(index).map(counts_of).unwrap_or_default();
+            return Ok((i64::try_from(index).unwrap_or(-1), counts));
+        }
+        Err(Rejected::new(Reason::Replaced, path.display().to_string()))
     }
 
     /// # Safety
@@ -145,10 +178,6 @@ impl Session {
     pub fn path_at(&self, address: usize) -> Option<String> {
         let linked = self.libraries.iter().find(|linked| linked.owns(address))?;
         Some(linked.path().to_string_lossy().into_owned())
-    }
-
-    pub fn owns(&self, address: usize) -> bool {
-        self.libraries.iter().any(|l| l.owns(address))
     }
 
     /// The method instance whose cached code holds `address`.

@@ -1,10 +1,9 @@
 //! Settings that a session needs without Julia: environment, then preference file, then default, as
 //! src/config.jl has them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use nativecache_profile::Limits;
+use nativecache_profile::{file, Limits};
 
 /// What a session does with what it has compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +36,11 @@ impl Settings {
         let beside = project.and_then(Path::parent).map(|folder| folder.join("NativeCache.toml"));
         let places =
             beside.into_iter().chain(depots.iter().map(|depot| depot.join("config/NativeCache.toml")));
-        let files: Vec<String> = places.filter_map(|place| fs::read_to_string(place).ok()).collect();
+        // What is no UTF-8 costs its line.
+        let files: Vec<String> = places
+            .filter_map(|place| file::read(&place).ok())
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .collect();
         Self::from(|name| {
             std::env::var(format!("JULIA_NATIVECACHE_{}", name.to_uppercase()))
                 .ok()

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::{c_char, CStr, OsStr};
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -12,14 +11,16 @@ use std::time::Instant;
 
 use jl_sys::jl_module_t;
 use nativecache_profile::store::{self, Updated};
-use nativecache_profile::{Limits, Mode, Profile, Stats};
+use nativecache_profile::{file, Limits, Mode, Profile, Stats};
 use nativecache_runtime::gc::CollectorOff;
 use nativecache_runtime::julia::{jl_options, jl_ver_string};
 use nativecache_runtime::modules::{roots, uuid};
 use nativecache_runtime::trace::{trace, Mark, Options, PackageName, Trace};
+use nativecache_runtime::trust;
 use nativecache_runtime::value::{is, module_name, string_bytes};
 
 use crate::hook::{base, depots, loaded_modules, package_folder, with_hook};
+use crate::lock::uninterrupted;
 use crate::settings::Settings;
 use crate::{guard, hand_out, text};
 
@@ -42,25 +43,33 @@ pub(crate) struct Summary {
 /// The session ends: nothing is said, whatever happens.
 #[no_mangle]
 pub extern "C" fn nativecache_ended() {
-    guard((), || {
-        // SAFETY: on a Julia thread.
-        unsafe {
-            let here = Here::find()?;
-            if here.settings.trace {
-                session(&here)?;
+    let body = || {
+        guard((), || {
+            // SAFETY: on a Julia thread.
+            unsafe {
+                let here = Here::find()?;
+                if here.settings.trace {
+                    session(&here)?;
+                }
             }
-        }
-        Ok(())
-    });
+            Ok(())
+        });
+    };
+    // SAFETY: on a Julia thread; this frame has nothing to drop.
+    unsafe { uninterrupted(body) }
 }
 
 /// The same at any other time; lines of what came of it, or null.
 #[no_mangle]
 pub extern "C" fn nativecache_trace() -> *mut c_char {
-    guard(std::ptr::null_mut(), || {
-        // SAFETY: on a Julia thread.
-        Ok(hand_out(&unsafe { session(&Here::find()?)? }.lines()))
-    })
+    let body = || {
+        guard(std::ptr::null_mut(), || {
+            // SAFETY: on a Julia thread.
+            Ok(hand_out(&unsafe { session(&Here::find()?)? }.lines()))
+        })
+    };
+    // SAFETY: on a Julia thread; this frame has nothing to drop.
+    unsafe { uninterrupted(body) }
 }
 
 /// What a trace of this session needs to know of it.
@@ -204,7 +213,7 @@ pub unsafe extern "C" fn nativecache_profile_merge(
             let path = |text| Path::new(OsStr::from_bytes(CStr::from_ptr(text).to_bytes()));
             (path(into), path(file), CStr::from_ptr(layer).to_string_lossy())
         };
-        let found = Profile::parse(&String::from_utf8_lossy(&fs::read(file)?));
+        let found = Profile::parse(&String::from_utf8_lossy(&file::read(file)?));
         let mode = if replace != 0 { Mode::Replace } else { Mode::Add };
         let limits = Limits { methods: methods as usize, sessions: fade };
         Ok(hand_out(&match store::update(into, &layer, &found, mode, limits)? {
@@ -229,6 +238,9 @@ pub unsafe extern "C" fn nativecache_profile_read(
             let folder = Path::new(OsStr::from_bytes(CStr::from_ptr(folder).to_bytes()));
             (folder, CStr::from_ptr(layer).to_string_lossy())
         };
+        if folder.exists() {
+            trust::check(folder)?;
+        }
         Ok(hand_out(&store::load(folder, &layer)?.to_string()))
     })
 }
@@ -305,7 +317,8 @@ fn writable(depots: &[PathBuf], store: &Path) -> Option<PathBuf> {
             return None;
         }
         let folder = depot.join(store);
-        fs::create_dir_all(folder.join(PROFILES)).ok().map(|()| folder)
+        file::create_folder(&folder.join(PROFILES)).ok()?;
+        trust::check(&folder.join(PROFILES)).ok().map(|_| folder)
     })
 }
 

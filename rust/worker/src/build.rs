@@ -21,6 +21,7 @@ use nativecache_runtime::gc::CollectorOff;
 use nativecache_runtime::inferred;
 use nativecache_runtime::inspect;
 use nativecache_runtime::julia::{jl_fptr_const_return, jl_get_world_counter, jl_options};
+use nativecache_runtime::library::LibraryFile;
 use nativecache_runtime::modules;
 use nativecache_runtime::objects::Objects;
 use nativecache_runtime::paths::Paths;
@@ -139,6 +140,8 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
         let elf = request.workdir.join("code.so");
         linker::link(&request.linker, &object, &elf)?;
         nativecache_image::append(&elf, &image.bytes, &request.output)?;
+        // A linker may be anything: what no session could map must not take a good library's place.
+        LibraryFile::open(&request.output)?.load()?;
         let mut result = image.result;
         if let Some(held) = &request.compare {
             for found in compare::compare(held, &request.output)? {

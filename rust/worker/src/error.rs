@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use nativecache_codegen::CodegenError;
 use nativecache_image::ImageError;
-use nativecache_runtime::error::Undescribable;
+use nativecache_runtime::error::{Rejected, Undescribable};
 use thiserror::Error;
 
 #[derive(Debug, Error)]
@@ -29,4 +29,6 @@ pub enum BuildError {
     Image(#[from] ImageError),
     #[error(transparent)]
     Undescribable(#[from] Undescribable),
+    #[error("the new library is of no use: {0}")]
+    Unusable(#[from] Rejected),
 }

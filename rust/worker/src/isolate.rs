@@ -34,6 +34,7 @@ unsafe fn survives(attempt: impl FnOnce()) -> bool {
     unsafe {
         match libc::fork() {
             0 => {
+                crate::lifetime::end_with_parent();
                 attempt();
                 libc::_exit(0)
             }

@@ -8,6 +8,7 @@ mod error;
 mod isolate;
 mod journal;
 mod known;
+mod lifetime;
 mod linker;
 mod loaded;
 mod mi;
@@ -26,10 +27,13 @@ use nativecache_runtime::julia::jl_gc_enable_conservative_gc_support;
 use request::Request;
 
 /// Prepares the process: the collector must keep track of what is allocated from now on, so that it can
-/// say later whether an address is an object. Called first, on a Julia thread.
+/// say later whether an address is an object. It ends with the process `parent`, and may use `memory` bytes if that is
+/// not 0. Called first, on a Julia thread.
 #[no_mangle]
-pub extern "C" fn nativecache_worker_start() -> c_int {
+pub extern "C" fn nativecache_worker_start(parent: u32, memory: u64) -> c_int {
     guard(-1, || {
+        lifetime::end_with(parent);
+        lifetime::limit_memory(memory)?;
         // SAFETY: no preconditions; 1 means that it was on before.
         unsafe {
             jl_gc_enable_conservative_gc_support();

@@ -1,14 +1,24 @@
 //! Object file -> shared object.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::error::BuildError;
+use crate::lifetime;
 
 /// Runs the C compiler driver as a linker. No shell is involved.
 pub fn link(linker: &str, object: &Path, out: &Path) -> Result<(), BuildError> {
     let failed = |error: String| BuildError::Linker { linker: linker.to_owned(), error };
-    let output = Command::new(linker)
+    let mut command = Command::new(linker);
+    // SAFETY: one system call, which is safe between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            lifetime::end_with_parent();
+            Ok(())
+        });
+    }
+    let output = command
         .args(["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--build-id=none", "-Wl,-z,now"])
         .args(["-Wl,--gc-sections", "-Wl,--hash-style=gnu"])
         .arg("-o")
