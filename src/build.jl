@@ -125,8 +125,8 @@ struct Job
     compare::Union{Nothing,String}      # a library: build the same again, compare, and leave it
 end
 
-Job(packages, statements, linker, timeout, keep, progress) =
-    Job(packages, statements, linker, timeout, keep, progress, nothing)
+Job(packages, statements, linker, timeout, memory, keep, progress) =
+    Job(packages, statements, linker, timeout, memory, keep, progress, nothing)
 
 "The build as a whole came to nothing."
 struct Failure
