@@ -209,6 +209,7 @@ function load()
         id = uuid.value == 0 ? Base.PkgId(name) : Base.PkgId(uuid, name)
         try
             mod = Base.require(id)
+            isempty(facts) && (ccall(symbol("nativecache_worker_watch"), Cint, ()) == 0 || fail(last_error()))
             facts = string(facts, "package\t", line, "\t", hex(Base.module_build_id(mod)), "\n")
         catch err
             fail(string("package ", name, " could not be loaded: ", describe(err)))

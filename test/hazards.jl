@@ -32,3 +32,35 @@ end
     @test run.out == "3 4 4 22 22 11"
     remove(box)
 end
+
+@testset "what __init__ binds is not kept" begin
+    box = Box()
+    add_package(box, "Late", """
+        module Late
+        const FIXED = 5
+        fixed(x) = x + FIXED
+        bound(x) = x + TIME
+        caller(x) = bound(x) * 2
+        asked(x) = isdefined(Late, :MAYBE) ? x : -x
+        state(x) = x + CELL[]
+        const CELL = Ref(0)
+        function __init__()
+            CELL[] = parse(Int, get(ENV, "LATE", "1"))
+            @eval const TIME = \$(parse(Int, get(ENV, "LATE", "1")))
+            haskey(ENV, "LATE") || @eval MAYBE = 1
+        end
+        end
+        """)
+    names = ("fixed", "bound", "caller", "asked", "state")
+    julia!(box, "using Late")
+    result = build(box, repr("Late"), ["Tuple{typeof(Late.$f), Int64}" for f in names])
+    @test sort!(statements(result["compiled"])) == ["Tuple{typeof(Late.$f), Int64}" for f in ("fixed", "state")]
+    @test all(item -> item[2] == "MadeAtInit", result["skipped"])
+    @test any(item -> occursin("Late.TIME", item[3]), result["skipped"])
+    script = "using Late; print(join([Late.$(join(names, "(3), Late."))(3)], ' '))"
+    for env in (Pair{String,String}[], ["LATE" => "7"])
+        @test julia!(box, "using NativeCache; $script"; env = env).out == julia!(box, script; env = env).out
+    end
+    @test julia!(box, "using NativeCache; $script"; env = ["LATE" => "7"]).out == "8 10 20 -3 10"
+    remove(box)
+end

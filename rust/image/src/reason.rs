@@ -172,6 +172,8 @@ reasons! {
             "the detail says why: mend that and build again; the old library is still in place";
         220 InferredCode: "its inferred code, which callers inline, could not be described",
             "report this with the detail: it may be made cacheable";
+        221 MadeAtInit: "it uses a global that an __init__ function makes, which may be another one in each session",
+            "let __init__ fill a Ref instead of binding a constant";
     }
     Load {
         300 PackageMissing: "it waits for a package that is not loaded",

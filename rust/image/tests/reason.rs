@@ -51,6 +51,7 @@ const CODES: &[(u16, &str)] = &[
     (218, "CompiledAtStart"),
     (219, "BuildFailed"),
     (220, "InferredCode"),
+    (221, "MadeAtInit"),
     (300, "PackageMissing"),
     (301, "Unresolved"),
     (302, "AlreadyCompiled"),

@@ -5,18 +5,16 @@
 //! The rest of the answer is right (the library has DWARF from Julia's own code generator), so all
 //! there is to do is to correct it. `docs/frames.md` says why this is done here and not elsewhere.
 //!
-//! Compiled Julia code calls C functions through import slots (ccall.cpp, `emit_plt_thunk`): writable
-//! words of the sysimage's file, filled at the first call. `install` replaces the runtime's lookup in its
-//! slots by `corrected_lookup`, which hands all addresses outside our libraries' code through.
+//! `install` replaces the runtime's lookup in the sysimage's import slots by `corrected_lookup`, which hands
+//! all addresses outside our libraries' code through.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::slice;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jl_sys::{jl_method_instance_t, jl_method_t, jl_svec_t, jl_sym_t, jl_value_t};
 
-use crate::julia::jl_options;
+use crate::imports;
 
 type Value = *mut jl_value_t;
 type LookupCodeAddress = unsafe extern "C" fn(*mut c_void, c_int) -> Value;
@@ -64,23 +62,16 @@ pub unsafe fn install(owns: Owns, instance_at: Option<InstanceAt>) -> Installed 
     QUESTIONS.get_or_init(|| Questions { owns, instance_at });
     // SAFETY: as the caller vouches.
     unsafe { fill_slots() };
-    // SAFETY: the sysimage is never unloaded.
-    let Some(words) = (unsafe { Sysimage::find() }) else {
-        return Installed::NoSysimage;
-    };
     let runtime: LookupCodeAddress = jl_lookup_code_address;
     let corrected: LookupCodeAddress = corrected_lookup;
-    for word in words.import_words() {
-        // A slot is an aligned word that compiled code reads with one load: any thread calls the
-        // old or the new function, and both are right for it.
-        let replaced =
-            word.compare_exchange(runtime as usize, corrected as usize, Ordering::Release, Ordering::Relaxed);
-        *installed |= replaced.is_ok();
-    }
-    if *installed {
-        Installed::Yes
-    } else {
-        Installed::NoSlot
+    // SAFETY: both are functions of this type, and either is right for every thread.
+    match unsafe { imports::exchange(runtime as usize, corrected as usize) } {
+        None => Installed::NoSysimage,
+        Some(0) => Installed::NoSlot,
+        Some(_) => {
+            *installed = true;
+            Installed::Yes
+        }
     }
 }
 
@@ -205,90 +196,4 @@ unsafe fn set_item(vector: Value, index: usize, item: Value) {
 unsafe fn symbol_bytes<'a>(symbol: Value) -> &'a [u8] {
     // SAFETY: symbols are never freed; names end with NUL.
     unsafe { std::ffi::CStr::from_ptr(jl_symbol_name(symbol.cast())).to_bytes() }
-}
-
-/// The writable words of the sysimage's file that are not part of the image of Julia's heap.
-struct Sysimage {
-    heap: usize,
-    heap_end: usize,
-    /// Half-open ranges, word-aligned.
-    writable: [(usize, usize); 4],
-}
-
-impl Sysimage {
-    /// # Safety
-    /// The sysimage stays loaded while the result is used.
-    unsafe fn find() -> Option<Self> {
-        // SAFETY: RTLD_NOLOAD only finds what is loaded; a null or foreign path finds nothing. The two
-        // symbols are what the runtime itself reads (staticdata.c, `jl_restore_system_image_from_handle`).
-        let mut found = unsafe {
-            let path = jl_options.image_file;
-            if path.is_null() {
-                return None;
-            }
-            let file = libc::dlopen(path, libc::RTLD_LAZY | libc::RTLD_NOLOAD);
-            if file.is_null() {
-                return None;
-            }
-            let heap = libc::dlsym(file, c"jl_system_image_data".as_ptr()) as usize;
-            let size = libc::dlsym(file, c"jl_system_image_size".as_ptr()).cast::<usize>();
-            libc::dlclose(file);
-            if heap == 0 || size.is_null() {
-                return None;
-            }
-            Self { heap, heap_end: heap.checked_add(*size)?, writable: [(0, 0); 4] }
-        };
-        // SAFETY: the callback gets `found` alone, for the duration of the call.
-        let seen = unsafe { libc::dl_iterate_phdr(Some(writable_ranges), (&raw mut found).cast::<c_void>()) };
-        (seen == 1).then_some(found)
-    }
-
-    /// All words that may be import slots, as atomics: compiled code of other threads reads them.
-    fn import_words(&self) -> impl Iterator<Item = &'static AtomicUsize> + '_ {
-        let before_heap = self.writable.iter().map(|&(from, to)| (from, to.min(self.heap & !7)));
-        let after_heap = self.writable.iter().map(|&(from, to)| (from.max((self.heap_end + 7) & !7), to));
-        before_heap.chain(after_heap).flat_map(|(from, to)| {
-            (from..to).step_by(8).map(|word| {
-                // SAFETY: aligned, mapped and writable for the life of the process (see `find`).
-                unsafe { AtomicUsize::from_ptr(word as *mut usize) }
-            })
-        })
-    }
-}
-
-/// For `dl_iterate_phdr`: fills `writable` and stops at the object that holds the heap image.
-unsafe extern "C" fn writable_ranges(
-    object: *mut libc::dl_phdr_info,
-    _size: libc::size_t,
-    sysimage: *mut c_void,
-) -> c_int {
-    // SAFETY: the loader's own tables, valid during the call; `sysimage` is what `find` passed.
-    let (object, sysimage, headers) = unsafe {
-        let object = &*object;
-        let headers: &[libc::Elf64_Phdr] = if object.dlpi_phdr.is_null() {
-            &[]
-        } else {
-            slice::from_raw_parts(object.dlpi_phdr, usize::from(object.dlpi_phnum))
-        };
-        (object, &mut *sysimage.cast::<Sysimage>(), headers)
-    };
-    let range = |h: &libc::Elf64_Phdr| {
-        let from = (object.dlpi_addr as usize).wrapping_add(h.p_vaddr as usize);
-        (from, from.wrapping_add(h.p_memsz as usize))
-    };
-    let holds_heap = |h: &&libc::Elf64_Phdr| {
-        let (from, to) = range(h);
-        h.p_type == libc::PT_LOAD && from <= sysimage.heap && sysimage.heap < to
-    };
-    if !headers.iter().any(|h| holds_heap(&h)) {
-        return 0;
-    }
-    // What the loader made read-only after relocation holds no slots and must not be written.
-    let relro_end = headers.iter().filter(|h| h.p_type == libc::PT_GNU_RELRO).map(|h| range(h).1).max();
-    let writable = headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_W != 0);
-    for (place, header) in sysimage.writable.iter_mut().zip(writable) {
-        let (from, to) = range(header);
-        *place = ((from.max(relro_end.unwrap_or(0)) + 7) & !7, to & !7);
-    }
-    1
 }

@@ -16,6 +16,7 @@ pub mod frames;
 pub mod gc;
 pub mod generated;
 pub mod generator;
+pub mod imports;
 pub mod inferred;
 pub mod inspect;
 pub mod install;

@@ -36,6 +36,7 @@ use crate::isolate;
 use crate::journal::Journal;
 use crate::linker;
 use crate::loaded;
+use crate::made_at_init::MadeAtInit;
 use crate::mi;
 use crate::native::{Inference, Native};
 use crate::request::{Mode, Request};
@@ -63,6 +64,8 @@ pub struct World {
     pub roots: Vec<*mut jl_module_t>,
     /// Code instances that came with the packages' .ji files.
     pub from_ji: HashSet<usize>,
+    /// What `__init__` functions have made.
+    pub made_at_init: MadeAtInit,
     /// Code that callers may inline, as inference left it: code generation forgets some of it.
     inlineable: HashMap<*mut jl_code_instance_t, *mut jl_array_t>,
     /// The newest world when this process began.
@@ -88,7 +91,19 @@ impl World {
                 .filter_map(|ci| Some((*ci, inferred::inlineable(*ci)?)))
                 .collect();
             let from_ji = loaded::code_instances();
-            World { sysimage, modules, methods, tables, code_instances, roots, from_ji, inlineable, start }
+            let made_at_init = MadeAtInit::collect(&modules);
+            World {
+                sysimage,
+                modules,
+                methods,
+                tables,
+                code_instances,
+                roots,
+                from_ji,
+                made_at_init,
+                inlineable,
+                start,
+            }
         }
     }
 

@@ -100,7 +100,10 @@ impl Functions {
             }
             propagate(&mut rejected, &depends, &self.list);
             for (at, error) in &rejected {
-                let (reason, detail) = (Reason::EdgesUnknown, error.to_string());
+                let (reason, detail) = match error.reason {
+                    Reason::MadeAtInit => (error.reason, error.detail.clone()),
+                    _ => (Reason::EdgesUnknown, error.to_string()),
+                };
                 for status in statuses.iter_mut() {
                     if matches!(status, Status::Wanted(mi) if *mi == self.list[*at].0) {
                         *status = Status::Skipped(reason, detail.clone());
@@ -262,6 +265,12 @@ impl EdgeMaker<'_> {
         // SAFETY: as `Functions::finish`.
         unsafe {
             while let Some(at) = stack.pop() {
+                let def = (*at).def.value;
+                let method = is(def, jl_sys::jl_method_type).then(|| def.cast());
+                if let Some(detail) = method.and_then(|m| self.world.made_at_init.mentioned_by(m)) {
+                    let error = Undescribable { reason: Reason::MadeAtInit, detail };
+                    return (Err(error), Vec::new());
+                }
                 if is_generated(at, &self.world.sysimage.data) {
                     generated.push(at);
                 }

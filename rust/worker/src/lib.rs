@@ -11,6 +11,7 @@ mod known;
 mod lifetime;
 mod linker;
 mod loaded;
+mod made_at_init;
 mod mi;
 mod native;
 mod request;
@@ -40,6 +41,22 @@ pub extern "C" fn nativecache_worker_start(parent: u32, memory: u64) -> c_int {
             loaded::look();
         }
         Ok(0)
+    })
+}
+
+/// A first package has been loaded: from now on it is known what `__init__` functions change.
+///
+/// # Safety
+/// On a Julia thread.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_worker_watch() -> c_int {
+    guard(-1, || {
+        // SAFETY: as the caller says.
+        if unsafe { made_at_init::watch() } {
+            return Ok(0);
+        }
+        Err("what __init__ functions change cannot be seen in this Julia: the sysimage has no import slot"
+            .into())
     })
 }
 
