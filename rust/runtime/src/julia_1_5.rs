@@ -91,6 +91,8 @@ extern "C" {
 
     pub fn jl_get_world_counter() -> size_t;
     pub fn jl_generating_output() -> c_int;
+    /// 1 if libjulia was built for more than one thread.
+    pub fn jl_threading_enabled() -> c_int;
     pub fn jl_ver_string() -> *const c_char;
     pub fn jl_git_commit() -> *const c_char;
 

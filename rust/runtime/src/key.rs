@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `julia` | struct layouts, calling conventions, the code generator itself |
 //! | `sysimage` | its methods, types and native code are referred to by name, not checked one by one |
+//! | `threads build` | where a thread keeps its state |
 //! | `optimization` … `polly` | command-line flags that change what Julia would compile |
 //! | `cpu target` | `-C`, for the same reason |
 //! | `cpu features` | the machine must have all that the code was compiled for |
@@ -17,7 +18,7 @@ use libc::{c_char, c_int, c_void, dl_phdr_info, size_t};
 use nativecache_image::Reason;
 
 use crate::error::Rejected;
-use crate::julia::{jl_git_commit, jl_module_build_id, jl_options, jl_ver_string};
+use crate::julia::{jl_git_commit, jl_module_build_id, jl_options, jl_threading_enabled, jl_ver_string};
 
 /// The component that is compared as a set: the library's features must be among the machine's.
 pub const CPU_FEATURES: &str = "cpu features";
@@ -40,6 +41,8 @@ pub fn current() -> Vec<(String, String)> {
         ("julia".to_owned(), julia),
         ("sysimage".to_owned(), sysimage_identity()),
         ("machine".to_owned(), std::env::consts::ARCH.to_owned()),
+        // SAFETY: no preconditions.
+        ("threads build".to_owned(), unsafe { jl_threading_enabled() }.to_string()),
     ];
     for (name, value) in [
         ("optimization (-O)", options.opt_level),
