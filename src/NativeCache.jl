@@ -32,5 +32,8 @@ Base.include(NativeCache, "explain.jl")     # why something is not used, by pack
 Base.include(NativeCache, "verify.jl")      # compile a library's methods anew and compare
 Base.include(NativeCache, "clean.jl")       # gc!, clear!
 Base.include(NativeCache, "json.jl")        # all of that for programs
+Base.include(NativeCache, "report.jl")      # where a session's latency goes
+Base.include(NativeCache, "page.jl")        # that as a page
+Base.include(NativeCache, "cli.jl")         # bin/nativecache
 
 end

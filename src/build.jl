@@ -282,7 +282,7 @@ function run_worker(job::Job, work::String)
             size = isfile(journal) ? filesize(journal) : 0
             if size != seen
                 seen, since = size, now()
-                step!(job.progress, last_step(journal)..., job.statements)
+                follow!(job.progress, journal, job.statements)
             elseif !stuck && now() - since > job.timeout
                 stuck = true
                 kill(process, Base.SIGKILL)

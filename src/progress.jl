@@ -11,6 +11,7 @@ mutable struct Progress
     since::Float64
     stage_since::Float64
     last::Float64
+    read::Int                   # bytes of the journal
 end
 
 # Stages in their order with their words, and the seconds that each took for 300 methods of
@@ -23,7 +24,7 @@ function Progress(quiet::Bool)
     wanted = setting("progress")
     terminal = stderr isa Base.TTY && get(ENV, "CI", "") in ("", "false", "0")
     mode = quiet || !wanted ? :none : terminal ? :line : :log
-    return Progress(mode, "", "", "", 0.0, NaN, time(), time(), 0.0)
+    return Progress(mode, "", "", "", 0.0, NaN, time(), time(), 0.0, 0)
 end
 
 "Something that is no stage of the worker: what the build is at, in words."
@@ -33,6 +34,18 @@ function update(progress::Progress, text::AbstractString)
     progress.last = 0.0
     progress.mode === :log && println(stderr, "NativeCache: ", text)
     tick(progress)
+end
+
+"Read on in the worker's journal: a stage that was short is not left out."
+function follow!(progress::Progress, journal::String, statements::Vector{String})
+    text = read(journal, String)
+    sizeof(text) < progress.read && (progress.read = 0)        # a new worker, a new journal
+    for line in split(SubString(text, 1 + progress.read), '\n'; keepempty = false)
+        words = split(line)
+        isempty(words) || step!(progress, String(words[1]), length(words) < 2 ? 0 : something(tryparse(Int, words[2]), 0), statements)
+    end
+    progress.read = sizeof(text)
+    return nothing
 end
 
 "The worker is at this step of its journal; `number` is the method in `statements`, or 0."

@@ -2,7 +2,7 @@
 
 @testset "the estimate comes down to nothing" begin
     N = NativeCache
-    progress = N.Progress(:none, "", "", "", 0.0, NaN, 0.0, 0.0, 0.0)
+    progress = N.Progress(:none, "", "", "", 0.0, NaN, 0.0, 0.0, 0.0, 0)
     @test isnan(N.estimate(progress, 1.0))
     left = Float64[]
     now = 0.0

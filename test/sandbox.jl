@@ -85,7 +85,8 @@ end
 The same with any arguments. The output goes to files, in each of the runs: what Julia
 compiles depends on the kind of stream.
 """
-function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], program = julia_program(), depot = box.depot)
+function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], program = julia_program(), depot = box.depot,
+                   plain = false, interrupt = 0)
     path = tempname(box.root; cleanup = false)
     environment = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
     environment["JULIA_LOAD_PATH"] = join([box.packages, ROOT, "@stdlib"], ':')
@@ -95,9 +96,16 @@ function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], progra
     environment["JULIA_NATIVECACHE_TRACE"] = "no"
     environment["JULIA_NATIVECACHE_AUTO"] = "off"
     foreach(pair -> environment[pair.first] = pair.second, env)
-    command = setenv(`$program --startup-file=no --history-file=no --color=no $arguments`, environment; dir = box.root)
+    # `plain`: the program is not julia itself; `interrupt`: as Ctrl-C after so many seconds.
+    options = plain ? `` : `--startup-file=no --history-file=no --color=no`
+    command = setenv(`$program $options $arguments`, environment; dir = box.root)
     started = time_ns()
-    process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = "$path.out", stderr = "$path.err"))
+    process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = "$path.out", stderr = "$path.err"); wait = interrupt == 0)
+    if interrupt > 0
+        sleep(interrupt)
+        kill(process, Base.SIGINT)
+        wait(process)
+    end
     seconds = (time_ns() - started) / 1e9
     result = Run(read("$path.out", String), read("$path.err", String), process.exitcode, process.termsignal, seconds)
     rm("$path.out")
