@@ -25,7 +25,10 @@ Base.include(NativeCache, "profile.jl")     # which methods: statements and sign
 Base.include(NativeCache, "layers.jl")      # profiles in the store: layers, reading, dropping
 Base.include(NativeCache, "trace.jl")       # what this session has compiled
 Base.include(NativeCache, "progress.jl")    # what a build shows while it runs
-Base.include(NativeCache, "build.jl")       # build: the worker process and its result
+Base.include(NativeCache, "sources.jl")     # test suites, scripts and precompilation, run to see what they need
+Base.include(NativeCache, "build.jl")       # one library: the worker process and its result
+Base.include(NativeCache, "plan.jl")        # build: which packages, layers and sources
+Base.include(NativeCache, "fresh.jl")       # what is stale, retiring it, building it again
 Base.include(NativeCache, "reasons.jl")     # why something is not used
 Base.include(NativeCache, "status.jl")      # what this session has
 Base.include(NativeCache, "explain.jl")     # why something is not used, by package and by method

@@ -10,6 +10,8 @@ What a build did: returned by [`NativeCache.build`](@ref).
 - `seconds`, `bytes`: what it took, and how large the library is
 - `message`: why there is no library
 - `statistics`: figures of the worker by name
+- `layers`: the layers of the profile that it was made of; `others`: those that there are besides
+- `sources`: the test suites and scripts that were run for it, see [`NativeCache.Source`](@ref)
 """
 struct BuildResult
     package::String
@@ -22,95 +24,10 @@ struct BuildResult
     bytes::Int
     message::String
     statistics::Dict{String,Float64}
+    layers::Vector{String}
+    others::Vector{String}
+    sources::Vector{Source}
 end
-
-"""
-    NativeCache.build(package; statements, quiet = false, linker, timeout, keep) -> BuildResult
-
-Compile the methods that `statements` name into a library for `package`, which later
-sessions link when they load the package.
-
-`package` is a name, a module or a `PkgId`, or a vector or tuple of those: then the library
-belongs to the first of them and is installed once all are loaded. `statements` is a file
-of `precompile(...)` lines, as `julia --trace-compile=FILE` writes it, or a collection of
-signatures: `Tuple{typeof(f), Int}`, `(f, (Int,))`, or text.
-
-The work is done by a process of its own with this session's project, load path, depot and
-code-relevant flags. Progress is shown on a terminal. If anything fails, the library that
-was there stays. What the caller got wrong is an `ArgumentError`; what went wrong on the
-machine (no linker, a depot that cannot be written to, a package that does not load) is a
-result with `library === nothing`, every method failed, and a `message`, which is also
-shown as a warning unless `quiet`.
-
-`linker` is the C compiler driver that links (default `cc`), `timeout` the seconds that one
-step may take (900), `keep` leaves the work folder for a look into it. They are settings too:
-see [`NativeCache.settings`](@ref).
-
-# Example
-
-    \$ julia --trace-compile=trace.jl first_session.jl
-
-    julia> NativeCache.build("MyPackage"; statements = "trace.jl")
-    MyPackage: 212 of 240 methods compiled in 14.2 s, 1.9 MB
-    ...
-"""
-function build(package; statements = nothing, quiet::Bool = false, linker = nothing,
-               timeout = nothing, keep = nothing)
-    started = time_ns()
-    ids = package_ids(package)
-    statements === nothing && throw(ArgumentError(string(
-        "no statements: give the methods to compile as `statements = FILE`, where ",
-        "`julia --trace-compile=FILE script.jl` has written FILE, or as a collection of signatures")))
-    texts = read_statements(statements)
-    isempty(texts) && throw(ArgumentError(string(
-        "statements: ", statements isa AbstractString ? repr(String(statements)) : "the collection",
-        " names no method; a line looks like `precompile(Tuple{typeof(Package.f), Int64})`")))
-    job = Job(ids, texts, setting("linker", linker), setting("timeout", timeout), setting("memory"),
-              setting("keep", keep), Progress(quiet))
-    outcome = try
-        run_job(job)
-    catch err
-        err isa InterruptException && rethrow()
-        Failure(sprint(showerror, err))
-    finally
-        done(job.progress)
-    end
-    result = finish(job, outcome, (time_ns() - started) / 1e9)
-    result.library === nothing && !quiet &&
-        @warn string("NativeCache: no library for ", result.package, ": ", result.message) _module=nothing _file=nothing
-    return result
-end
-
-# ---- which packages ----
-
-package_ids(packages::Union{AbstractVector,Tuple}) =
-    isempty(packages) ? throw(ArgumentError("no package: give a name, a module or a PkgId")) :
-    unique!(PkgId[package_id(one) for one in packages])
-package_ids(package) = PkgId[package_id(package)]
-
-package_id(id::PkgId) = id
-
-function package_id(mod::Module)
-    root = Base.moduleroot(mod)
-    root in (Main, Core, Base) && throw(ArgumentError(string(
-        "module ", mod, " is not part of a package; a library belongs to a package")))
-    return Base.root_module_key(root)
-end
-
-function package_id(name::Union{AbstractString,Symbol})
-    text = String(name)
-    id = Base.identify_package(text)
-    id === nothing || return id
-    for mod in Base.loaded_modules_array()      # a dependency of something loaded
-        id = Base.root_module_key(mod)
-        id.name == text && return id
-    end
-    throw(ArgumentError(string("package ", repr(text), " is not found in this session's load path; ",
-        "add it to the project, or give the module or its PkgId")))
-end
-
-package_id(other) = throw(ArgumentError(string(
-    "package: expected a name, a module or a PkgId, got ", repr(other), " of type ", typeof(other))))
 
 # ---- one build ----
 
@@ -123,10 +40,13 @@ struct Job
     keep::Bool
     progress::Progress
     compare::Union{Nothing,String}      # a library: build the same again, compare, and leave it
+    split::Bool                         # only find out which of the packages each statement needs
 end
 
 Job(packages, statements, linker, timeout, memory, keep, progress) =
     Job(packages, statements, linker, timeout, memory, keep, progress, nothing)
+Job(packages, statements, linker, timeout, memory, keep, progress, compare) =
+    Job(packages, statements, linker, timeout, memory, keep, progress, compare, false)
 
 "The build as a whole came to nothing."
 struct Failure
@@ -140,6 +60,8 @@ struct Success
     items::Vector{Pair{String,MethodItem}}      # bucket => method
     statistics::Dict{String,Float64}
     different::Vector{Int}      # numbers of the functions that came out differently from `job.compare`
+    lasting::Dict{Int,Tuple{String,Vector{PkgId}}}      # statement number => its lasting text, whose it is
+    milliseconds::Dict{Int,Float64}                     # statement number => what inferring it took
 end
 
 const WORKER_LIBRARY = normpath(joinpath(@__DIR__, "..", "deps", "lib", "libnativecache_worker.so"))
@@ -176,6 +98,7 @@ function run_workers(job::Job, work::String)
             attempt == 1 ? "starting" : "starting again")
         process, stuck = run_worker(job, work)
         if success(process)
+            job.split && return read_lasting(place("lasting"))
             mode == "normal" && return collect_success(job, work)
             found = isfile(place("exclude")) ? filesize(place("exclude")) : 0
             found > excluded || return Failure("the build process died, and the method that it dies of was not found")
@@ -230,7 +153,9 @@ function write_request(job::Job, work::String, mode::String)
         here.uuid === nothing || println(io, "load\t", uuid_text(here), '\t', here.name)
         for id in job.packages
             println(io, "load\t", uuid_text(id), '\t', id.name)
+            println(io, "wanted\t", uuid_text(id), '\t', id.name)
         end
+        job.split && println(io, "only\tsplit")
     end
 end
 
@@ -379,7 +304,32 @@ function collect_success(job::Job, work::String)
     end
     bytes = filesize(temporary)
     library = job.compare === nothing ? put_into_store(temporary, work, key, builds) : job.compare
-    return Success(library, bytes, parse_entries(result), statistics, compared(result))
+    retire(builds[1].first)
+    return Success(library, bytes, parse_entries(result), statistics, compared(result), read_lasting(joinpath(work, "lasting")),
+        read_times(joinpath(work, "times")))
+end
+
+"What the worker found the statements to be: number => (lasting text, the packages it needs)."
+function read_lasting(path::String)
+    found = Dict{Int,Tuple{String,Vector{PkgId}}}()
+    isfile(path) || return found
+    for line in eachline(path)
+        fields = split(line, '\t')
+        ids = PkgId[]
+        for field in fields[3:end]
+            name, uuid = rsplit(field, ' '; limit = 2)
+            value = parse(UInt128, uuid; base = 16)
+            push!(ids, value == 0 ? PkgId(name) : PkgId(UUID(value), name))
+        end
+        found[parse(Int, fields[1])] = (String(fields[2]), ids)
+    end
+    return found
+end
+
+function read_times(path::String)
+    isfile(path) || return Dict{Int,Float64}()
+    return Dict(parse(Int, number) => parse(Int, microseconds) / 1e3
+                for (number, microseconds) in split.(readlines(path), '\t'))
 end
 
 "The numbers in lines \"function\\tnumber\" of the worker."
@@ -403,13 +353,13 @@ function finish(job::Job, outcome::Failure, elapsed::Float64)
     requested = MethodItem.(job.statements)
     failed = [MethodItem(text, :BuildFailed, outcome.message) for text in job.statements]
     return BuildResult(name_of(job), nothing, requested, MethodItem[], MethodItem[], failed,
-        elapsed, 0, outcome.message, Dict{String,Float64}())
+        elapsed, 0, outcome.message, Dict{String,Float64}(), String[], String[], Source[])
 end
 
 function finish(job::Job, outcome::Success, elapsed::Float64)
     bucket(name) = MethodItem[item for (which, item) in outcome.items if which == name]
     return BuildResult(name_of(job), outcome.library, MethodItem.(job.statements), bucket("compiled"),
-        bucket("skipped"), bucket("failed"), elapsed, outcome.bytes, "", outcome.statistics)
+        bucket("skipped"), bucket("failed"), elapsed, outcome.bytes, "", outcome.statistics, String[], String[], Source[])
 end
 
 name_of(job::Job) = join((id.name for id in job.packages), ", ")

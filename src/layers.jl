@@ -175,15 +175,20 @@ end
 
 # ---- changing ----
 
-"Write `text`, a profile, into a layer: in place of what it holds, or added to it."
-function put_layer(ids::Vector{PkgId}, name::String, text::String; replace::Bool)
+# What a profile that is written is to what is there: `Mode` of rust/profile.
+const ADD = 0
+const REPLACE = 1
+const MEASURE = 2
+
+"Write `text`, a profile, into a layer: added to what it holds, in place of that, or only what its methods cost."
+function put_layer(ids::Vector{PkgId}, name::String, text::String; mode::Int)
     folder = joinpath(profiles_root(writable_depot()), profile_folder(ids))
     limits = profile_limits()
     mktemp() do path, io
         write(io, text)
         close(io)
         answer = taken(ccall((:nativecache_profile_merge, LIBRARY), Ptr{UInt8},
-            (Cstring, Cstring, Cstring, Int32, UInt32, UInt32), folder, name, path, replace, limits.methods, limits.sessions))
+            (Cstring, Cstring, Cstring, Int32, UInt32, UInt32), folder, name, path, mode, limits.methods, limits.sessions))
         isempty(answer) && error(last_error())
         return nothing
     end
@@ -263,7 +268,8 @@ function layer_source(layer::Layer)
     sessions = get(layer.header, "sessions", "")
     from = get(layer.header, "from", "?")
     from == "sessions" && !isempty(sessions) && (from = sessions == "1" ? "1 session" : "$sessions sessions")
-    for (name, text) in ("status" => "", "faded" => " faded", "capped" => " over the cap")
+    get(layer.header, "status", "") == "failed" && (from = string(from, ", failed"))
+    for (name, text) in ("faded" => " faded", "capped" => " over the cap")
         haskey(layer.header, name) && (from = string(from, ", ", layer.header[name], text))
     end
     return from

@@ -356,11 +356,12 @@ function Base.show(io::IO, ::MIME"text/plain", result::BuildResult)
     if result.library === nothing
         print(io, ": no library after ", time_text(result.seconds))
         print(io, "\n  ", result.message)
-        return nothing
+        return show_layers(io, result)
     end
     print(io, ": ", length(result.compiled), " of ", methods_text(length(result.requested)), " compiled in ",
         time_text(result.seconds), ", ", size_text(result.bytes))
     show_reasons(io, ("skipped" => result.skipped, "failed" => result.failed); statements = false)
+    show_layers(io, result)
     print(io, "\n  ", result.library)
 end
 

@@ -169,6 +169,7 @@ end
 const WORK = ARGS[1]
 const HANDLE = Ptr{Cvoid}[]
 const MODULES = Any[]       # of the session to come: all root modules
+const WANTED = Any[]        # the packages that the library is for
 const IN_SYSIMAGE = Any[]
 const METHODS = Any[]       # the method instance for each statement, or nothing
 
@@ -203,6 +204,7 @@ function load()
     append("journal", "load\n")
     fill_modules(IN_SYSIMAGE)
     facts = ""
+    wanted = values_of(readlines(string(WORK, "/worker")), "wanted")
     for line in values_of(readlines(string(WORK, "/worker")), "load")
         name = line[38:end]
         uuid = Base.UUID(line[1:36])
@@ -210,6 +212,7 @@ function load()
         try
             mod = Base.require(id)
             isempty(facts) && (ccall(symbol("nativecache_worker_watch"), Cint, ()) == 0 || fail(last_error()))
+            line in wanted && push!(WANTED, mod)
             facts = string(facts, "package\t", line, "\t", hex(Base.module_build_id(mod)), "\n")
         catch err
             fail(string("package ", name, " could not be loaded: ", describe(err)))
@@ -276,8 +279,9 @@ end
 
 "Infer, emit, link, write."
 function build()
-    ccall(symbol("nativecache_to_lasting"), Cint, (Any, Any, Cstring), MODULES, METHODS, string(WORK, "/lasting")) == 0 ||
+    ccall(symbol("nativecache_to_lasting"), Cint, (Any, Any, Any, Cstring), MODULES, WANTED, METHODS, string(WORK, "/lasting")) == 0 ||
         fail(last_error())
+    isempty(values_of(readlines(string(WORK, "/worker")), "only")) || ccall(:_exit, Cvoid, (Cint,), 0)
     request = string(WORK, "/request")
     ccall(symbol("nativecache_build"), Cint, (Any, Cstring), METHODS, request) == 0 || fail(last_error())
     ccall(:_exit, Cvoid, (Cint,), 0)      # no exit hooks of the packages: nothing here is theirs

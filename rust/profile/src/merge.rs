@@ -1,6 +1,6 @@
 //! Putting what was found into what is known.
 
-use crate::text::{Profile, Stats};
+use crate::text::Profile;
 
 /// What the found methods are to the known ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,14 +9,26 @@ pub enum Mode {
     Add,
     /// The source was run anew: what it no longer compiles goes.
     Replace,
+    /// A build has measured what methods cost; no method comes or goes.
+    Measure,
 }
 
 /// Merges `found` into `known`. The header of `found` wins where it says something.
 pub fn merge(known: &mut Profile, found: &Profile, mode: Mode) {
-    let sessions = match mode {
+    if mode == Mode::Measure {
+        for (statement, stats) in &found.entries {
+            if let Some(entry) = known.entries.get_mut(statement) {
+                entry.milliseconds = stats.milliseconds.or(entry.milliseconds);
+            }
+        }
+        return;
+    }
+    let replace = mode == Mode::Replace;
+    let sessions = if replace {
+        known.count("sessions").max(found.count("sessions"))
+    } else {
         // An addition counts as the sessions it stands for: one, unless it is several in one file.
-        Mode::Add => known.count("sessions") + found.count("sessions").max(1),
-        Mode::Replace => known.count("sessions").max(found.count("sessions")),
+        known.count("sessions") + found.count("sessions").max(1)
     };
     for (name, values) in &found.header {
         if name == "package" {
@@ -28,29 +40,26 @@ pub fn merge(known: &mut Profile, found: &Profile, mode: Mode) {
     if sessions > 0 {
         known.replace("sessions", &sessions.to_string());
     }
-    let mut before = match mode {
-        Mode::Add => std::mem::take(&mut known.entries),
-        Mode::Replace => {
-            // What is known of a method does not change because it was run again.
-            let before = std::mem::take(&mut known.entries);
-            before.into_iter().filter(|(statement, _)| found.entries.contains_key(statement)).collect()
-        }
-    };
+    if replace {
+        // What is known of a method does not change because it was run again.
+        known.entries.retain(|statement, _| found.entries.contains_key(statement));
+    }
     for (statement, stats) in &found.entries {
-        let entry = before.entry(statement.clone()).or_insert(Stats::default());
-        entry.seen = match mode {
-            Mode::Add => entry.seen.saturating_add(stats.seen.max(1)),
-            Mode::Replace => entry.seen.max(stats.seen).max(1),
+        let entry = known.entries.entry(statement.clone()).or_default();
+        entry.seen = if replace {
+            entry.seen.max(stats.seen).max(1)
+        } else {
+            entry.seen.saturating_add(stats.seen.max(1))
         };
         entry.last = sessions;
         entry.milliseconds = stats.milliseconds.or(entry.milliseconds);
     }
-    known.entries = before;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Stats;
 
     fn profile(entries: &[&str]) -> Profile {
         let mut profile = Profile::default();
@@ -75,5 +84,18 @@ mod tests {
         merge(&mut known, &profile(&["B", "C"]), Mode::Replace);
         assert_eq!(known.entries.keys().collect::<Vec<_>>(), ["B", "C"]);
         assert_eq!(known.entries["B"].milliseconds, Some(3.0));
+    }
+
+    #[test]
+    fn what_a_build_measures_changes_no_count() {
+        let mut known = Profile::default();
+        merge(&mut known, &profile(&["A"]), Mode::Add);
+        let mut measured = Profile::default();
+        measured.add("A", Stats { milliseconds: Some(2.0), ..Stats::default() });
+        measured.add("B", Stats { milliseconds: Some(2.0), ..Stats::default() });
+        merge(&mut known, &measured, Mode::Measure);
+        assert_eq!(known.count("sessions"), 1);
+        assert_eq!(known.entries.len(), 1);
+        assert_eq!(known.entries["A"], Stats { seen: 1, last: 1, milliseconds: Some(2.0) });
     }
 }

@@ -36,6 +36,9 @@ pub struct Options {
     pub home: Option<Module>,
     /// Leave out what was compiled before the [`Mark`], unless it belongs to a package.
     pub marked: bool,
+    /// While a package is precompiled, `precompile` statements only infer: take what was inferred and that
+    /// no other method calls.
+    pub inferred: bool,
 }
 
 /// A package by what names it in the store.
@@ -89,11 +92,13 @@ struct Alive {
     cached: Vec<Instance>,
     /// Constant results that this process inferred.
     constant: Vec<Instance>,
+    /// Inferred and not compiled, outside of the sysimage.
+    inferred: Vec<Instance>,
 }
 
 /// # Safety
 /// On a Julia thread with the collector off; `loaded` is a live array of modules.
-unsafe fn alive(roots: &[Module], sysimage: Option<&Sysimage>) -> Alive {
+unsafe fn alive(roots: &[Module], sysimage: Option<&Sysimage>, inferred: bool) -> Alive {
     let objects = SharedObjects::current();
     let data = sysimage.map_or(0..0, |s| s.data.clone());
     let text = sysimage.map_or(0..0, |s| s.span.clone());
@@ -101,8 +106,14 @@ unsafe fn alive(roots: &[Module], sysimage: Option<&Sysimage>) -> Alive {
     // SAFETY: as the caller says.
     unsafe {
         let methods = methods(roots);
-        let mut found =
-            Alive { methods: Vec::new(), looked: 0, jit: vec![], cached: vec![], constant: vec![] };
+        let mut found = Alive {
+            methods: Vec::new(),
+            looked: 0,
+            jit: vec![],
+            cached: vec![],
+            constant: vec![],
+            inferred: vec![],
+        };
         for method in &methods {
             let instances = (**method).specializations;
             if instances.is_null() {
@@ -116,7 +127,11 @@ unsafe fn alive(roots: &[Module], sysimage: Option<&Sysimage>) -> Alive {
                 let mut at = (*mi).cache;
                 while !at.is_null() {
                     found.looked += 1;
-                    if let Some((kind, address)) = code_of(at, constant_return) {
+                    if (*at).invoke.is_none() {
+                        if inferred && !data.contains(&(at as usize)) && !(*at).inferred.is_null() {
+                            found.inferred.push(mi);
+                        }
+                    } else if let Some((kind, address)) = code_of(at, constant_return) {
                         let list = match kind {
                             // Most of all are the sysimage's: these go first.
                             Code::Native if text.contains(&address) => None,
@@ -135,7 +150,7 @@ unsafe fn alive(roots: &[Module], sysimage: Option<&Sysimage>) -> Alive {
             }
         }
         found.methods = methods;
-        for list in [&mut found.jit, &mut found.cached, &mut found.constant] {
+        for list in [&mut found.jit, &mut found.cached, &mut found.constant, &mut found.inferred] {
             list.dedup();
         }
         found
@@ -233,8 +248,16 @@ impl Mark {
         unsafe {
             let _off = CollectorOff::new();
             let roots = modules::roots(loaded);
-            let found = alive(&roots, Sysimage::current().as_ref());
-            Mark(found.jit.iter().chain(&found.constant).map(|mi| *mi as usize).collect())
+            let found = alive(&roots, Sysimage::current().as_ref(), true);
+            Mark(
+                found
+                    .jit
+                    .iter()
+                    .chain(&found.constant)
+                    .chain(&found.inferred)
+                    .map(|mi| *mi as usize)
+                    .collect(),
+            )
         }
     }
 }
@@ -249,13 +272,26 @@ pub unsafe fn trace(loaded: *mut jl_sys::jl_array_t, options: Options, mark: Opt
         let _off = CollectorOff::new();
         let roots = modules::roots(loaded);
         let sysimage = Sysimage::current();
-        let found = alive(&roots, sysimage.as_ref());
+        let found = alive(&roots, sysimage.as_ref(), options.inferred);
         let mut packages = Packages::new(&roots, sysimage.as_ref());
         let called = called(found.constant.iter().chain(&found.cached).copied());
         let jit: HashSet<Instance> = found.jit.iter().copied().collect();
         let used = used(&found.cached, &jit, &called);
         let mut wanted = found.jit.clone();
         wanted.extend(found.constant.iter().copied().filter(|mi| called.contains(mi) && !jit.contains(mi)));
+        if let Some(focus) = options.focus.filter(|_| options.inferred) {
+            for mi in &found.inferred {
+                let mut references = References::default();
+                packages.add((**mi).specTypes, &mut references);
+                packages.add((*(**mi).def.method).module.cast(), &mut references);
+                // What other packages have asked for came with their .ji files.
+                let own = references.packages.is_empty() || references.packages.contains(&focus);
+                let called = array_items((**mi).backedges).iter().any(|caller| is_method_instance(*caller));
+                if own && !called {
+                    wanted.push(*mi);
+                }
+            }
+        }
         let compiled = wanted.len();
         wanted.extend(used.iter().copied().filter(|mi| !jit.contains(mi)));
 
@@ -296,12 +332,14 @@ pub unsafe fn trace(loaded: *mut jl_sys::jl_array_t, options: Options, mark: Opt
     }
 }
 
-/// The profiles to which a method instance belongs, by name. For statements that were given by hand.
+/// A method instance in the words of a profile, and which of the packages `of` it needs: one that loads
+/// all that it refers to, or several that do so together.
 ///
 /// # Safety
 /// On a Julia thread with the collector off; all is live.
 pub unsafe fn statement_of(
     mi: Instance,
+    of: &[Module],
     packages: &mut Packages,
     generated: &mut Generated<'_>,
     printer: &mut Printer,
@@ -313,11 +351,44 @@ pub unsafe fn statement_of(
         let method = (*mi).def.method;
         packages.add((*method).module.cast(), &mut references);
         let text = printer.print((*mi).specTypes);
-        let last = packages.last(&references.packages);
+        let owners = owners(of, &references.packages, packages);
         (
             replace_generated(&text, &references.generated, generated),
-            last.into_iter().map(|m| package_name(m)).collect(),
+            owners.into_iter().map(|m| package_name(m)).collect(),
         )
+    }
+}
+
+unsafe fn owners(of: &[Module], needed: &[Module], packages: &mut Packages) -> Vec<Module> {
+    // SAFETY: as `statement_of`.
+    unsafe {
+        let last = packages.last(needed);
+        let mut loading: Vec<Module> = Vec::new();
+        for package in of {
+            let has = packages.closure(*package);
+            if needed.iter().all(|m| has.contains(m)) {
+                loading.push(*package);
+            }
+        }
+        if let Some(own) = loading.iter().find(|package| last.contains(package)).or(loading.first()) {
+            return vec![*own];
+        }
+        // No one package loads it all: those that it names, or else those that bring a part of it.
+        if last.iter().all(|m| of.contains(m)) {
+            return last;
+        }
+        let mut together: Vec<Module> = Vec::new();
+        for package in of {
+            let has = packages.closure(*package);
+            if last.iter().any(|m| has.contains(m)) {
+                together.push(*package);
+            }
+        }
+        if together.is_empty() {
+            of.to_vec()
+        } else {
+            together
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use jl_sys::jl_module_t;
 use nativecache_profile::store::{self, Updated};
 use nativecache_profile::{file, Limits, Mode, Profile, Stats};
 use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::{jl_options, jl_ver_string};
+use nativecache_runtime::julia::{jl_generating_output, jl_options, jl_ver_string};
 use nativecache_runtime::modules::{roots, uuid};
 use nativecache_runtime::trace::{trace, Mark, Options, PackageName, Trace};
 use nativecache_runtime::trust;
@@ -113,7 +113,11 @@ unsafe fn session(here: &Here) -> Result<Summary, Box<dyn Error>> {
     // SAFETY: as the caller says.
     let trace = unsafe {
         let _off = CollectorOff::new();
-        trace(loaded_modules()?, Options { focus: None, home: Some(here.module), marked: false }, None)
+        trace(
+            loaded_modules()?,
+            Options { focus: None, home: Some(here.module), marked: false, inferred: false },
+            None,
+        )
     };
     let limits = here.settings.limits;
     let folder = writable(&here.depots, &here.store).ok_or("no depot can be written to")?.join(PROFILES);
@@ -182,7 +186,12 @@ pub unsafe extern "C" fn nativecache_trace_into(
                 }
             };
             let mark = MARK.lock().unwrap_or_else(PoisonError::into_inner);
-            let options = Options { focus, home: named("NativeCache", ""), marked: mark.is_some() };
+            let options = Options {
+                focus,
+                home: named("NativeCache", ""),
+                marked: mark.is_some(),
+                inferred: jl_generating_output() != 0,
+            };
             let trace = trace(modules, options, mark.as_ref());
             let unlimited = Limits { methods: 0, sessions: 0 };
             let mut summary = write(folder, &layer, &from, &trace, Mode::Replace, unlimited)?;
@@ -193,8 +202,8 @@ pub unsafe extern "C" fn nativecache_trace_into(
     })
 }
 
-/// Merges the profile `file` into layer `layer` of the folder `into`: in place of what is there if
-/// `replace` is not 0. Returns `methods<TAB>new`, or null.
+/// Merges the profile `file` into layer `layer` of the folder `into`: added (`mode` 0), in place of what
+/// is there (1), or only what its methods cost (2). Returns `methods<TAB>new`, or null.
 ///
 /// # Safety
 /// The texts are NUL-terminated.
@@ -203,7 +212,7 @@ pub unsafe extern "C" fn nativecache_profile_merge(
     into: *const c_char,
     layer: *const c_char,
     file: *const c_char,
-    replace: i32,
+    mode: i32,
     methods: u32,
     fade: u32,
 ) -> *mut c_char {
@@ -214,7 +223,11 @@ pub unsafe extern "C" fn nativecache_profile_merge(
             (path(into), path(file), CStr::from_ptr(layer).to_string_lossy())
         };
         let found = Profile::parse(&String::from_utf8_lossy(&file::read(file)?));
-        let mode = if replace != 0 { Mode::Replace } else { Mode::Add };
+        let mode = match mode {
+            0 => Mode::Add,
+            1 => Mode::Replace,
+            _ => Mode::Measure,
+        };
         let limits = Limits { methods: methods as usize, sessions: fade };
         Ok(hand_out(&match store::update(into, &layer, &found, mode, limits)? {
             Updated::Merged { methods, new } => format!("{methods}\t{new}"),

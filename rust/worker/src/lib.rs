@@ -112,16 +112,18 @@ pub unsafe extern "C" fn nativecache_to_current(
 /// Writes statements in the words of a profile: see [`statements::to_lasting`].
 ///
 /// # Safety
-/// As [`nativecache_to_current`]; `methods` is a `Vector{Any}` of method instances and `nothing`.
+/// As [`nativecache_to_current`]; `methods` is a `Vector{Any}` of method instances and `nothing`, `packages`
+/// one of root modules.
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_to_lasting(
     modules: Array<'_, 'static>,
+    packages: Array<'_, 'static>,
     methods: Array<'_, 'static>,
     file: *const c_char,
 ) -> c_int {
     guard(-1, || {
         // SAFETY: as the caller says.
-        unsafe { statements::to_lasting(modules.ptr(), methods.ptr(), path(file))? };
+        unsafe { statements::to_lasting(modules.ptr(), packages.ptr(), methods.ptr(), path(file))? };
         Ok(0)
     })
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use jl_sys::jl_array_t;
+use jl_sys::{jl_array_t, jl_module_t};
 use nativecache_image::Reason;
 use nativecache_runtime::gc::CollectorOff;
 use nativecache_runtime::generated::{replace_lasting, Generated};
@@ -56,7 +56,7 @@ pub unsafe fn to_current(
 }
 
 /// The walk over all methods is for those who need it.
-unsafe fn all_methods(text: &str, roots: &[*mut jl_sys::jl_module_t]) -> Vec<*mut jl_sys::jl_method_t> {
+unsafe fn all_methods(text: &str, roots: &[*mut jl_module_t]) -> Vec<*mut jl_sys::jl_method_t> {
     if text.contains("var\"#") {
         // SAFETY: as `to_current`.
         unsafe { inspect::methods(&inspect::method_tables(&inspect::all_modules(roots))) }
@@ -65,13 +65,15 @@ unsafe fn all_methods(text: &str, roots: &[*mut jl_sys::jl_module_t]) -> Vec<*mu
     }
 }
 
-/// Writes what the statements were found to be into `file`, as lines `number<TAB>statement<TAB>package…`,
-/// each package by name and uuid. Those that were not found, or have no lasting name, are not in it.
+/// Writes what the statements were found to be into `file`, as lines `number<TAB>statement<TAB>package…`:
+/// which of the `packages` it needs, each by name and uuid. Those that were not found, or have no lasting name, are not in it.
 ///
 /// # Safety
-/// As [`to_current`]; `methods` is a `Vector{Any}` of method instances and `nothing`.
+/// As [`to_current`]; `methods` is a `Vector{Any}` of method instances and `nothing`, `packages` one of root
+/// modules.
 pub unsafe fn to_lasting(
     modules: *mut jl_array_t,
+    packages: *mut jl_array_t,
     methods: *mut jl_array_t,
     file: &Path,
 ) -> Result<(), BuildError> {
@@ -83,13 +85,19 @@ pub unsafe fn to_lasting(
         let sysimage = Sysimage::current();
         let all = inspect::methods(&inspect::method_tables(&inspect::all_modules(&roots)));
         let mut generated = Generated::new(&all, sysimage.as_ref());
+        let of: Vec<*mut jl_module_t> = array_items(packages)
+            .iter()
+            .filter(|m| !m.is_null() && is(**m, jl_sys::jl_module_type))
+            .map(|m| m.cast())
+            .collect();
         let mut packages = Packages::new(&roots, sysimage.as_ref());
         let mut printer = Printer::new();
         for (number, method) in array_items(methods).iter().enumerate() {
             if method.is_null() || !is(*method, jl_sys::jl_method_instance_type) {
                 continue;
             }
-            let (text, owners) = statement_of(method.cast(), &mut packages, &mut generated, &mut printer);
+            let (text, owners) =
+                statement_of(method.cast(), &of, &mut packages, &mut generated, &mut printer);
             let Ok(text) = text else { continue };
             out.push_str(&format!("{}\t{text}", number + 1));
             for owner in owners {

@@ -1,0 +1,139 @@
+# Staying fresh: which libraries are not up to date, retiring those that nothing can load any more, and
+# building again. What a session does by itself is in rust/session/src/auto.rs; background.jl builds for it.
+
+built_file(ids) = joinpath(profiles_root(writable_depot()), profile_folder(ids), "built")
+
+"Changes when a method comes or goes."
+content_hash(texts::Vector{String}) = hex(foldl((seed, text) -> hash(text, seed), texts; init = UInt64(0)))
+
+"""
+Note what a library was made of, for `stale`: lines of key, library, hash of the profile and, if there is
+no library, why. `failed-<key>-<build id>` tells sessions not to try this build of the package again.
+"""
+function note_built(ids::Vector{PkgId}, library::String, message::String)
+    file = built_file(ids)
+    isdir(dirname(file)) || return nothing
+    key = isempty(library) ? session_key() : basename(dirname(dirname(library)))
+    build = current_build_id(ids[1])
+    failed = string("failed-", key, '-', build === nothing ? "none" : hex(build))
+    kept = isfile(file) ? filter(line -> !startswith(line, key), readlines(file)) : String[]
+    name = isempty(library) ? "none" : basename(library)
+    push!(kept, join((key, name, content_hash(statements(layers_of(ids))), escape_field(message)), '\t'))
+    temporary = string(file, ".tmp-", getpid(), '-', time_ns())
+    write(temporary, join(kept, '\n'), '\n')
+    Base.Filesystem.rename(temporary, file)
+    for other in readdir(dirname(file))
+        startswith(other, "failed-$key") && rm(joinpath(dirname(file), other); force = true)
+    end
+    isempty(library) && touch(joinpath(dirname(file), failed))
+    return nothing
+end
+
+"The build id of the .ji that a session like this one would load; `nothing` if it has to precompile."
+function current_build_id(id::PkgId)
+    haskey(Base.loaded_modules, id) && return Base.module_build_id(Base.loaded_modules[id])
+    source = Base.locate_package(id)
+    source === nothing && return nothing
+    for path in Base.find_all_in_cache_path(id)
+        try
+            Base.stale_cachefile(source, path) === true && continue
+            for (found, build) in Base.parse_cache_header(path)[1]
+                found == id && return build
+            end
+        catch err
+            err isa InterruptException && rethrow()     # a file that cannot be read is as good as none
+        end
+    end
+    return nothing
+end
+
+"Why there is no library up to date for these packages; empty if there is one."
+function staleness(ids::Vector{PkgId}, key::String = session_key())
+    texts = statements(layers_of(ids))
+    isempty(texts) && return ""
+    builds = Pair{PkgId,UInt64}[]
+    for id in ids
+        build = current_build_id(id)
+        build === nothing && return "$(id.name) has to be precompiled again"
+        push!(builds, id => build)
+    end
+    name = library_name(builds)
+    here(depot) = isfile(joinpath(depot, STORE, key, package_folder(ids[1]), name))
+    any(here, DEPOT_PATH) || return "there is no library for this build of $(ids[1].name)"
+    file = built_file(ids)
+    isfile(file) || return "it is not known what the library was made of"
+    for line in eachline(file)
+        fields = split(line, '\t')
+        length(fields) >= 3 && fields[1] == key && fields[2] == name || continue
+        return fields[3] == content_hash(texts) ? "" : "the profile has changed since the library was built"
+    end
+    return "it is not known what the library was made of"
+end
+
+"""
+    NativeCache.stale() -> Vector
+
+Packages with a profile and without a library that is up to date in sessions like this one: pairs of
+their `PkgId`s and why.
+
+# Example
+
+    julia> NativeCache.stale()
+    1-element Array{Pair{Array{Base.PkgId,1},String},1}:
+     [MyPackage [...]] => "there is no library for this build of MyPackage"
+"""
+function stale()
+    found = Pair{Vector{PkgId},String}[]
+    for ids in profiled()
+        all(id -> Base.locate_package(id) !== nothing, ids) || continue
+        why = staleness(ids)
+        isempty(why) || push!(found, ids => why)
+    end
+    return found
+end
+
+"""
+    NativeCache.update!(; quiet, linker, timeout, keep) -> BuildResults
+
+Build every library again that is not up to date (see [`NativeCache.stale`](@ref)), from all layers of its
+package's profile, and remove libraries that no session can load any more.
+
+# Example
+
+    julia> NativeCache.update!()
+    MyPackage: 212 of 240 methods compiled in 14.2 s, 1.9 MB
+    ...
+"""
+function update!(; quiet::Bool = false, linker = nothing, timeout = nothing, keep = nothing)
+    options = Options(linker = linker, timeout = timeout, keep = keep, quiet = quiet)
+    results = BuildResult[]
+    for (ids, _) in stale()
+        result = build_set(ids, nothing, nothing, Source[], options)
+        result === nothing || push!(results, result)
+    end
+    return BuildResults(results, PkgId[])
+end
+
+"""
+Remove the libraries of a package whose build of it is in no .ji file any more: no session can load them
+again. A session that has one mapped keeps it.
+"""
+function retire(id::PkgId)
+    builds = Set{String}()
+    for path in Base.find_all_in_cache_path(id)
+        found = try
+            Base.parse_cache_header(path)[1]
+        catch
+            return nothing      # one that cannot be read may be any of them
+        end
+        for (other, build) in found
+            other == id && push!(builds, hex(build))
+        end
+    end
+    haskey(Base.loaded_modules, id) && push!(builds, hex(Base.module_build_id(Base.loaded_modules[id])))
+    for item in stored()
+        item.package == package_folder(id) && !(SubString(basename(item.path), 1, 16) in builds) &&
+            rm(item.path; force = true)
+    end
+    return nothing
+end
