@@ -112,7 +112,7 @@ end
         println([length.((NativeCache.profile(x)[1].entries,)) for x in ("First", "Second", ["First", "Second"])])
         """)
     @test out[1] == "[\"First\", \"Second\", \"Third\", \"First, Second\"]"
-    @test length(split(out[2], "(1, NativeCache.MethodItem[], NativeCache.MethodItem[])")) == 5
+    @test length(split(out[2], "(1, [], [])")) == 5
     @test out[3] == "4"
     @test out[4] == "[(1,), (1,), (1,)]"
     project = joinpath(box.root, "project")
