@@ -137,3 +137,18 @@ function retire(id::PkgId)
     end
     return nothing
 end
+
+"What background.jl runs. Is there a library?"
+function build_in_background(ids::Vector{PkgId})
+    own = Source[]
+    options = Options(linker = nothing, timeout = nothing, keep = nothing, quiet = true)
+    foreach(id -> append!(own, own_statements(id, options)), ids)
+    result = build_set(ids, nothing, nothing, own, options)
+    if result === nothing
+        println("nothing is known to be needed of ", join((id.name for id in ids), " + "))
+        return true
+    end
+    show(stdout, MIME("text/plain"), result)
+    println()
+    return result.library !== nothing
+end

@@ -19,6 +19,7 @@ use nativecache_runtime::julia::{jl_generating_output, jl_module_build_id, jl_op
 use nativecache_runtime::modules::uuid;
 use nativecache_runtime::value::{array_items, is, module_name, string_bytes, symbol};
 
+use crate::auto::{self, Stale};
 use crate::lock::{acquire, uninterrupted};
 use crate::session::{key_hash, with_session, LinkCounts};
 use crate::{boundary, fail, guard, hand_out, text, verify};
@@ -49,6 +50,8 @@ pub(crate) struct Hook {
     /// In it, the one for sessions like this one.
     pub(crate) folder: PathBuf,
     found: Vec<Found>,
+    /// Packages without a library, of which a profile says what they need.
+    stale: Vec<Stale>,
     /// Modules whose libraries were looked for.
     seen: HashSet<*mut jl_module_t>,
     /// Frames of cached code were made visible.
@@ -85,7 +88,10 @@ pub unsafe extern "C" fn nativecache_start(module: *mut jl_module_t) {
         return start_here(module);
     }
     // SAFETY: as the caller says.
-    unsafe { uninterrupted(|| start_here(module)) }
+    unsafe {
+        uninterrupted(|| start_here(module));
+        build_stale();
+    }
 }
 
 fn start_here(module: *mut jl_module_t) {
@@ -116,6 +122,36 @@ pub unsafe extern "C" fn nativecache_loaded() {
     }
     // SAFETY: as the caller says.
     unsafe { uninterrupted(link_loaded) }
+    // SAFETY: as the caller says. A build may be waited for, which Ctrl-C must end.
+    unsafe { build_stale() };
+}
+
+/// Packages were loaded that have a profile and no library: what the setting `auto` says.
+///
+/// # Safety
+/// On a Julia thread, without the lock.
+unsafe fn build_stale() {
+    guard((), || {
+        let stale = match &mut *lock()? {
+            State::On(hook) => std::mem::take(&mut hook.stale),
+            _ => return Ok(()),
+        };
+        // SAFETY: as the caller says; the collector is off while the array of modules is used.
+        unsafe {
+            if stale.is_empty() || !auto::loaded(&stale)? {
+                return Ok(());
+            }
+            let _off = CollectorOff::new();
+            if let State::On(hook) = &mut *lock()? {
+                let modules = loaded_modules()?;
+                stale.iter().for_each(|stale| hook.link_package(stale.module, modules));
+                // One that could not be built is not tried again here.
+                hook.stale.clear();
+                hook.show_frames();
+            }
+        }
+        Ok(())
+    });
 }
 
 fn link_loaded() {
@@ -165,6 +201,7 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
             store: store.to_owned(),
             folder: store.join(format!("{:016x}", key_hash())),
             found: Vec::new(),
+            stale: Vec::new(),
             seen: HashSet::new(),
             frames: false,
         };
@@ -324,8 +361,11 @@ impl Hook {
             unsafe { self.depot_folders() }.iter().flat_map(|folder| names_in(folder)).collect();
         // SAFETY: as the caller says.
         unsafe {
+            let profiled: Vec<String> =
+                self.profile_folders().iter().flat_map(|folder| names_in(folder)).collect();
             for module in self.new_modules(modules) {
-                if stored.contains(&package_folder(module_name(module), uuid(module))) {
+                let folder = package_folder(module_name(module), uuid(module));
+                if stored.contains(&folder) || profiled.contains(&folder) {
                     self.link_package(module, modules);
                 }
             }
@@ -365,8 +405,15 @@ impl Hook {
         // SAFETY: `module` is live.
         let (name, uuid, build_id) =
             unsafe { (module_name(module), uuid(module), jl_module_build_id(module)) };
+        let folder = package_folder(name, uuid);
         // SAFETY: DEPOT_PATH holds strings.
-        for path in unsafe { self.libraries(&package_folder(name, uuid), build_id) } {
+        let paths = unsafe { self.libraries(&folder, build_id) };
+        // SAFETY: likewise. A library of several packages is not the package's own.
+        let own = paths.iter().any(|path| path.file_stem().is_some_and(|stem| stem.len() == 16));
+        if !own && unsafe { self.profile_folders() }.iter().any(|profiles| profiles.join(&folder).is_dir()) {
+            self.stale.push(Stale { module, build_id });
+        }
+        for path in paths {
             if self.found.iter().any(|found| found.path == path) {
                 continue;
             }
@@ -392,6 +439,15 @@ impl Hook {
                 message: message_of(id, &counts),
             });
         }
+    }
+
+    /// The folder of profiles in each depot.
+    ///
+    /// # Safety
+    /// On a Julia thread.
+    unsafe fn profile_folders(&self) -> Vec<PathBuf> {
+        // SAFETY: as the caller says.
+        unsafe { depots(self.depots) }.iter().map(|depot| depot.join(&self.store).join("profiles")).collect()
     }
 
     /// The files of a package's libraries for its build.

@@ -4,6 +4,7 @@
 //! `nativecache_last_error` hands out. All are called on Julia threads; a lock keeps two threads that
 //! load packages at the same time apart.
 
+mod auto;
 mod boundary;
 mod hook;
 mod lock;

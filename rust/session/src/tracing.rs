@@ -19,8 +19,9 @@ use nativecache_runtime::trace::{trace, Mark, Options, PackageName, Trace};
 use nativecache_runtime::trust;
 use nativecache_runtime::value::{is, module_name, string_bytes};
 
-use crate::hook::{base, depots, loaded_modules, package_folder, with_hook};
+use crate::hook::{base, depots, Global, loaded_modules, package_folder, with_hook};
 use crate::lock::uninterrupted;
+use crate::auto;
 use crate::settings::Settings;
 use crate::{guard, hand_out, text};
 
@@ -73,31 +74,41 @@ pub extern "C" fn nativecache_trace() -> *mut c_char {
 }
 
 /// What a trace of this session needs to know of it.
-struct Here {
+pub(crate) struct Here {
     /// The module NativeCache.
     module: *mut jl_module_t,
     depots: Vec<PathBuf>,
     store: PathBuf,
-    settings: Settings,
+    /// The folder of its Julia sources.
+    pub(crate) sources: PathBuf,
+    pub(crate) settings: Settings,
 }
 
 impl Here {
     /// # Safety
     /// On a Julia thread.
-    unsafe fn find() -> Result<Self, Box<dyn Error>> {
+    pub(crate) unsafe fn find() -> Result<Self, Box<dyn Error>> {
         // SAFETY: as the caller says; the hook knows these from the session's start.
         unsafe {
             let (module, depots, store) =
                 with_hook(|hook| Ok((hook.module, depots(hook.depots), hook.store.clone())))?;
             let settings = Settings::read(active_project().as_deref(), &depots);
-            Ok(Here { module, depots, store, settings })
+            let library = PathBuf::from(OsStr::from_bytes(string_bytes(Global::of(module, "LIBRARY")?.0)));
+            // deps/lib/libnativecache.so
+            let root = library.ancestors().nth(3).ok_or("NativeCache lies nowhere")?;
+            Ok(Here { module, depots, store, sources: root.join("src"), settings })
         }
+    }
+
+    /// The store in the depot that is written to.
+    pub(crate) fn writable(&self) -> Result<PathBuf, Box<dyn Error>> {
+        writable(&self.depots, &self.store).ok_or_else(|| "no depot can be written to".into())
     }
 }
 
 /// # Safety
 /// On a Julia thread.
-unsafe fn active_project() -> Option<PathBuf> {
+pub(crate) unsafe fn active_project() -> Option<PathBuf> {
     // SAFETY: Base's own function, compiled in the sysimage; it returns a string or nothing.
     unsafe {
         let _off = CollectorOff::new();
@@ -120,7 +131,7 @@ unsafe fn session(here: &Here) -> Result<Summary, Box<dyn Error>> {
         )
     };
     let limits = here.settings.limits;
-    let folder = writable(&here.depots, &here.store).ok_or("no depot can be written to")?.join(PROFILES);
+    let folder = here.writable()?.join(PROFILES);
     let mut summary = write(&folder, "trace", "sessions", &trace, Mode::Add, limits)?;
     // A session that did not need a package's methods makes them fade.
     let nothing = Profile::default();
@@ -291,6 +302,11 @@ fn write(
 }
 
 impl Summary {
+    /// The profiles that have new methods.
+    fn learnt(&self) -> Vec<Vec<PackageName>> {
+        self.profiles.iter().filter(|(.., new)| *new > 0).map(|(packages, ..)| packages.clone()).collect()
+    }
+
     fn lines(&self) -> String {
         let t = &self.trace;
         let mut out = format!(
@@ -315,7 +331,7 @@ impl Summary {
 }
 
 /// A folder for each package, and for each set of packages that must be loaded together.
-fn folder_name(packages: &[PackageName]) -> String {
+pub(crate) fn folder_name(packages: &[PackageName]) -> String {
     packages.iter().map(|p| package_folder(&p.name, p.uuid)).collect::<Vec<_>>().join("+")
 }
 
@@ -339,7 +355,7 @@ fn hex(uuid: [u8; 16]) -> String {
     uuid.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn dashed(uuid: [u8; 16]) -> String {
+pub(crate) fn dashed(uuid: [u8; 16]) -> String {
     let hex = hex(uuid);
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }

@@ -1,0 +1,232 @@
+//! Building by itself: a package that has a profile and no library for its build, and a profile that has
+//! learnt something. What is to be built is a file in the store's `queue`; src/queue.jl works it off in a
+//! process that no session waits for, one on a machine at a time.
+
+use std::error::Error;
+use std::ffi::{CStr, OsStr};
+use std::fs::{self, OpenOptions};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jl_sys::jl_module_t;
+use nativecache_profile::{file, store};
+use nativecache_runtime::gc::CollectorOff;
+use nativecache_runtime::julia::{jl_options, Options};
+use nativecache_runtime::modules::uuid;
+use nativecache_runtime::trace::PackageName;
+use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
+
+use crate::hook::{base, Global};
+use crate::settings::Auto;
+use crate::text;
+use crate::tracing::{dashed, folder_name, Here};
+
+/// Where jobs lie in the store.
+const QUEUE: &str = "queue";
+
+/// Something was said to the user: once is enough.
+static SAID: AtomicBool = AtomicBool::new(false);
+
+/// A package of this session without a library for its build, though a profile says what it needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Stale {
+    /// Its root module.
+    pub module: *mut jl_module_t,
+    /// Of its `.ji`.
+    pub build_id: u64,
+}
+
+// SAFETY: root modules live as long as the session; only Julia threads use them.
+unsafe impl Send for Stale {}
+
+/// Packages were loaded and have no library. Returns whether there may be libraries now.
+///
+/// # Safety
+/// On a Julia thread, without the session's locks.
+pub unsafe fn loaded(stale: &[Stale]) -> Result<bool, Box<dyn Error>> {
+    // SAFETY: as the caller says.
+    unsafe {
+        let here = Here::find()?;
+        if here.settings.auto == Auto::Off {
+            return Ok(false);
+        }
+        let root = here.writable()?;
+        let key = format!("{:016x}", crate::session::key_hash());
+        let mut wanted: Vec<Vec<PackageName>> = Vec::new();
+        for Stale { module, build_id } in stale {
+            let package = PackageName { name: module_name(*module).to_owned(), uuid: uuid(*module) };
+            let folder = root.join("profiles").join(folder_name(std::slice::from_ref(&package)));
+            // Tried with this build of the package, and it came to nothing: only the user tries again.
+            if !folder.join(format!("failed-{key}-{build_id:016x}")).exists() {
+                wanted.push(vec![package]);
+            }
+        }
+        build(&here, &root, &wanted)
+    }
+}
+
+/// The session ends and has taught these profiles something.
+///
+/// # Safety
+/// As [`loaded`].
+pub unsafe fn ended(here: &Here, learnt: &[Vec<PackageName>]) -> Result<(), Box<dyn Error>> {
+    if matches!(here.settings.auto, Auto::Off | Auto::Ask) {
+        return Ok(());
+    }
+    let root = here.writable()?;
+    // SAFETY: as the caller says.
+    unsafe { build(here, &root, learnt)? };
+    // What a build that was killed has left is taken up.
+    if learnt.is_empty() && here.settings.auto == Auto::Background && waits(&root.join(QUEUE)) {
+        start(&here.sources, &root, false)?;
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As [`loaded`].
+unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result<bool, Box<dyn Error>> {
+    if wanted.is_empty() {
+        return Ok(false);
+    }
+    if here.settings.auto == Auto::Ask {
+        // SAFETY: a plain read of what was set before any Julia code ran, or by the REPL.
+        if unsafe { jl_options.isinteractive } != 0 && !SAID.swap(true, Ordering::Relaxed) {
+            let names: Vec<&str> = wanted.iter().flatten().map(|p| p.name.as_str()).collect();
+            eprintln!(
+                "NativeCache: no library for this build of {}; NativeCache.update!() makes one",
+                names.join(", ")
+            );
+        }
+        return Ok(false);
+    }
+    // SAFETY: as the caller says.
+    let session = unsafe { Session::of_this()? };
+    let queue = root.join(QUEUE);
+    file::create_folder(&queue)?;
+    let key = crate::session::key_hash();
+    for packages in wanted {
+        let job = queue.join(format!("{}-{key:016x}.job", folder_name(packages)));
+        store::write(&job, session.job(here, packages).as_bytes())?;
+    }
+    let wait = here.settings.auto == Auto::Now;
+    start(&here.sources, root, wait)?;
+    Ok(wait)
+}
+
+fn waits(queue: &Path) -> bool {
+    fs::read_dir(queue).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Starts a process that works off the queue, detached from this session unless that waits for it.
+fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), Box<dyn Error>> {
+    let log = OpenOptions::new().create(true).append(true).open(root.join("background.log"))?;
+    // The shell ends at once, so that the session has no child to collect, and Ctrl-C goes past it.
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", if wait { "exec \"$@\"" } else { "\"$@\" &" }, "sh"]).arg(julia()).args([
+        "--startup-file=no",
+        "--history-file=no",
+        "--compile=min",
+        "-O0",
+    ]);
+    command.arg(sources.join("queue.jl")).arg(root.join(QUEUE)).arg(if wait { "wait" } else { "background" });
+    command.env("JULIA_NATIVECACHE", "off").env_remove("JULIA_LOAD_PATH").env_remove("JULIA_PROJECT");
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir("/");
+    command.status()?;
+    Ok(())
+}
+
+/// The program that runs this session.
+fn julia() -> PathBuf {
+    // SAFETY: plain reads of what was set before any Julia code ran.
+    let (folder, program) =
+        unsafe { (CStr::from_ptr(jl_options.julia_bindir), CStr::from_ptr(jl_options.julia_bin)) };
+    let program = Path::new(OsStr::from_bytes(program.to_bytes()));
+    let name = program.file_name().unwrap_or(OsStr::new("julia"));
+    Path::new(OsStr::from_bytes(folder.to_bytes())).join(name)
+}
+
+/// How this session was started, for a process that must find the same packages and make code for it.
+struct Session {
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+impl Session {
+    /// # Safety
+    /// On a Julia thread.
+    unsafe fn of_this() -> Result<Self, Box<dyn Error>> {
+        // SAFETY: as the caller says; the options are set before any Julia code runs, the constants of Base
+        // are arrays of strings.
+        unsafe {
+            let _off = CollectorOff::new();
+            let options: &Options = &*(&raw const jl_options);
+            let text = |text: *const libc::c_char| CStr::from_ptr(text).to_string_lossy().into_owned();
+            let mut arguments = vec![julia().to_string_lossy().into_owned()];
+            arguments.push(format!("-C{}", text(options.cpu_target)));
+            arguments.push(format!("-J{}", text(options.image_file)));
+            arguments.push(format!("-O{}", options.opt_level));
+            arguments.push(format!("-g{}", options.debug_level));
+            // As src/build.jl has them.
+            let mut flag = |name: &str, value: i8, values: &[(i8, &str)]| {
+                if let Some((_, word)) = values.iter().find(|(number, _)| *number == value) {
+                    arguments.push(format!("--{name}={word}"));
+                }
+            };
+            flag("check-bounds", options.check_bounds, &[(1, "yes"), (2, "no")]);
+            flag("inline", options.can_inline, &[(0, "no")]);
+            flag("math-mode", options.fast_math, &[(1, "fast"), (2, "ieee")]);
+            flag("polly", options.polly, &[(0, "no")]);
+            flag("depwarn", options.depwarn, &[(1, "yes"), (2, "error")]);
+            if let Some(project) = crate::tracing::active_project() {
+                arguments.push(format!("--project={}", project.display()));
+            }
+            arguments.extend(["--startup-file=no", "--history-file=no", "--color=no"].map(str::to_owned));
+            let mut variables = vec![
+                ("JULIA_LOAD_PATH".to_owned(), strings(base("LOAD_PATH")?)),
+                ("JULIA_DEPOT_PATH".to_owned(), strings(base("DEPOT_PATH")?)),
+                ("JULIA_NATIVECACHE".to_owned(), "off".to_owned()),
+                ("JULIA_NUM_THREADS".to_owned(), "1".to_owned()),
+            ];
+            for (name, value) in std::env::vars() {
+                let settings = name.starts_with("JULIA_NATIVECACHE_");
+                if settings || matches!(name.as_str(), "PATH" | "LD_LIBRARY_PATH" | "HOME" | "TMPDIR") {
+                    variables.push((name, value));
+                }
+            }
+            Ok(Session { arguments, variables })
+        }
+    }
+
+    /// Lines `argument<TAB>…` and `variable<TAB>NAME<TAB>…`.
+    fn job(&self, here: &Here, packages: &[PackageName]) -> String {
+        let mut out = String::new();
+        let mut argument = |text: &str| out.push_str(&format!("argument\t{}\n", text::escape(text)));
+        self.arguments.iter().for_each(|text| argument(text));
+        argument(&here.sources.join("background.jl").to_string_lossy());
+        for package in packages {
+            argument(&dashed(package.uuid));
+            argument(&package.name);
+        }
+        for (name, value) in &self.variables {
+            out.push_str(&format!("variable\t{}\t{}\n", text::escape(name), text::escape(value)));
+        }
+        out
+    }
+}
+
+/// The strings of a vector between colons, as Julia reads them from the environment.
+unsafe fn strings(array: Global) -> String {
+    // SAFETY: LOAD_PATH and DEPOT_PATH are vectors of strings.
+    unsafe {
+        let items = array_items(array.0.cast());
+        let texts: Vec<String> = items
+            .iter()
+            .filter(|item| !item.is_null() && is(**item, jl_sys::jl_string_type))
+            .map(|item| PathBuf::from(OsStr::from_bytes(string_bytes(*item))).to_string_lossy().into_owned())
+            .collect();
+        texts.join(":")
+    }
+}
