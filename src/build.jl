@@ -187,6 +187,7 @@ function julia_environment()
     environment["JULIA_LOAD_PATH"] = join(load_path, Sys.iswindows() ? ';' : ':')
     environment["JULIA_DEPOT_PATH"] = join(DEPOT_PATH, Sys.iswindows() ? ';' : ':')
     environment["JULIA_NATIVECACHE"] = "off"
+    environment["NATIVECACHE_BUILDS"] = "1"      # for @workload, in packages that are precompiled on the way
     environment["JULIA_NUM_THREADS"] = "1"
     delete!(environment, "JULIA_PROJECT")
     return environment

@@ -129,12 +129,12 @@ function given_statements(statements)
     return texts
 end
 
-"The `precompile` statements of a package that has some, if they are not in its profile yet."
+"What a package asks for or runs while it is precompiled, if it does and its profile does not have it yet."
 function own_statements(id::PkgId, options::Options)
     any(layer -> layer.name == "precompile", layers_of([id])) && return Source[]
     entry = Base.locate_package(id)
     entry === nothing && return Source[]
-    asks(file) = endswith(file, ".jl") && occursin(r"\bprecompile\(", read(file, String))
+    asks(file) = endswith(file, ".jl") && occursin(r"\bprecompile\(|\bjl_generating_output\b", read(file, String))
     any(asks(joinpath(path, file)) for (path, _, files) in walkdir(dirname(entry)) for file in files) || return Source[]
     update(options.progress, "precompiling $(id.name)")
     return [run_precompile(id, Begun(), options.progress, options.timeout)]

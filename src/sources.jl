@@ -196,6 +196,7 @@ function run_precompile(id::PkgId, begun::Begun, progress::Progress, timeout::Fl
         Base.include(Main, $(repr(RUNNER)))
         pop!(Base.atexit_hooks)
         ccall(:jl_set_module_uuid, Cvoid, (Any, NTuple{2,UInt64}), Base.__toplevel__, $uuid)
+        ccall(NativeCacheRunner.symbol("nativecache_trace_mark"), Cvoid, ())
         Base.include(Base.__toplevel__, $(repr(abspath(entry))))
         ccall(:jl_set_module_uuid, Cvoid, (Any, NTuple{2,UInt64}), Base.__toplevel__, (UInt64(0), UInt64(0)))
         NativeCacheRunner.ended()

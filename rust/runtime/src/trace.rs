@@ -522,6 +522,10 @@ impl Attribution {
     ) -> Option<Vec<Module>> {
         // SAFETY: as `trace`.
         unsafe {
+            // Our own functions run beside a workload, not in it.
+            if self.options.home.is_some_and(|home| home != focus && needed.contains(&home)) {
+                return None;
+            }
             let has = packages.closure(focus);
             if needed.iter().all(|m| has.contains(m)) {
                 return Some(vec![focus]);

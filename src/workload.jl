@@ -1,0 +1,71 @@
+# @workload: what a package runs while it is precompiled, to say what its users need.
+
+"""
+    NativeCache.@workload begin ... end
+
+In a package's module: run the block while the package is precompiled, and only then, and note what it
+compiles, called through dispatch or not, in the `precompile` layer of the package's profile.
+`NativeCache.build` makes a library of it, and sessions do so by themselves (setting `auto`). Several
+blocks add up. In every other process the block is not even looked at.
+
+Variables of the block are its own. An error in it is shown and does not stop the precompilation.
+
+# Example
+
+    module MyPackage
+    using NativeCache
+    greet(name) = string("Hello ", name)
+    NativeCache.@workload begin
+        greet("world")
+    end
+    end
+"""
+macro workload(block)
+    # At top level and not in a function: each call is then made as a user's is.
+    return esc(quote
+        if ccall(:jl_generating_output, Cint, ()) != 0
+            $begin_workload()
+            try
+                let
+                    $block
+                end
+            catch err
+                $failed_workload($__module__, err)
+            finally
+                $end_workload($__module__)
+            end
+        end
+    end)
+end
+
+# Was what was compiled before the first block noted?
+const WORKLOAD_BEGUN = Ref(false)
+
+function begin_workload()
+    WORKLOAD_BEGUN[] || ccall((:nativecache_trace_mark, LIBRARY), Cvoid, ())
+    WORKLOAD_BEGUN[] = true
+    return nothing
+end
+
+failed_workload(mod::Module, err) =
+    @warn string("NativeCache: the workload of ", mod, " stopped: ", sprint(showerror, err)) _module=nothing _file=nothing
+
+function end_workload(mod::Module)
+    # Switched off by the user; in a build's own processes it is on.
+    get(ENV, "JULIA_NATIVECACHE", "on") == "off" && !haskey(ENV, "NATIVECACHE_BUILDS") && return nothing
+    id = Base.root_module_key(Base.moduleroot(mod))
+    folder = mktempdir(; prefix = "nativecache-workload-")
+    try
+        text = taken(ccall((:nativecache_trace_into, LIBRARY), Ptr{UInt8}, (Cstring, Cstring, Cstring, Cstring),
+            folder, "precompile", focus_text(id), "@workload"))
+        isempty(text) && error(last_error())
+        for entry in readdir(folder), layer in folder_layers(joinpath(folder, entry))
+            layer.packages == [id] && put_layer([id], "precompile", read(layer.path, String); mode = REPLACE)
+        end
+    catch err
+        @debug "NativeCache: the workload's profile could not be written" exception = err
+    finally
+        rm(folder; recursive = true, force = true)
+    end
+    return nothing
+end
