@@ -1,14 +1,15 @@
 # Works off the queue of builds: julia queue.jl <queue> background|wait
 #
 # rust/session/src/auto.rs starts it and writes the jobs, files of lines "argument\t..." and
-# "variable\tNAME\t...". One such process builds at a time on a machine: it holds a lock that the kernel
-# takes back when it and its children are dead. Who does not get the lock leaves the job to who has it.
+# "variable\tNAME\t...". One process works off a queue: who does not get the queue's lock leaves the job to who
+# has it. And one builds at a time on a machine: for that lock it waits. The kernel takes both back from the dead.
 module NativeCacheQueue
 
 const FOLDER = ARGS[1]
 const WAIT = ARGS[2] == "wait"      # a session waits for it
 
 const LOCK_EX, LOCK_NB = 2, 4
+const O_CREAT, O_CLOEXEC = 0o100, 0o2000000
 
 unescape(text) = replace(text, r"\\[\\tnr0]" => part -> Dict('\\' => "\\", 't' => "\t", 'n' => "\n", 'r' => "\r", '0' => "\0")[part[2]])
 
@@ -16,17 +17,21 @@ say(words...) = (println(stdout, words...); flush(stdout))
 
 now() = Libc.strftime("%Y-%m-%d %H:%M:%S", time())
 
-"The lock, or `nothing` if another process has it. Its children inherit it: what is left of a killed one counts."
-function lock()
-    path = joinpath(tempdir(), "nativecache-background.lock")
-    # For reading: it may be another user's.
-    fd = ccall(:open, Cint, (Cstring, Cint, Cint), path, 0, 0)
-    fd < 0 && (fd = ccall(:open, Cint, (Cstring, Cint, Cint), path, 0o100, 0o644))
+"A locked file, or `nothing` if another process has the lock, or after waiting for it."
+function lock(path, flags; wait)
+    # For reading: the machine's lock may be another user's file.
+    fd = ccall(:open, Cint, (Cstring, Cint, Cint), path, flags, 0)
+    fd < 0 && (fd = ccall(:open, Cint, (Cstring, Cint, Cint), path, flags | O_CREAT, 0o644))
     fd < 0 && return nothing
-    ccall(:flock, Cint, (Cint, Cint), fd, WAIT ? LOCK_EX : LOCK_EX | LOCK_NB) == 0 && return fd
-    ccall(:close, Cint, (Cint,), fd)
-    return nothing
+    while ccall(:flock, Cint, (Cint, Cint), fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) != 0
+        Libc.errno() == Libc.EINTR && continue
+        ccall(:close, Cint, (Cint,), fd)
+        return nothing
+    end
+    return fd
 end
+
+unlock(fd) = ccall(:close, Cint, (Cint,), fd)
 
 jobs() = sort!(filter(name -> endswith(name, ".job"), readdir(FOLDER)))
 
@@ -67,9 +72,12 @@ end
 function main()
     WAIT || ccall(:setsid, Cint, ())
     WAIT || ccall(:setpriority, Cint, (Cint, Cuint, Cint), 0, 0, 19)
-    while !isempty(readdir(FOLDER))
-        fd = lock()
-        fd === nothing && return nothing
+    while true
+        queue = lock(joinpath(dirname(FOLDER), "queue.lock"), O_CLOEXEC; wait = WAIT)
+        queue === nothing && return nothing
+        # Inherited by the builds: what is left of one whose parent was killed counts as well.
+        machine = lock(joinpath(tempdir(), "nativecache-background.lock"), 0; wait = true)
+        machine === nothing && return nothing
         # With the lock held nothing runs: what says so was killed half-way.
         for name in readdir(FOLDER)
             endswith(name, ".running") || continue
@@ -82,7 +90,8 @@ function main()
         while (waiting = jobs(); !isempty(waiting))
             work(waiting[1])
         end
-        ccall(:close, Cint, (Cint,), fd)
+        unlock(machine)
+        unlock(queue)
         # A job that came after the last look and before the lock was free is ours: look again.
         isempty(jobs()) && return nothing
     end

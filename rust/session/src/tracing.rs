@@ -19,9 +19,9 @@ use nativecache_runtime::trace::{trace, Mark, Options, PackageName, Trace};
 use nativecache_runtime::trust;
 use nativecache_runtime::value::{is, module_name, string_bytes};
 
-use crate::hook::{base, depots, Global, loaded_modules, package_folder, with_hook};
-use crate::lock::uninterrupted;
 use crate::auto;
+use crate::hook::{base, depots, loaded_modules, package_folder, with_hook, Global};
+use crate::lock::uninterrupted;
 use crate::settings::Settings;
 use crate::{guard, hand_out, text};
 
@@ -50,7 +50,8 @@ pub extern "C" fn nativecache_ended() {
             unsafe {
                 let here = Here::find()?;
                 if here.settings.trace {
-                    session(&here)?;
+                    let learnt = session(&here)?.learnt();
+                    auto::ended(&here, &learnt)?;
                 }
             }
             Ok(())

@@ -1,0 +1,98 @@
+# src/fresh.jl, src/queue.jl, src/background.jl and rust/session/src/auto.rs: what builds itself.
+
+by_itself(auto) = ["JULIA_NATIVECACHE_TRACE" => "yes", "JULIA_NATIVECACHE_AUTO" => auto]
+
+libraries_of(box) = String[joinpath(path, file) for (path, _, files) in walkdir(joinpath(box.depot, "nativecache"))
+                           for file in files if endswith(file, ".so") && !occursin("build-", path)]
+
+"Wait for what happens in the background."
+function eventually(condition; seconds = 120)
+    started = time()
+    while time() - started < seconds
+        condition() && return true
+        sleep(0.2)
+    end
+    return false
+end
+
+"Statements of the package that a session compiles for itself."
+function compiled(box, session, names; env)
+    trace = tempname(box.root; cleanup = false)
+    run = julia!(box, session; env = env, flags = `--trace-compile=$trace`)
+    return run, filter(statement -> any(name -> occursin("$name.", statement), names) && !occursin("__init__", statement), traced(trace))
+end
+
+@testset "now: warm the next time, stale after a change, warm again" begin
+    box = Box()
+    low(n) = "module Low\nstruct P x::Int end\narea(p) = sum(map(y -> y * $n, [p.x, p.x]))\nend"
+    add_package(box, "Low", low(1))
+    add_package(box, "Top", "module Top\nimport Low\nf(x; k = 1) = map(y -> y + k + Low.area(Low.P(y)), x)\nend"; deps = ["Low" => Sandbox.uuid("Low")])
+    session = "using NativeCache, Top\nusing Top: Low\nprint(Top.f([1, 2]; k = 3), Low.area(Low.P(5)))\n"
+    env = by_itself("now")
+    @test julia!(box, session; env = env).out == "[6, 9]10"      # traced, and built at its end
+    @test length(libraries_of(box)) >= 2
+    run, here = compiled(box, session, ("Top", "Low"); env = env)
+    @test run.out == "[6, 9]10" && run.err == "" && here == []
+    # A dependency's source changes: both are precompiled again, and their libraries with them.
+    old = filter(path -> occursin("Low-", path) || occursin("Top-", path), libraries_of(box))
+    write(joinpath(box.packages, "Low", "src", "Low.jl"), low(10))
+    @test julia!(box, session; env = env).out == "[24, 45]100"
+    @test !any(isfile, old)
+    run, here = compiled(box, session, ("Top", "Low"); env = env)
+    @test run.out == "[24, 45]100" && here == []
+    remove(box)
+end
+
+@testset "background: no session waits, nothing is lost when it is killed" begin
+    box = Box()
+    add_package(box, "Back", "module Back\nf(x) = [x, x]\ng(x) = (x,)\nend")
+    julia!(box, "using Back")
+    env = by_itself("background")
+    queue = joinpath(box.depot, "nativecache", "v1.5", "queue")
+    session = "using NativeCache, Back\nBack.f(1)"
+    run = julia!(box, session; env = env)
+    @test run.out == run.err == ""
+    # Killed half-way: a job under way, and nobody at work on it.
+    @test eventually(() -> isdir(queue) && any(endswith(".running"), readdir(queue)))
+    log = joinpath(box.depot, "nativecache", "v1.5", "background.log")
+    for path in readdir("/proc")
+        all(isdigit, path) || continue
+        line = try read("/proc/$path/cmdline", String) catch; "" end
+        occursin(box.root, line) || occursin(queue, line) || continue
+        status = try read("/proc/$path/stat", String) catch; "" end
+        # Its own session, and the lowest priority.
+        isempty(status) || (occursin("queue.jl", line) && @test split(split(status, ") ")[end])[17] == "19")
+        ccall(:kill, Cint, (Cint, Cint), parse(Cint, path), 9)
+    end
+    @test eventually(() -> !any(path -> occursin("Back-", path), libraries_of(box)); seconds = 1)
+    # The next session's end takes it up.
+    julia!(box, session; env = env)
+    @test eventually(() -> any(path -> occursin("Back-", path), libraries_of(box)))
+    @test eventually(() -> isempty(readdir(queue)))
+    @test occursin("Back", read(log, String))
+    run, here = compiled(box, session, ("Back",); env = by_itself("off"))
+    @test here == []
+    # A build that cannot succeed is not tried by every session.
+    write(joinpath(box.packages, "Back", "src", "Back.jl"), "module Back\n__precompile__(false)\nf(x) = [x, x]\nend")
+    @test julia!(box, session; env = env).err == ""
+    remove(box)
+end
+
+@testset "ask" begin
+    box = Box()
+    add_package(box, "Asked", "module Asked\nf(x) = [x]\nend")
+    julia!(box, "using NativeCache, Asked\nAsked.f(1)"; env = by_itself("off"))
+    @test isempty(libraries_of(box))
+    run = julia!(box, "using NativeCache, Asked\nAsked.f(1)"; env = by_itself("ask"))
+    @test run.err == "" && isempty(libraries_of(box))
+    run = julia!(box, ""; flags = `-i -e "using NativeCache, Asked; exit()"`, env = by_itself("ask"))
+    @test run.err == "NativeCache: no library for this build of Asked; NativeCache.update!() makes one\n"
+    out = julia!(box, """
+        using NativeCache
+        println([ids[1].name => why for (ids, why) in NativeCache.stale() if ids[1].name == "Asked"])
+        results = NativeCache.update!(quiet = true)
+        println("Asked" in [result.package for result in results], length(NativeCache.stale()))
+        """).out
+    @test out == "[\"Asked\" => \"there is no library for this build of Asked\"]\ntrue0\n"
+    remove(box)
+end
