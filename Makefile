@@ -3,6 +3,7 @@
 #   make demo     real packages, a first session of each without and with the cache, a table
 #   make test     everything that is tested: Rust, then Julia in fresh processes
 #   make bench    hot loops and load time against the JIT, measured
+#   make docs     docs/ as pages, in site/
 #   make set-up   a Julia (deps/julia.sh) and the Rust libraries for it (deps/build.jl)
 #   make clean    remove what was built; the private Julia stays
 #
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 julia = "$$(deps/julia.sh)" --startup-file=no --history-file=no --color=no
 
-.PHONY: demo test bench set-up clean
+.PHONY: demo test bench docs set-up clean
 
 demo: set-up
 	@$(julia) bench/demo.jl
@@ -23,9 +24,16 @@ test: set-up
 bench: set-up
 	@$(julia) bench/hotloops.jl
 
+docs: set-up
+	@test -x docs/.venv/bin/zensical || { python3 -m venv docs/.venv && \
+	    docs/.venv/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt; } || \
+	    { echo "make docs needs python3 with venv (Debian: apt-get install python3-venv) and PyPI" >&2; exit 1; }
+	@JULIA_LOAD_PATH="$$PWD:@stdlib" $(julia) docs/generate.jl
+	@docs/.venv/bin/zensical build
+
 set-up:
 	@deps/julia.sh --tools
 	@$(julia) deps/build.jl
 
 clean:
-	rm -rf target deps/lib
+	rm -rf target deps/lib site docs/.venv

@@ -37,7 +37,7 @@ Remove what is of no use any more, in the depots of this session:
 - the libraries that were built longest ago, while all together are larger than `max_size` bytes
   (a setting, 2 GB)
 - profiles of packages that are not installed
-- work folders that a build left behind more than a day ago
+- work folders that a killed build left behind
 
 A file that a running process has mapped stays (a later `gc!` takes it), and so does everything that
 cannot be told to be NativeCache's. `dry_run` says what would go and removes nothing.
@@ -180,7 +180,7 @@ function is_installed(name, folder)
     return !isempty(package_images(name))
 end
 
-"Work folders of builds that died."
+"Work folders of builds that died: nobody holds their lock."
 function left_behind()
     doomed = Pair{String,String}[]
     for depot in DEPOT_PATH
@@ -188,11 +188,19 @@ function left_behind()
         isdir(root) || continue
         for name in readdir(root)
             folder = joinpath(root, name)
-            startswith(name, "build-") && isdir(folder) && time() - mtime(folder) > 86400 &&
+            startswith(name, "build-") && isdir(folder) && !islink(folder) && !is_held(folder) &&
                 append!(doomed, (path => "a build left it behind" for path in files_below(folder)))
         end
     end
     return doomed
+end
+
+"Is somebody building in this work folder?"
+function is_held(folder)
+    isfile(joinpath(folder, "lock")) || return false
+    lock = take_lock(joinpath(folder, "lock"))
+    release(lock)
+    return lock === nothing
 end
 
 # ---- taking away ----
@@ -210,9 +218,12 @@ function is_ours(path::AbstractString)
     place = findlast(string('/', STORE, '/'), path)
     place === nothing && return false
     parts = split(SubString(path, nextind(path, last(place))), '/')
-    startswith(parts[1], "build-") && return true
-    parts[1] == "profiles" && return length(parts) == 3 && occursin(r"^([a-z0-9]+\.(profile|pending-.*)|lock|\..*\.tmp.*)$", parts[3])
-    length(parts) == 1 && return occursin(r"^[a-z-]+(\.log|\.lock|\.pid)?$", parts[1])
+    if startswith(parts[1], "build-") || startswith(parts[1], "kept-")
+        return !is_held(joinpath(SubString(path, 1, last(place)), parts[1]))
+    end
+    parts[1] == "profiles" && return length(parts) == 3 &&
+        occursin(r"^([a-z0-9]+\.(profile|pending-.*)|lock|built|failed-.*|.*\.tmp.*)$", parts[3])
+    length(parts) == 1 && return occursin(r"^(lock|[a-z-]+\.(log|lock|pid|queue))$", parts[1])
     occursin(r"^[0-9a-f]{16}$", parts[1]) && length(parts) == 3 && occursin(r"^[0-9a-f]{16}(\+[0-9a-f]{16})?\.so$", parts[3]) || return false
     return !any(problem -> problem.first in (:BadMagic, :Truncated, :Unreadable), inspect_library(path).problems)
 end
