@@ -9,9 +9,10 @@ const N = NativeCache
 const GENERATED = "<!-- written by docs/generate.jl; change the source instead -->\n\n"
 
 # In the order of the page.
-const FUNCTIONS = ["Build" => [:build, :BuildResult, :MethodItem], "Profiles" => [:profile, :Layer, :trace!, :drop!],
-    "See" => [:status, :Status, :LayerStatus, :libraries, :json], "Why not" => [:explain, Symbol("@explain"), :Story, :reason, :reasons],
-    "Where the time goes" => [:report, :LatencyReport, :Latency], "Check" => [:verify!],
+const FUNCTIONS = ["Build" => [:build, :BuildResult, :BuildResults, :Source, :MethodItem], "Profiles" => [:profile, :Profile, :Layer, :trace!, :Trace, :drop!],
+    "Staying fresh" => [:stale, :update!],
+    "See" => [:status, :Status, :LayerStatus, :libraries, :json], "Why not" => [:explain, Symbol("@explain"), :Story, :LibraryStory, :CodeStory, :reason, :reasons],
+    "Where the time goes" => [:report, :LatencyReport, :Latency, :Uncached, :PackageGain], "Check" => [:verify, :Verification],
     "Clean up" => [:gc!, :clear!, :Removals, :Removal], "Settings and command line" => [:settings, :Setting, :main]]
 
 "The docstrings of a name, as text."

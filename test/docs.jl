@@ -10,7 +10,8 @@ end
 @testset "every public name that has a docstring is on the page" begin
     listed = Set(name for (_, names) in Pages.FUNCTIONS for name in names)
     for name in listed
-        @test !isempty(Pages.docstrings(name)) || name
+        isempty(Pages.docstrings(name)) && println("no docstring: ", name)
+        @test !isempty(Pages.docstrings(name))
     end
 end
 
@@ -25,7 +26,7 @@ heading_anchor(text) = replace(strip(replace(lowercase(replace(text, '`' => ""))
     for link in eachmatch(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text)
         (startswith(link[1], "http") || startswith(link[1], "@ref")) && continue
         target = isempty(link[1]) ? document : normpath(joinpath(dirname(document), link[1]))
-        @test ispath(target) || "$(link[1]) in $document"
+        @test ispath(target)
         link[2] === nothing || !endswith(target, ".md") && continue
         link[2] === nothing || @test link[2] in [heading_anchor(m[1]) for m in eachmatch(r"^#+ (.*)$"m, read(target, String))]
     end
@@ -43,7 +44,11 @@ function run_page(path, folder; load_path = nothing)
         println(io, "set -euo pipefail")
         for (language, text) in blocks(path)
             language == "bash" && println(io, "echo '<<<<'\n", text)
-            language == "julia" && println(io, "echo '<<<<'\n\"\$JULIA\" --startup-file=no - <<'NATIVECACHE_END'\n", text, "NATIVECACHE_END")
+            if language == "julia"
+                file = tempname(folder; cleanup = false)
+                write(file, text)
+                println(io, "echo '<<<<'\n\"\$JULIA\" --startup-file=no ", file)
+            end
         end
     end
     environment = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
