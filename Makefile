@@ -2,6 +2,7 @@
 #
 #   make demo     real packages, a first session of each without and with the cache, a table
 #   make test     everything that is tested: Rust, then Julia in fresh processes
+#   make faults   the fault tests with many more points, and fuzzing; takes most of an hour
 #   make bench    hot loops and load time against the JIT, measured
 #   make docs     docs/ as pages, in site/
 #   make set-up   a Julia (deps/julia.sh) and the Rust libraries for it (deps/build.jl)
@@ -12,14 +13,19 @@
 SHELL := /bin/bash
 julia = "$$(deps/julia.sh)" --startup-file=no --history-file=no --color=no
 
-.PHONY: demo test bench docs set-up clean
+.PHONY: demo test faults bench docs set-up clean
 
 demo: set-up
 	@$(julia) bench/demo.jl
 
 test: set-up
 	@$(julia) deps/build.jl check
+	@rust/image/fuzz/run.sh
 	@$(julia) test/runtests.jl
+
+faults: set-up
+	@rust/image/fuzz/run.sh --seconds 300
+	@NATIVECACHE_FAULTS=full $(julia) test/runtests.jl faults
 
 bench: set-up
 	@$(julia) bench/hotloops.jl

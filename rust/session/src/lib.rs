@@ -6,6 +6,7 @@
 
 mod auto;
 mod boundary;
+mod ending;
 mod hook;
 mod lock;
 mod session;

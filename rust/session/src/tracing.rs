@@ -20,6 +20,7 @@ use nativecache_runtime::trust;
 use nativecache_runtime::value::{is, module_name, string_bytes};
 
 use crate::auto;
+use crate::ending::is_orderly;
 use crate::hook::{base, depots, loaded_modules, package_folder, with_hook, Global};
 use crate::lock::uninterrupted;
 use crate::settings::Settings;
@@ -48,6 +49,9 @@ pub extern "C" fn nativecache_ended() {
         guard((), || {
             // SAFETY: on a Julia thread.
             unsafe {
+                if !is_orderly() {
+                    return Ok(());
+                }
                 let here = Here::find()?;
                 if here.settings.trace {
                     let learnt = session(&here)?.learnt();

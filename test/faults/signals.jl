@@ -1,0 +1,124 @@
+# Signals and exits: a session ends as it does without us, at the same moment, and leaves nothing running.
+
+const SIGNALLED = small()
+
+"The same script without the cache and with it; its own path is taken out of what it says."
+function both(t, body)
+    map(("using NativeCache\n", "\n")) do first
+        started = start(t.box, first * body)
+        run = finish(started)
+        # A trace names the file, and addresses differ from process to process.
+        mask(text) = replace(replace(replace(text, started.path => "SCRIPT"), r"0x[0-9a-f]+" => "ADDRESS"), r"\(\d+\)|: \d+; big: \d+\)" => "N")
+        (out = mask(run.out), err = mask(run.err), code = run.code, signal = run.signal)
+    end
+end
+
+@testset "the same end: $what" for (what, body, code, signal) in [
+        ("exit in atexit", "atexit(() -> exit(3))\n$SMALL_BODY", 3, 0),
+        ("an error", "$(SMALL_BODY)error(\"the end\")", 1, 0),
+        ("an error in cached code", "$(SMALL_BODY)Small.fail(5)", 1, 0),
+        ("no memory", "$(SMALL_BODY)try Array{UInt8}(undef, 1 << 60) catch e; print(typeof(e)) end; exit(5)", 5, 0),
+        ("killed", "$(SMALL_BODY)flush(stdout); ccall(:kill, Cint, (Cint, Cint), getpid(), 9); sleep(9)", 0, 9)]
+    with, without = both(SIGNALLED, body)
+    @test with.code == without.code == code
+    @test with.signal == without.signal == signal
+    @test with.out == without.out && startswith(with.out, SMALL_OUT)
+    signal == 0 && @test with.err == without.err
+end
+
+@testset "Ctrl-C while a session loads and links" begin
+    # It comes at some moment between Julia's start and the end of the script. Julia 1.5 then runs its exit
+    # hooks in the middle of whatever it was doing, so how it ends differs from run to run, without us too.
+    t = SIGNALLED
+    for delay in range(0.15, 0.7; length = points(5, 60))
+        started = start(t.box, SMALL_SESSION)
+        timedwait(() -> !process_running(started.process), delay)
+        kill(started.process, Base.SIGINT)
+        run = finish(started; limit = 30)
+        @test !run.hung
+        @test startswith(SMALL_OUT, run.out)
+    end
+    @test read(t.library) == t.good
+    unharmed(run_in(t.box, SMALL_SESSION))
+end
+
+@testset "Ctrl-C that a session survives" begin
+    # As at the prompt: an InterruptException is thrown, and the session goes on. Many come while
+    # libraries are linked and asked about: no lock stays taken and the collector stays on.
+    t = SIGNALLED
+    started = start(t.box, """
+        ccall(:jl_exit_on_sigint, Cvoid, (Cint,), 0)
+        using NativeCache, Small
+        const PLACE = $(repr(joinpath(dirname(t.library), "copy.so")))
+        const COUNTS = zeros(UInt8, 64)
+        function rounds(seconds)
+            links, interrupts = 0, 0
+            until = time() + seconds
+            while time() < until
+                try
+                    links += ccall((:nativecache_link, NativeCache.LIBRARY), Int64, (Cstring, Any, Ptr{UInt8}),
+                        PLACE, Base.loaded_modules_array(), COUNTS) >= 0
+                    NativeCache.found()
+                    ccall((:nativecache_loaded, NativeCache.LIBRARY), Cvoid, ())
+                catch err
+                    err isa InterruptException || rethrow()
+                    interrupts += 1
+                end
+            end
+            return links, interrupts
+        end
+        rounds(0.1)
+        println("ready")
+        flush(stdout)
+        links, interrupts = rounds(2.0)
+        ccall(:jl_exit_on_sigint, Cvoid, (Cint,), 1)
+        println(links > 100, " ", interrupts > 5, " ", GC.enable(true))
+        $SMALL_BODY
+        """)
+    cp(t.library, joinpath(dirname(t.library), "copy.so"))
+    wait_until(() -> occursin("ready", read("$(started.path).out", String)) || !process_running(started.process))
+    for _ in 1:60
+        sleep(0.02)
+        process_running(started.process) && kill(started.process, Base.SIGINT)
+    end
+    run = finish(started)
+    @test run.out == "ready\ntrue true true\n$SMALL_OUT"
+    @test !run.hung && run.code == 0
+    rm(joinpath(dirname(t.library), "copy.so"))
+end
+
+@testset "Ctrl-C at a terminal during a build" begin
+    # A terminal sends it to all processes of the group: the session, the worker, the linker.
+    t = SIGNALLED
+    for (survives, delay) in ((false, 1.5), (true, 1.0), (true, 2.5))
+        script = survives ? """
+            ccall(:jl_exit_on_sigint, Cvoid, (Cint,), 0)
+            try
+                $(build_script(SMALL_STATEMENTS[1:2]))
+            catch err
+                print(err isa InterruptException ? "interrupted" : err)
+            end
+            """ : build_script(SMALL_STATEMENTS[1:2])
+        write(t.library, t.good)
+        started = start(t.box, script; wrapper = `setsid -w`)
+        found(pattern) = [pid for (pid, line) in processes_with(t.box.root) if occursin(pattern, line)]
+        wait_until(() -> !isempty(found("worker.jl")))
+        sleep(delay)
+        session = [pid for pid in found(started.path) if !occursin("setsid", read("/proc/$pid/cmdline", String))]
+        # The session leads the group that setsid made.
+        isempty(session) || ccall(:kill, Cint, (Cint, Cint), -session[1], 2)
+        run = finish(started; limit = 60)
+        @test !run.hung && !occursin("signal (11)", run.err)
+        survives && @test run.out in ("interrupted", "built")
+        @test wait_until(() -> isempty(processes_with(t.box.root)); limit = 10)
+        bytes = read(t.library)
+        @test bytes == t.good || length(bytes) < length(t.good)
+        survives && @test isempty(leftovers(t.box))
+    end
+end
+
+@testset "nothing is left running" begin
+    @test isempty(processes_with(SIGNALLED.box.root))
+end
+
+remove(SIGNALLED.box)

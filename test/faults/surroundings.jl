@@ -1,0 +1,183 @@
+# Bad surroundings: whatever is missing, full or slow, a session does what it does without the
+# cache, and a build says what is wrong.
+
+const AROUND = small()
+
+"A wrapper that runs the command in a mount namespace of its own, after `sh` commands in which \$0 is `place`."
+mounted(commands, place) = `unshare -m sh -c "$commands && exec \"\$@\"" $place`
+
+@testset "a full disk" begin
+    if !may_mount()
+        @test_skip "needs the right to mount"
+    else
+        # A small file system as the first depot; packages come from the second.
+        t = AROUND
+        place = mktempdir(t.box.root; prefix = "full ")
+        script = """
+            using NativeCache
+            few, all = $(repr(SMALL_STATEMENTS[1:2])), $(repr(SMALL_STATEMENTS))
+            one = NativeCache.build("Small"; statements = few, quiet = true)
+            one.library === nothing && error(one.message)
+            startswith(one.library, $(repr(place))) || error("built into ", one.library)
+            good = read(one.library)
+            store = dirname(dirname(dirname(one.library)))
+            "Fill the disk but for `left` bytes."
+            function fill_up(left)
+                filler = joinpath($(repr(place)), "filler")
+                rm(filler; force = true)
+                io = open(filler, "w")
+                try
+                    while true; write(io, zeros(UInt8, 4096)); flush(io); end
+                catch
+                end
+                try close(io) catch end
+                left > 0 && open(io -> truncate(io, max(0, filesize(filler) - left)), filler, "a")
+            end
+            for left in $(points((0, 65_536), (0, 4096, 16_384, 65_536, 100_000, 150_000)))
+                fill_up(left)
+                result = NativeCache.build("Small"; statements = all, quiet = true)
+                result.library === nothing || (println("built with ", left); break)
+                read(one.library) == good || error("the old library is damaged with ", left, " bytes left")
+                isempty(filter(startswith("build-"), readdir(store))) || error("leftovers with ", left, " bytes left")
+                length(result.failed) == length(all) || error("a statement is lost")
+                println(left, ": ", result.message)
+            end
+            rm(joinpath($(repr(place)), "filler"))
+            NativeCache.build("Small"; statements = all, quiet = true).library === nothing && error("not built in the end")
+            fill_up(0)
+            """
+        wrapper = mounted("mount -t tmpfs -o mode=755,size=2m tmpfs \"\$0\"", place)
+        run = run_in(t.box, script * SMALL_BODY; wrapper = wrapper, depot = "$place:$(t.box.depot)", limit = 200)
+        @test endswith(run.out, SMALL_OUT) && run.err == "" && run.code == 0
+        @test occursin(r"^0: .*(space|ENOSPC)"m, run.out) && occursin(r"^65536: .*(space|ENOSPC)"m, run.out)
+    end
+end
+
+@testset "a read-only depot, and several depots" begin
+    if !may_mount()
+        @test_skip "needs the right to mount"
+    else
+        t = AROUND
+        read_only = "mount --bind \"\$0\" \"\$0\" && mount -o remount,ro,bind \"\$0\""
+        wrapper = mounted(read_only, t.box.depot)
+        # Read where it is; nothing is written.
+        run = run_in(t.box, SMALL_STATUS; wrapper = wrapper)
+        warm(run)
+        run = run_in(t.box, build_script(); wrapper = wrapper)
+        @test occursin("cannot be used", run.out) && occursin(t.box.depot, run.out) && run.err == ""
+        # The first that can be written to gets it, whichever place it has; all are read.
+        second = mktempdir(t.box.root; prefix = "second ")
+        for depots in points(("$(t.box.depot):$second",), ("$(t.box.depot):$second", "$second:$(t.box.depot)"))
+            run = run_in(t.box, """
+                using NativeCache
+                print(NativeCache.build("Small"; statements = $(repr(SMALL_STATEMENTS[1:2])), quiet = true).library)
+                """; wrapper = wrapper, depot = depots)
+            @test startswith(run.out, joinpath(second, "nativecache")) && run.err == ""
+            @test read(t.library) == t.good
+            # Both libraries are read: the methods of the small one are in use from one of them.
+            run = run_in(t.box, SMALL_STATUS; wrapper = wrapper, depot = depots)
+            @test (run.out, run.err) == (string(SMALL_OUT, length(SMALL_STATEMENTS) + 2, " \n"), "")
+            rm(joinpath(second, "nativecache"); recursive = true)
+        end
+    end
+end
+
+@testset "LD_LIBRARY_PATH" begin
+    # Folders that are not there, and one with files that bear the names of libraries.
+    t = AROUND
+    folder = mktempdir()
+    for name in ("libnativecache.so", "libnativecache_worker.so", basename(t.library))
+        write(joinpath(folder, name), "no library")
+    end
+    env = ["LD_LIBRARY_PATH" => "/nonexistent:$folder:"]
+    run = run_in(t.box, SMALL_STATUS; env = env)
+    warm(run)
+    @test !FULL || run_in(t.box, build_script(); env = env).out == "built"
+    @test read(t.library) == t.good
+    rm(folder; recursive = true)
+end
+
+@testset "little memory for the build" begin
+    t = AROUND
+    for limit in points(("60M",), ("30M", "60M", "100M", "150M", "200M", "250M", "300M"))
+        run = run_in(t.box, build_script(SMALL_STATEMENTS[1:2]); env = ["JULIA_NATIVECACHE_MEMORY" => limit])
+        @test run.code == 0 && run.err == ""
+        run.out == "built" && FULL && continue
+        @test occursin("memory", run.out)
+        @test read(t.library) == t.good && isempty(leftovers(t.box))
+    end
+end
+
+@testset "a linker that $what" for (what, body, wanted) in [
+        ("does not come back", "exec sleep 1000", "without progress"),
+        ("writes something else", "while [ \$# -gt 0 ]; do [ \"\$1\" = -o ] && echo hello > \"\$2\"; shift; done", "linker's output"),
+        ("writes nothing", "exit 0", "code.so"),
+        ("links something else", "while [ \$# -gt 0 ]; do [ \"\$1\" = -o ] && out=\$2; shift; done; echo 'int x;' | cc -shared -xc - -o \"\$out\"", "of no use")]
+    t = AROUND
+    linker = joinpath(t.box.root, "linker.sh")
+    write(linker, "#!/bin/sh\n$body\n")
+    chmod(linker, 0o755)
+    run = run_in(t.box, build_script(; keywords = "linker = $(repr(linker)), timeout = 3"))
+    @test occursin(wanted, run.out) && run.code == 0 && run.err == ""
+    @test read(t.library) == t.good && isempty(leftovers(t.box))
+    @test wait_until(() -> isempty(processes_with(t.box.root)); limit = 10)
+end
+
+@testset "a very long path" begin
+    # Julia's own limit for the path of a .ji file is the system's: 4096 bytes in all.
+    long = Box()
+    depot = joinpath(long.root, fill("folder é "^20, 8)...)
+    mkpath(depot)
+    @test 1500 < sizeof(depot) < 3000
+    add_package(long, "Small", SMALL)
+    built = run_in(long, build_script(); depot = depot)
+    @test built.out == "built" && built.err == ""
+    run = run_in(long, SMALL_STATUS; depot = depot)
+    warm(run)
+    remove(long)
+end
+
+@testset "a clock that jumps" begin
+    t = AROUND
+    folder = mktempdir()
+    source, jumping = joinpath(folder, "jumping.c"), joinpath(folder, "jumping.so")
+    # An hour back and forth, at every second look at the clock.
+    write(source, """
+        #define _GNU_SOURCE
+        #include <stddef.h>
+        #include <sys/time.h>
+        #include <sys/syscall.h>
+        #include <time.h>
+        #include <unistd.h>
+        static int turn;
+        int gettimeofday(struct timeval *restrict tv, void *restrict tz) {
+            long result = syscall(SYS_gettimeofday, tv, tz);
+            if (tv && turn++ % 2) tv->tv_sec -= 3600;
+            return (int)result;
+        }
+        int clock_gettime(clockid_t which, struct timespec *ts) {
+            long result = syscall(SYS_clock_gettime, which, ts);
+            if (which == CLOCK_REALTIME && turn++ % 2) ts->tv_sec -= 3600;
+            return (int)result;
+        }
+        """)
+    run(`cc -shared -fPIC -o $jumping $source`)
+    env = ["LD_PRELOAD" => jumping]
+    result = run_in(t.box, "a = time(); b = time(); print(abs(a - b) > 1000)"; env = env)
+    @test result.out == "true"
+    built = run_in(t.box, build_script(; keywords = "timeout = 60"); env = [env; "JULIA_NATIVECACHE_MEMORY" => "4 GB"])
+    @test built.out == "built" && built.err == ""
+    session = run_in(t.box, SMALL_STATUS; env = env)
+    warm(session)
+    # Files from the future, and from before there were any.
+    for when in (4e9, 0.0)
+        for path in (t.library, dirname(t.library), store_of(t.box))
+            ccall(:utimes, Cint, (Cstring, Ptr{Int}), path, Int[when, 0, when, 0])
+        end
+        session = run_in(t.box, SMALL_STATUS)
+        warm(session)
+    end
+    rm(folder; recursive = true)
+end
+
+remove(AROUND.box)
