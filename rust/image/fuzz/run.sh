@@ -10,6 +10,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+command -v c++ >/dev/null || { echo 'fuzz: skipped, for lack of a C++ compiler (c++)'; exit 0; }
 runs=${RUNS:-100000} seconds='' minimise=''
 case ${1:-} in
     '') ;;
