@@ -3,6 +3,9 @@
 #   make demo     real packages, a first session of each without and with the cache, a table
 #   make test     everything that is tested: Rust, then Julia in fresh processes
 #   make faults   the fault tests with many more points, and fuzzing; takes most of an hour
+#   make random   random packages and sessions with and without the cache, for an hour (MINUTES, SEED)
+#   make suites   the test suites of copies of standard libraries: off, on and verify
+#   make mutations  takes out one protection after the other and shows that a test notices
 #   make bench    hot loops and load time against the JIT, measured
 #   make docs     docs/ as pages, in site/
 #   make set-up   a Julia (deps/julia.sh) and the Rust libraries for it (deps/build.jl)
@@ -13,7 +16,7 @@
 SHELL := /bin/bash
 julia = "$$(deps/julia.sh)" --startup-file=no --history-file=no --color=no
 
-.PHONY: demo test faults bench docs set-up clean
+.PHONY: demo test random suites mutations faults bench docs set-up clean
 
 demo: set-up
 	@$(julia) bench/demo.jl
@@ -26,6 +29,15 @@ test: set-up
 faults: set-up
 	@rust/image/fuzz/run.sh --seconds 300
 	@NATIVECACHE_FAULTS=full $(julia) test/runtests.jl faults
+
+random: set-up
+	@$(julia) test/random/run.jl $(or $(SEED),1) $(or $(MINUTES),60)
+
+suites: set-up
+	@$(julia) test/suites/run.jl $(SUITES)
+
+mutations: set-up
+	@$(julia) test/mutations/run.jl
 
 bench: set-up
 	@$(julia) bench/hotloops.jl

@@ -57,6 +57,10 @@ const STALE = [
     "Waits" => ("module Waits\n@noinline leaf(x) = x + 1\n@noinline mid(x) = leaf(x) * 10\nouter(x, y) = mid(x) + 100\nend", String[]),
     "Awaited" => ("module Awaited\nusing Waits\nstruct T end\nend",
         ["Tuple{typeof(Waits.leaf), Int64}", "Tuple{typeof(Waits.mid), Int64}", "Tuple{typeof(Waits.outer), Int64, Awaited.T}"]),
+    # One package's library holds code of another, with its own methods in it: only for the world that has them.
+    "Older" => ("module Older\n@noinline leaf(x) = x + 1\nouter(x) = leaf(x) * 10\nend", String[]),
+    "Newer" => ("module Newer\nusing Older\nOlder.leaf(x::Int) = x + 5\ncalls(x) = Older.outer(x)\nend",
+        ["Tuple{typeof(Newer.calls), Int64}", "Tuple{typeof(Older.outer), Int64}", "Tuple{typeof(Older.leaf), Int64}"]),
 ]
 
 const STALE_CALLS = """
@@ -85,7 +89,7 @@ const STALE_CHANGES = [
 
 function stale_box()
     box = Box()
-    needs = Dict("Generator" => ["Trait"], "TraitUser" => ["Trait"], "Awaited" => ["Waits"])
+    needs = Dict("Generator" => ["Trait"], "TraitUser" => ["Trait"], "Awaited" => ["Waits"], "Newer" => ["Older"])
     for (name, (source, _)) in STALE
         add_package(box, name, source; deps = [dep => Sandbox.uuid(dep) for dep in get(needs, name, String[])])
     end
@@ -145,6 +149,18 @@ end
     @testset "all of them, one after the other" begin
         steps = join(("println($(repr(what)))\n$change\nprobe_all()\n" for (what, change) in STALE_CHANGES))
         stale_agree(box, "#cache\nusing Calls\n$STALE_CALLS\nprobe_all()\n$steps")
+    end
+
+    @testset "an older world does not see what is installed later" begin
+        out = stale_agree(box, """
+            #cache
+            using Older
+            t = @async (yield(); first = Older.outer(1); yield(); (first, Older.outer(2)))
+            yield()
+            using Newer
+            print(Newer.calls(1), " ", Older.outer(1), " ", fetch(t), " ", Older.outer(2))
+            """)
+        @test out == "60 60 (20, 30) 70"
     end
 
     @testset "what waited relies on what was invalidated" begin

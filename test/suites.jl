@@ -1,23 +1,7 @@
 # The packages' own test suites, in a process with the cache and in one without: the same tests
 # pass. The library holds what the suite itself compiles, as far as it belongs to packages.
 
-const SUITE_SCRIPT = """
-using Test
-Test.TESTSET_PRINT_ENABLE[] = false
-function count_tests(set, totals)
-    totals[1] += set.n_passed
-    for result in set.results
-        result isa Test.AbstractTestSet ? count_tests(result, totals) :
-            result isa Test.Broken ? (totals[2] += 1) : result isa Test.Pass ? (totals[1] += 1) : (totals[3] += 1)
-    end
-    return totals
-end
-const TOP = Test.DefaultTestSet("suite")
-Test.push_testset(TOP)
-include(PATH)
-Test.pop_testset()
-println(stderr, "suite: ", join(count_tests(TOP, [0, 0, 0]), " "))
-"""
+include("suites/count.jl")
 
 @testset "$package" for package in ("Dates", "Markdown")
     t = trained(package)

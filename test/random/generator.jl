@@ -133,8 +133,8 @@ body(g, vars, rank, loaded; calls = 2) = string("short(", expression(g, vars, ra
 function method_text(g, f::Func, types, loaded; name = f.name, plain = false)
     vars = ["x", "y"][1:f.arity]
     sig = ["$v::$(occursin(" where ", t) ? "($t)" : t)" for (v, t) in zip(vars, types)]
-    any = [t == "Any" for t in types]
-    sig = [a && chance(g, 0.5) ? v : s for (a, v, s) in zip(any, vars, sig)]
+    untyped = [t == "Any" for t in types]
+    sig = [a && chance(g, 0.5) ? v : s for (a, v, s) in zip(untyped, vars, sig)]
     used = copy(vars)
     kind = plain ? 0 : rand(g.rng, 1:10)
     if f.keyword

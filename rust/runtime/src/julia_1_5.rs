@@ -93,6 +93,7 @@ extern "C" {
     pub fn jl_generating_output() -> c_int;
     /// 1 if libjulia was built for more than one thread.
     pub fn jl_threading_enabled() -> c_int;
+    pub fn jl_has_free_typevars(ty: *mut jl_value_t) -> c_int;
     pub fn jl_ver_string() -> *const c_char;
     pub fn jl_git_commit() -> *const c_char;
 

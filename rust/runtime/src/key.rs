@@ -208,6 +208,35 @@ mod tests {
         assert!(check(&a, &a[..1]).is_err(), "a component unknown here is no match");
     }
 
+    /// Every component by its name, whatever it is: another value is refused with that name and both values.
+    #[test]
+    fn each_component_is_named_when_it_differs() {
+        let names = [
+            "format",
+            "julia",
+            "sysimage",
+            "machine",
+            "threads build",
+            "optimization (-O)",
+            "debug info (-g)",
+            "bounds checks (--check-bounds)",
+            "inlining (--inline)",
+            "math mode (--math-mode)",
+            "polly (--polly)",
+            "cpu target (-C)",
+        ];
+        let session: Vec<_> = names.iter().map(|name| ((*name).to_owned(), "now".to_owned())).collect();
+        for (at, name) in names.iter().enumerate() {
+            let mut library = session.clone();
+            library[at].1 = "then".to_owned();
+            let error = check(&library, &session).unwrap_err();
+            assert_eq!(error.reason, Reason::KeyDiffers);
+            assert_eq!(error.detail, format!("{name}: built with then, this session has now"));
+            library[at].1 = "now".to_owned();
+            assert!(check(&library, &session).is_ok());
+        }
+    }
+
     #[test]
     fn cpu_features_must_be_a_subset() {
         let less = key(&[(CPU_FEATURES, "avx,sse2")]);
