@@ -49,3 +49,29 @@ const CALLERS = """
     late = "f(d) = Dates.value(d) + 1; print(f(Dates.Day(2))); @eval Dates value(x::Day) = 41; print(' ', f(Dates.Day(2)))"
     @test session(true, late).out == session(false, late).out == "3 42"
 end
+
+@testset "inferred code with the type variables of its method" begin
+    box = Box()
+    add_package(box, "Opened", """
+        module Opened
+        struct T; v::Int; end
+        same(v::A) where {A<:Array} = ccall(:jl_array_copy, Ref{A}, (Any,), v)
+        call(v) = same(v)
+        copied(v) = copy(v)
+        end
+        """)
+    lists = ["Tuple{typeof(Opened.$f), Array{Opened.T, 1}}" for f in ("call", "copied")]
+    @test length(build(box, repr("Opened"), lists)["compiled"]) == 2
+    script = """
+        using Opened
+        f(v) = copy(v)
+        g(v) = Opened.same(v)
+        for h in (f, g, Opened.call)
+            println(h([Opened.T(1)]), Base.code_typed(h, (Vector{Opened.T},); debuginfo = :none))
+        end
+        """
+    with = julia!(box, "using NativeCache\n" * script)
+    @test with.out == julia!(box, script).out
+    @test occursin("Ref{Array{Opened.T,1}}", with.out)
+    remove(box)
+end
