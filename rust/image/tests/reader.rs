@@ -237,7 +237,7 @@ fn errors_say_what_and_where() {
             let at = section(image, 9) + 7 * 4;
             set(image, at, 0);
         }),
-        "list offset of functions[0] is 0, expected 9"
+        "list offset of functions[0] is 0, expected 12"
     );
     assert_eq!(
         parse_with(|image| {
@@ -267,7 +267,7 @@ fn errors_of_tables_and_edges_say_what_and_where() {
     }
     assert_eq!(edge(0, 3), "table of edges[1] is 3, expected less than 3");
     assert_eq!(edge(1, 0), "tag of edges[1] is 0, which names nothing");
-    assert_eq!(edge(1, 3), "tag of edges[1] is 3, which names nothing");
+    assert_eq!(edge(1, 4), "tag of edges[1] is 4, which names nothing");
     assert_eq!(edge(2, 33), "signature of edges[1] is 33, expected less than 33");
     assert_eq!(edge(3, 0), "list offset of edges[1] is 0, expected 1");
     assert_eq!(edge(3, u32::MAX), "list offset of edges[1] is 4294967295, expected 1");
@@ -296,14 +296,14 @@ fn errors_of_functions_say_what_and_where() {
     assert_eq!(with(0, 4, 7), "invoke of functions[0] is 7, which names nothing");
     assert_eq!(with(0, 4, 0x404), "invoke of functions[0] is 1028, which names nothing");
     assert_eq!(with(0, 4, 0x304), "parsed");
-    // The first function's lists follow nine words of edges; its three slots come before those it depends on.
-    assert_eq!(parse_with_word(10, 12, 7), "dependency of functions[0] is 7, expected less than 7");
+    // The first function's lists follow twelve words of edges; its three slots come before those it depends on.
+    assert_eq!(parse_with_word(10, 15, 7), "dependency of functions[0] is 7, expected less than 7");
     assert_eq!(
         with(0, 9, u32::MAX),
         format!(
             "dependency count of functions[0] is {}, expected less than {}",
             u32::MAX,
-            full_image_count(10) - 9 - 3 + 1
+            full_image_count(10) - 12 - 3 + 1
         )
     );
 }

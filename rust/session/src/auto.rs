@@ -162,7 +162,7 @@ impl Session {
         // are arrays of strings.
         unsafe {
             let _off = CollectorOff::new();
-            let options: &Options = &*(&raw const jl_options);
+            let options: &Options = &jl_options;
             let text = |text: *const libc::c_char| CStr::from_ptr(text).to_string_lossy().into_owned();
             let mut arguments = vec![julia().to_string_lossy().into_owned()];
             arguments.push(format!("-C{}", text(options.cpu_target)));
