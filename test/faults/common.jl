@@ -64,6 +64,7 @@ function start(box, script; flags = ``, env = Pair{String,String}[], wrapper = `
     environment = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
     environment["JULIA_LOAD_PATH"] = join([packages, ROOT, "@stdlib"], ':')
     environment["JULIA_DEPOT_PATH"] = depot
+    environment["JULIA_NATIVECACHE_AUTO"] = "off"       # else a session leaves a build running, as it is told to
     foreach(pair -> environment[pair.first] = pair.second, env)
     command = setenv(`$wrapper $(Sandbox.julia_program()) --startup-file=no --history-file=no --color=no $flags $path.jl`,
         environment; dir = box.root)

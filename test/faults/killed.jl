@@ -28,7 +28,7 @@ end
     # A build takes about 3 s on a quiet machine; the delays go beyond.
     t = KILLED
     old = Ref(0)
-    delays = range(0.3, 5.0; length = points(6, 60))
+    delays = range(0.3, 5.0; length = points(4, 60))
     for (number, delay) in enumerate(delays)
         started = start(t.box, build_script(isodd(number) ? FEW : SMALL_STATEMENTS))
         timedwait(() -> !process_running(started.process), delay)
@@ -53,8 +53,8 @@ function last_journal_step(box)
     return ""
 end
 
-@testset "builds, at each step: $step, the $victim" for step in ("load", "infer", "emit", "optimise", "object"),
-        victim in (FULL ? ("session", "worker") : step in ("load", "emit", "object") ? ("session",) : ("worker",))
+@testset "builds, at each step: $step, the $victim" for step in points(("load", "infer", "emit", "object"), ("load", "statement", "infer", "emit", "optimise", "object", "link")),
+        victim in (FULL ? ("session", "worker") : step in ("load", "object") ? ("session",) : ("worker",))
     t = KILLED
     write(t.library, t.good)
     started = start(t.box, build_script(FEW))
@@ -106,7 +106,7 @@ end
     # A session changes nothing in the store, so nothing can be torn by its death.
     t = KILLED
     before = sort(readdir(store_of(t.box)))
-    for delay in range(0.1, 0.6; length = points(4, 40))
+    for delay in range(0.1, 0.6; length = points(2, 40))
         started = start(t.box, SMALL_SESSION)
         timedwait(() -> !process_running(started.process), delay)
         kill(started.process, Base.SIGKILL)

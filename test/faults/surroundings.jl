@@ -113,6 +113,7 @@ end
         ("writes something else", "while [ \$# -gt 0 ]; do [ \"\$1\" = -o ] && echo hello > \"\$2\"; shift; done", "linker's output"),
         ("writes nothing", "exit 0", "code.so"),
         ("links something else", "while [ \$# -gt 0 ]; do [ \"\$1\" = -o ] && out=\$2; shift; done; echo 'int x;' | cc -shared -xc - -o \"\$out\"", "of no use")]
+    FULL || what in ("does not come back", "links something else") || continue
     t = AROUND
     linker = joinpath(t.box.root, "linker.sh")
     write(linker, "#!/bin/sh\n$body\n")
