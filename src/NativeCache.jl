@@ -29,6 +29,7 @@ Base.include(NativeCache, "sources.jl")     # test suites, scripts and precompil
 Base.include(NativeCache, "build.jl")       # one library: the worker process and its result
 Base.include(NativeCache, "plan.jl")        # build: which packages, layers and sources
 Base.include(NativeCache, "workload.jl")    # @workload: what a package runs while it is precompiled
+Base.include(NativeCache, "distributed.jl") # workers have what the master has
 Base.include(NativeCache, "fresh.jl")       # what is stale, retiring it, building it again
 Base.include(NativeCache, "reasons.jl")     # why something is not used
 Base.include(NativeCache, "status.jl")      # what this session has

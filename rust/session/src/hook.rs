@@ -17,7 +17,7 @@ use nativecache_runtime::frames;
 use nativecache_runtime::gc::CollectorOff;
 use nativecache_runtime::julia::{jl_generating_output, jl_module_build_id, jl_options};
 use nativecache_runtime::modules::uuid;
-use nativecache_runtime::value::{array_items, is, module_name, string_bytes, symbol};
+use nativecache_runtime::value::{array_items, is, module_name, string_bytes, symbol, type_name, type_of};
 
 use crate::auto::{self, Stale};
 use crate::lock::{acquire, uninterrupted};
@@ -52,6 +52,8 @@ pub(crate) struct Hook {
     found: Vec<Found>,
     /// Packages without a library, of which a profile says what they need.
     stale: Vec<Stale>,
+    /// Processes of `Distributed`, this one included, that have NativeCache.
+    workers: usize,
     /// Modules whose libraries were looked for.
     seen: HashSet<*mut jl_module_t>,
     /// Frames of cached code were made visible.
@@ -122,9 +124,68 @@ pub unsafe extern "C" fn nativecache_loaded() {
     }
     // SAFETY: as the caller says.
     unsafe { uninterrupted(link_loaded) }
-    // SAFETY: as the caller says. A build may be waited for, which Ctrl-C must end.
-    unsafe { build_stale() };
+    // SAFETY: as the caller says. A build or a worker may be waited for, which Ctrl-C must end.
+    unsafe {
+        build_stale();
+        spread();
+    }
 }
+
+/// Workers of `Distributed` load what the master loads, but not what it had loaded before they came: the
+/// master sees to it that they have NativeCache.
+///
+/// # Safety
+/// As [`build_stale`].
+unsafe fn spread() {
+    guard((), || {
+        // SAFETY: as the caller says; the arrays are alive, the collector is off while they are read.
+        unsafe {
+            let off = CollectorOff::new();
+            let Some(workers) = workers()? else { return Ok(()) };
+            let function = match &mut *lock()? {
+                State::On(hook) if workers > hook.workers => {
+                    hook.workers = workers;
+                    Global::of(hook.module, "spread")?
+                }
+                _ => return Ok(()),
+            };
+            // It waits for the workers, so the collector is on; the function is a constant of ours.
+            drop(off);
+            function.call(&mut [])?;
+        }
+        Ok(())
+    });
+}
+
+/// How many processes `Distributed` has; it is in the sysimage.
+///
+/// # Safety
+/// On a Julia thread with the collector off.
+unsafe fn workers() -> Result<Option<usize>, Box<dyn Error>> {
+    // SAFETY: as the caller says. The field is a boxed vector if it is at the place of one.
+    unsafe {
+        let modules = array_items(loaded_modules()?);
+        let found = modules.iter().copied().find(|item| {
+            !item.is_null()
+                && is(*item, jl_sys::jl_module_type)
+                && module_name(item.cast()) == "Distributed"
+                && uuid(item.cast()) == DISTRIBUTED
+        });
+        let Some(module) = found else { return Ok(None) };
+        // PGRP::ProcessGroup has its workers, this process included, in the second field.
+        let group = Global::of(module.cast(), "PGRP")?.0;
+        let Some((offset, true)) = nativecache_runtime::layout::field(type_of(group), 1) else {
+            return Ok(None);
+        };
+        let list = *group.cast::<u8>().add(offset).cast::<*mut jl_value_t>();
+        let is_array = !list.is_null() && type_name(type_of(list).cast()) == Some(jl_sys::jl_array_typename);
+        Ok(is_array.then(|| (*list.cast::<jl_array_t>()).length))
+    }
+}
+
+/// 8ba89e20-285c-5b6f-9357-94700520ee1b
+const DISTRIBUTED: [u8; 16] =
+    [0x8b, 0xa8, 0x9e, 0x20, 0x28, 0x5c, 0x5b, 0x6f, 0x93, 0x57, 0x94, 0x70, 0x05, 0x20, 0xee, 0x1b];
 
 /// Packages were loaded that have a profile and no library: what the setting `auto` says.
 ///
@@ -202,6 +263,7 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
             folder: store.join(format!("{:016x}", key_hash())),
             found: Vec::new(),
             stale: Vec::new(),
+            workers: 1,
             seen: HashSet::new(),
             frames: false,
         };
