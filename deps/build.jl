@@ -74,11 +74,15 @@ function without_spaces(body, folder)
     end
 end
 
+"Where a test that is linked to libjulia finds it; cargo itself is not to see these libraries."
+libraries(julia) = join((joinpath(julia, folder) for folder in ("lib", "lib/$(Sys.ARCH)-linux-gnu", "lib/julia")), ':')
+
 function cargo(arguments)
     program("cc", "install a C compiler and the C library's headers")
     without_spaces(prefix()) do julia
         env = merge(Dict(ENV), Dict{String,String}(bindgen()),
-            Dict("JULIA_DIR" => julia, "CARGO_TARGET_DIR" => joinpath(ROOT, "target")))
+            Dict("JULIA_DIR" => julia, "CARGO_TARGET_DIR" => joinpath(ROOT, "target"),
+                "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER" => "env LD_LIBRARY_PATH=$(libraries(julia))"))
         command = Cmd(`$(program("cargo", "install Rust")) $arguments`; env = env, dir = ROOT)
         success(pipeline(command; stdin = devnull, stdout = stdout, stderr = stderr)) ||
             throw(Missing("`cargo $(join(arguments, ' '))` failed; its output is above"))
