@@ -306,6 +306,7 @@ function collect_success(job::Job, work::String)
     bytes = filesize(temporary)
     library = job.compare === nothing ? put_into_store(temporary, work, key, builds) : job.compare
     retire(builds[1].first)
+    job.compare === nothing && keep_within_cap()
     return Success(library, bytes, parse_entries(result), statistics, compared(result), read_lasting(joinpath(work, "lasting")),
         read_times(joinpath(work, "times")))
 end

@@ -71,6 +71,16 @@ function gc!(; dry_run::Bool = false, max_size = nothing)
     return remove!(doomed, dry_run)
 end
 
+"Each new version of a package leaves a library behind: a build calls [`gc!`](@ref) once they take more than `max_size`."
+function keep_within_cap()
+    try
+        sum(Int[file_size(library.path) for library in stored()]) > setting("max_size") && gc!()
+    catch err
+        err isa InterruptException && rethrow()     # the library is in its place, whatever is wrong with others
+    end
+    return nothing
+end
+
 """
     NativeCache.clear!(package; dry_run = false) -> Removals
     NativeCache.clear!(; dry_run = false) -> Removals

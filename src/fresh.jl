@@ -132,8 +132,12 @@ function retire(id::PkgId)
     end
     haskey(Base.loaded_modules, id) && push!(builds, hex(Base.module_build_id(Base.loaded_modules[id])))
     for item in stored()
-        item.package == package_folder(id) && !(SubString(basename(item.path), 1, 16) in builds) &&
+        item.package == package_folder(id) && !(SubString(basename(item.path), 1, 16) in builds) || continue
+        try
             rm(item.path; force = true)
+        catch err
+            err isa Base.IOError || rethrow()      # of a depot that cannot be written to
+        end
     end
     return nothing
 end

@@ -9,7 +9,7 @@ const FOLDER = ARGS[1]
 const WAIT = ARGS[2] == "wait"      # a session waits for it
 
 const LOCK_EX, LOCK_NB = 2, 4
-const O_CREAT, O_CLOEXEC = 0o100, 0o2000000
+const O_CREAT, O_NOFOLLOW, O_CLOEXEC = 0o100, 0o400000, 0o2000000
 
 unescape(text) = replace(text, r"\\[\\tnr0]" => part -> Dict('\\' => "\\", 't' => "\t", 'n' => "\n", 'r' => "\r", '0' => "\0")[part[2]])
 
@@ -76,7 +76,7 @@ function main()
         queue = lock(joinpath(dirname(FOLDER), "queue.lock"), O_CLOEXEC; wait = WAIT)
         queue === nothing && return nothing
         # Inherited by the builds: what is left of one whose parent was killed counts as well.
-        machine = lock(joinpath(tempdir(), "nativecache-background.lock"), 0; wait = true)
+        machine = lock(joinpath(tempdir(), "nativecache-background.lock"), O_NOFOLLOW; wait = true)
         machine === nothing && return nothing
         # With the lock held nothing runs: what says so was killed half-way.
         for name in readdir(FOLDER)

@@ -4,7 +4,7 @@
 
 include("faults/common.jl")
 
-const FAULTS = ["libraries", "trust", "killed", "surroundings", "signals", "many", "life", "stress"]
+const FAULTS = ["libraries", "trust", "killed", "surroundings", "signals", "many", "life", "stress", "profiles"]
 const CHOSEN_FAULTS = filter(in(FAULTS), split(get(ENV, "NATIVECACHE_FAULTS", ""), ','))
 
 for file in (isempty(CHOSEN_FAULTS) ? FAULTS : CHOSEN_FAULTS)

@@ -1,3 +1,4 @@
+using Random
 # What the fault tests share: a small package whose answers are known, in a box of its own for
 # each test that damages something, and processes that are watched from outside.
 

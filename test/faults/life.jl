@@ -43,3 +43,21 @@
     println("  10,000 libraries in one process: ", run.err, " more")
     remove(t.box)
 end
+
+@testset "hundreds of libraries" begin
+    # As weeks of updates of many packages leave them: all of them whole, of builds that are there, one built last.
+    t = small()
+    for other in 1:300
+        path = joinpath(dirname(dirname(t.library)), "Small$other-c0ffee00", basename(t.library))
+        mkpath(dirname(path))
+        cp(t.library, path)
+        ccall(:utimes, Cint, (Cstring, Ptr{Int}), path, Int[1_000_000_000 + other, 0, 1_000_000_000 + other, 0])
+    end
+    cap = 10 * length(t.good)
+    run = run_in(t.box, build_script(); env = ["JULIA_NATIVECACHE_MAX_SIZE" => string(cap)])
+    @test run.out == "built" && run.err == ""
+    left = [joinpath(folder, name) for (folder, _, names) in walkdir(store_of(t.box)) for name in names if endswith(name, ".so")]
+    @test t.library in left && sum(filesize, left) <= cap
+    unharmed(run_in(t.box, SMALL_SESSION))
+    remove(t.box)
+end
