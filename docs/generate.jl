@@ -85,7 +85,44 @@ end
 command_line() = string("# Command line\n\n", GENERATED, "`bin/nativecache` in the clone; what `nativecache --help` says:\n\n",
     "```text\n", N.USAGE, "```\n")
 
-const PAGES = ["api.md" => functions, "settings.md" => settings, "reasons.md" => reasons, "command-line.md" => command_line]
+# ---- the chart of the README, from its table ----
+
+seconds(text) = (m = match(r"^([0-9.]+) (m?s)$", text); parse(Float64, m[1]) / (m[2] == "ms" ? 1000 : 1))
+
+"Package, seconds without the cache and with it, of each row of the README's table."
+measured() = [(String(m[1]), seconds(m[2]), seconds(m[3])) for m in
+    eachmatch(r"^\| (\w+) \| ([0-9.]+ m?s) → ([0-9.]+ m?s) \|"m, read(joinpath(dirname(@__DIR__), "README.md"), String))]
+
+"Two bars for each package. Colours that colour-blind people can tell apart; numbers beside the bars."
+function chart()
+    rows = measured()
+    longest = maximum(row[2] for row in rows)
+    width(value) = round(430 * value / longest; digits = 1)
+    text(value) = value < 1 ? string(round(Int, 1000 * value), " ms") : string(value, " s")
+    io = IOBuffer()
+    height = 50 * length(rows) + 34
+    print(io, """
+        <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 $height" width="640" height="$height" role="img" aria-labelledby="title">
+        <!-- written by docs/generate.jl from the table in README.md -->
+        <title id="title">Seconds of a first session: $(join(("$name $(text(without)) without the cache, $(text(with)) with it" for (name, without, with) in rows), "; "))</title>
+        <style>text { font: 14px system-ui, sans-serif; fill: #1b1f24; } .without { fill: #d55e00; } .with { fill: #009e73; }
+        @media (prefers-color-scheme: dark) { text { fill: #e6edf3; } }</style>
+        <rect class="without" x="110" y="6" width="14" height="14"/><text x="130" y="18">without the cache</text>
+        <rect class="with" x="270" y="6" width="14" height="14"/><text x="290" y="18">with it</text>
+        """)
+    for (number, (name, without, with)) in enumerate(rows)
+        top = 50 * number - 16
+        print(io, """
+            <text x="100" y="$(top + 22)" text-anchor="end">$name</text>
+            <rect class="without" x="110" y="$top" width="$(width(without))" height="15"/><text x="$(116 + width(without))" y="$(top + 13)">$(text(without))</text>
+            <rect class="with" x="110" y="$(top + 18)" width="$(width(with))" height="15"/><text x="$(116 + width(with))" y="$(top + 31)">$(text(with))</text>
+            """)
+    end
+    print(io, "</svg>\n")
+    return String(take!(io))
+end
+
+const PAGES = ["../first-session.svg" => chart, "api.md" => functions, "settings.md" => settings, "reasons.md" => reasons, "command-line.md" => command_line]
 
 write_all() = for (name, page) in PAGES
     write(joinpath(@__DIR__, "reference", name), page())
