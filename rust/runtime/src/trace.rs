@@ -286,6 +286,11 @@ pub unsafe fn trace(loaded: *mut jl_sys::jl_array_t, options: Options, mark: Opt
                 packages.add((*(**mi).def.method).module.cast(), &mut references);
                 // What other packages have asked for came with their .ji files.
                 let own = references.packages.is_empty() || references.packages.contains(&focus);
+                // Inference also looks at signatures for which no call is compiled.
+                let types = (**mi).specTypes.cast::<jl_sys::jl_datatype_t>();
+                if !is(types.cast(), jl_sys::jl_datatype_type) || (*types).isdispatchtuple == 0 {
+                    continue;
+                }
                 let called = array_items((**mi).backedges).iter().any(|caller| is_method_instance(*caller));
                 if own && !called {
                     wanted.push(*mi);
