@@ -98,7 +98,9 @@ function stale_box()
         using NativeCache, $(join(first.(STALE), ", "))
         for (packages, list) in [$(join(lists, ", "))]
             result = NativeCache.build(packages; statements = list, quiet = true)
-            foreach(item -> println(item), [result.skipped; result.failed])
+            for one in (result isa NativeCache.BuildResult ? [result] : result), item in [one.skipped; one.failed]
+                println(item)
+            end
         end
         """)
     return box, run.out

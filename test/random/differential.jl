@@ -44,7 +44,9 @@ function prepare_case(case, box)
         for (packages, list) in zip((["RandA"], ["RandB", "RandA"], ["RandC", "RandB", "RandA"]), $(repr(lists)))
             filesize(list) > 1 || continue
             result = NativeCache.build(packages; statements = list, quiet = true)
-            println(length(result.compiled), " ", length(result.requested), " ", result.message)
+            for one in (result isa NativeCache.BuildResult ? [result] : result)
+                println(length(one.compiled), " ", length(one.requested), " ", one.message)
+            end
         end
         """)
     return true
