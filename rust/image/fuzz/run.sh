@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of rust/image with libFuzzer, from the corpus beside this file.
+# Fuzzes the readers of rust/image and rust/profile with libFuzzer, from the corpus beside this file.
 #
 #   run.sh                     every target, RUNS inputs each from a fixed seed (the test command does this)
 #   run.sh --seconds N         every target, N seconds each, looking on its own way each time
@@ -32,9 +32,9 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 # With --target the flags are not used for build scripts.
 RUSTFLAGS=$(echo $flags) cargo build --quiet --release --locked --target "$host" --target-dir "$target"
 
-mkdir -p artifacts corpus/tables corpus/library
+mkdir -p artifacts corpus/tables corpus/library corpus/profile
 "$target/$host/release/seeds" corpus
-for name in tables library; do
+for name in tables library profile; do
     fuzzer=$target/$host/release/$name
     common="-artifact_prefix=artifacts/$name- -max_len=65536 -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=0"
     if [ -n "$minimise" ]; then
@@ -46,7 +46,9 @@ for name in tables library; do
     else
         # What it finds on the way stays out of the corpus in the repository.
         found=$(mktemp -d)
-        "$fuzzer" $common -runs="$runs" -seed=1 "$found" "corpus/$name" || { rm -rf "$found"; exit 1; }
+        "$fuzzer" $common -runs="$runs" -seed=1 "$found" "corpus/$name" >"$found.log" 2>&1 ||
+            { cat "$found.log"; rm -rf "$found" "$found.log"; exit 1; }
+        rm -f "$found.log"
         rm -rf "$found"
         echo "fuzz $name: at least $runs inputs, nothing found"
     fi
