@@ -7,7 +7,7 @@ const TESTED_ELSEWHERE = Dict(
     :HashMismatch => "faults/libraries.jl", :Untrusted => "faults/trust.jl",
     :CompilerAborted => "build.jl", :CompilerThrew => "build.jl", :EdgeChanged => "load.jl",
     :MadeAtInit => "hazards.jl", :DependsOnRejected => "verify.jl", :Different => "verify.jl", :Redefined => "stale.jl",
-    :Invalidated => "explain.jl", :PackageMissing => "status.jl", :KeyDiffers => "explain.jl", :BuiltLater => "explain.jl")
+    :Invalidated => "explain.jl", :KeyDiffers => "explain.jl", :BuiltLater => "explain.jl")
 
 "Reasons that take a machine, a Julia or a bug that a test cannot bring about; and what covers their code instead."
 const NOT_PROVOKED = Dict(
@@ -21,6 +21,8 @@ const NOT_PROVOKED = Dict(
     :GeneratedFunction => "its generator is asked again instead, unless that is not possible; rust/runtime/src/generated.rs",
     :UnknownAddress => "an address that no map knows is met when Julia's code generator does something new; rust/codegen/tests",
     :IntegerAddress => "a plain integer inside a mapped range, by chance; rust/codegen/tests/literals.rs",
+    :PackageMissing => "a library for several packages is looked for when all are loaded; a method waits only if its code
+        refers to one that its signature does not name",
     :UnknownConstant => "most objects have a path: a constant, a field, a root of the method that holds it",
     :UnknownForeignCall => "a ccall whose target is computed is looked up at run time instead",
     :UnknownObject => "an object of a kind that no description has; rust/runtime/src/describe.rs",
