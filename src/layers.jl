@@ -65,7 +65,7 @@ function writable_depot()
     for (number, depot) in enumerate(DEPOT_PATH)
         number == 1 || !startswith(abspath(depot), julia) || continue
         try
-            mkpath(profiles_root(depot))
+            mkpath(profiles_root(depot); mode = FOLDER_MODE)
             return String(depot)
         catch err
             err isa InterruptException && rethrow()
