@@ -28,7 +28,7 @@ pub fn merge(known: &mut Profile, found: &Profile, mode: Mode) {
         known.count("sessions").max(found.count("sessions"))
     } else {
         // An addition counts as the sessions it stands for: one, unless it is several in one file.
-        known.count("sessions") + found.count("sessions").max(1)
+        known.count("sessions").saturating_add(found.count("sessions").max(1))
     };
     for (name, values) in &found.header {
         if name == "package" {
