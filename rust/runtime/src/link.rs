@@ -188,16 +188,25 @@ impl Linked {
             parts.resolver.run(&self.image, &packages, world, |_, _| ());
             jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());
             let troubles = self.fill_slots(&mut parts);
-            let verdicts = Verifier::new(
-                self.image,
-                &parts.resolver,
-                parts.sysimage.as_ref(),
-                &loaded,
-                self.missing.first().copied(),
-                world,
-            )
-            .functions(&self.refused);
-            self.install_all(&mut parts, &troubles, &verdicts, world);
+            // First without generators: Julia compiles them to ask them, with what they call, and all of that
+            // may be in the library.
+            for ask in [false, true] {
+                let mut verifier = Verifier::new(
+                    self.image,
+                    &parts.resolver,
+                    parts.sysimage.as_ref(),
+                    &loaded,
+                    self.missing.first().copied(),
+                    world,
+                )
+                .ask_generators(ask);
+                let verdicts = verifier.functions(&self.refused);
+                let unasked = verifier.has_unasked();
+                self.install_all(&mut parts, &troubles, &verdicts, world);
+                if !unasked {
+                    break;
+                }
+            }
             self.parts = Some(parts);
         }
         Ok(())

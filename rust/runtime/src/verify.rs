@@ -6,6 +6,8 @@
 //! those that matched at build. A function is valid if all its edges hold and all functions of the
 //! library that it relies on are valid.
 
+use std::cell::Cell;
+
 use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t, jl_typename_t};
 use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, PackageId, Reason, TableId};
 
@@ -34,6 +36,10 @@ pub struct Verifier<'a> {
     roots: &'a [*mut jl_module_t],
     /// A package of the image that is not loaded.
     missing: Option<PackageId>,
+    /// Generators may run, for which Julia may have to compile what the library holds.
+    ask_generators: bool,
+    /// A verdict waits for a generator.
+    unasked: Cell<bool>,
     tables: Vec<bool>,
     edges: Vec<Option<Verdict>>,
     /// For each node, whether it is the method instance of a function of the library.
@@ -66,6 +72,8 @@ impl<'a> Verifier<'a> {
             world,
             roots,
             missing,
+            ask_generators: false,
+            unasked: Cell::new(false),
             tables: Vec::new(),
             edges: vec![None; image.edge_count() as usize],
             own,
@@ -97,6 +105,17 @@ impl<'a> Verifier<'a> {
             }
             table_digest(methods, sysimage, self.resolver.origins()) == (table.live, table.digest)
         }
+    }
+
+    /// May generators run? Not as long as what they need can be installed first.
+    pub fn ask_generators(mut self, ask: bool) -> Self {
+        self.ask_generators = ask;
+        self
+    }
+
+    /// Was a function left out because its generator may not run?
+    pub fn has_unasked(&self) -> bool {
+        self.unasked.get()
     }
 
     /// The verdict on every function, in order. Those that were `refused` are not even looked at.
@@ -217,7 +236,15 @@ impl<'a> Verifier<'a> {
             let same = seen != 0
                 && start != 0
                 && seen_by(mi, origins, sysimage, self.roots, Some(first)) == Some(seen);
-            if same || body_digest(mi) == Some(body) {
+            if same {
+                return Ok(());
+            }
+            if !self.ask_generators {
+                self.unasked.set(true);
+                let what = format!("the generator of {} was not asked", type_text((*mi).specTypes));
+                return Err(State::Rejected(Reason::GeneratedFunction, what));
+            }
+            if body_digest(mi) == Some(body) {
                 return Ok(());
             }
             let what = format!("{} has another generated body now", type_text((*mi).specTypes));
