@@ -5,7 +5,9 @@ use std::ffi::{c_char, CStr};
 use inkwell::llvm_sys::disassembler::{
     LLVMCreateDisasm, LLVMDisasmContextRef, LLVMDisasmDispose, LLVMDisasmInstruction,
 };
-use inkwell::targets::{InitializationConfig, Target, TargetMachine};
+use inkwell::targets::TargetMachine;
+
+use crate::target::initialise;
 
 /// LLVM's disassembler for this machine.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ impl Disassembler {
     /// `None` if LLVM has none.
     #[must_use]
     pub fn new() -> Option<Self> {
-        Target::initialize_x86(&InitializationConfig::default());
+        initialise();
         let triple = TargetMachine::get_default_triple();
         // SAFETY: the triple is a C string that LLVM copies; no callbacks.
         let context =

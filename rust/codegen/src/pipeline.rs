@@ -8,6 +8,7 @@
 //! is put back until the lowering is done.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
@@ -24,6 +25,9 @@ use crate::invariants::violations;
 use crate::julia_1_5 as julia;
 use crate::late::improve_slot_loads;
 use crate::target::{OptLevel, Target};
+
+/// Julia's passes have global state, and in Julia a lock of the whole code generator around them.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A list of passes over a whole module.
 struct Passes(LLVMPassManagerRef);
@@ -61,6 +65,8 @@ pub(crate) fn optimise(
     target: &Target,
     mutable: &BTreeSet<u32>,
 ) -> Result<(), CodegenError> {
+    // The lock guards nothing that a panic could have left half done.
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let machine = target.machine(handle)?;
     let layout = handle.data_layout();
 

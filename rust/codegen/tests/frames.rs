@@ -3,7 +3,6 @@
 mod common;
 
 use common::{finish, function, print, rewrite, Script};
-use inkwell::targets::{InitializationConfig, Target as LlvmTarget};
 use nativecache_codegen::{OptLevel, Target};
 
 const CALLEES: &str = r"
@@ -14,7 +13,6 @@ declare void @jl_use([2 x %jl_value_t addrspace(10)*]*, [2 x %jl_value_t addrspa
 
 /// Without the thread-local state in the function, the passes leave its stack variables alone.
 fn optimised(text: &str, name: &str) -> String {
-    LlvmTarget::initialize_x86(&InitializationConfig::default());
     let (mut module, _, _) = rewrite(&format!("{CALLEES}{text}"), &mut Script::default());
     let finished = finish(&mut module, &[name], 0);
     module.optimise(&Target::host(OptLevel::O0)).expect("passes");

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{finish, function, print, rewrite, Script};
-use inkwell::targets::{InitializationConfig, Target as LlvmTarget};
 use nativecache_codegen::{
     symbol, Answer, CodegenError, ExportedFunction, NativeModule, OptLevel, SlotUse, Target,
 };
@@ -33,15 +32,7 @@ define internal i64 @julia_call_5(i64 %x) {
 attributes #0 = { noinline }
 ";
 
-/// Julia's passes have global state.
-static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 fn built(text: &str, names: &[&str]) -> NativeModule {
-    LlvmTarget::initialize_x86(&InitializationConfig::default());
     let mut script = Script::default()
         .answer(ANSWER, Answer::Slot(SlotUse::new(0)))
         .answer(CALLEE, Answer::Slot(SlotUse::new(1)));
@@ -84,7 +75,6 @@ extern "C" fn triple(x: u64) -> u64 {
 
 #[test]
 fn a_loader_finds_everything_and_the_code_runs() {
-    let _alone = alone();
     let folder = folder("run");
     for level in [OptLevel::O0, OptLevel::O1, OptLevel::O2, OptLevel::O3] {
         let mut module = built(LIBRARY, &["julia_call_5", "julia_answer_3"]);
@@ -126,7 +116,6 @@ fn a_loader_finds_everything_and_the_code_runs() {
 
 #[test]
 fn the_object_does_not_depend_on_the_order_of_the_module() {
-    let _alone = alone();
     let folder = folder("order");
     let functions: Vec<&str> = LIBRARY.split("\ndefine").collect();
     let turned = format!(
@@ -151,7 +140,6 @@ fn the_object_does_not_depend_on_the_order_of_the_module() {
 
 #[test]
 fn what_breaks_the_collectors_rules_is_named_instead_of_aborting() {
-    let _alone = alone();
     // A tracked pointer that is made of an integer: LLVM 9 may do that to valid code, and Julia aborts on it.
     let text = r"
 define internal void @julia_fine_1() {
@@ -174,7 +162,6 @@ define internal %jl_value_t addrspace(10)* @julia_broken_2(i64) {
 
 #[test]
 fn a_slot_is_loaded_behind_the_calls_that_come_before_its_use() {
-    let _alone = alone();
     let text = r"
 declare i64 @jl_something(i64)
 define internal %jl_value_t addrspace(10)* @julia_late_1(i64 %x) {
@@ -187,7 +174,6 @@ define internal i64* @julia_changing_2(i64 %x) {
   %y = call i64 @jl_something(i64 %x)
   ret i64* %p
 }";
-    LlvmTarget::initialize_x86(&InitializationConfig::default());
     let changing = SlotUse { invariant: false, ..SlotUse::new(1) };
     let mut script = Script::slots(&[(0, ANSWER)]).answer(CALLEE, Answer::Slot(changing));
     let (mut module, _, _) = rewrite(text, &mut script);
@@ -219,7 +205,6 @@ fn the_target_of_a_session() {
 
 #[test]
 fn steps_out_of_order_and_targets_that_are_none() {
-    let _alone = alone();
     let folder = folder("steps");
     let mut module = built(LIBRARY, &["julia_call_5"]);
     let target = Target::host(OptLevel::O2);
