@@ -1,65 +1,43 @@
-# All tests of the Julia side; each file mirrors one of the sources. What a session does is
-# tested in fresh processes with a depot of their own; nothing is written outside a temporary
-# folder. `julia test/runtests.jl build load` runs only those files.
+# All tests of the Julia side; each file mirrors one of the sources. `julia test/runtests.jl build load`
+# runs only those files. Several run side by side, as many as the machine has cores, at most four;
+# NATIVECACHE_TEST_LANES=1 says how many.
 
-using Test
-include("sandbox.jl")
-using .Sandbox
+using Distributed
 
 # Every other file of this folder is a part of the tests.
 const FILES = [name[1:end-3] for name in readdir(@__DIR__)
-               if endswith(name, ".jl") && !(name in ("runtests.jl", "sandbox.jl", "shared.jl"))]
+               if endswith(name, ".jl") && !(name in ("runtests.jl", "lane.jl", "sandbox.jl", "shared.jl"))]
 
-# This process loads NativeCache too, for the parts that need no session.
-const OWN_DEPOT = mktempdir(; prefix = "nativecache té st ")
-empty!(DEPOT_PATH)
-push!(DEPOT_PATH, OWN_DEPOT)
-empty!(LOAD_PATH)
-append!(LOAD_PATH, [ROOT, "@stdlib"])
-ENV["JULIA_NATIVECACHE"] = "off"
-using NativeCache
-
-include("shared.jl")
-
-"Passed, and not passed: failed, thrown or broken."
-function totals(set)
-    passed, bad = set.n_passed, 0
-    for result in set.results
-        if result isa Test.AbstractTestSet
-            p, b = totals(result)
-            passed += p
-            bad += b
-        elseif !(result isa Test.Pass)
-            bad += 1
-        end
-    end
-    return passed, bad
-end
+# Those that take a minute and more, so that none of them begins when the others are done.
+const LONG = ["faults", "stale", "load", "frames", "layers", "codegen", "random", "verify"]
 
 function main(chosen)
+    unknown = setdiff(chosen, FILES)
+    isempty(unknown) || error("no such test file: ", join(unknown, ", "), "; there are ", join(FILES, ", "))
     started = time()
-    Test.TESTSET_PRINT_ENABLE[] = false
-    top = Test.DefaultTestSet("NativeCache")
-    Test.push_testset(top)
-    try
-        for file in chosen
-            since = time()
-            @testset "$file" begin
-                include(joinpath(@__DIR__, "$file.jl"))
-            end
-            println(rpad(file, 10), lpad(round(Int, time() - since), 5), " s")
-        end
-    finally
-        Test.pop_testset()
-        remove_shared()
-        rm(OWN_DEPOT; recursive = true, force = true)
+    files = isempty(chosen) ? [filter(in(FILES), LONG); setdiff(FILES, LONG)] : chosen
+    lanes = parse(Int, get(ENV, "NATIVECACHE_TEST_LANES", string(min(Sys.CPU_THREADS, 4))))
+    flags = `--startup-file=no --history-file=no --color=no`
+    pids = addprocs(min(lanes, length(files)); exeflags = flags)
+    lane = joinpath(@__DIR__, "lane.jl")
+    foreach(pid -> remotecall_fetch(Base.include, pid, Main, lane), pids)
+    free = Channel{Int}(length(pids))
+    foreach(pid -> put!(free, pid), pids)
+    results = asyncmap(files; ntasks = length(pids)) do file
+        pid = take!(free)
+        result = remotecall_fetch(Core.eval, pid, Main, :(run_file($file)))
+        put!(free, pid)
+        println(rpad(file, 12), lpad(result.passed, 5), " passed ", lpad(length(result.bad), 3), " failed ",
+            lpad(round(Int, result.seconds), 5), " s")
+        return result
     end
-    Test.TESTSET_PRINT_ENABLE[] = true
-    Test.print_test_results(top)
-    passed, bad = totals(top)
+    rmprocs(pids)
+    # At the end once more, where it is looked for.
+    foreach(text -> println("\n", text), Iterators.flatten(result.bad for result in results))
+    passed, bad = sum(result -> result.passed, results), sum(result -> length(result.bad), results)
     println("in ", round(Int, time() - started), " s")
     println(passed, " passed, ", bad, " failed")
     exit(bad == 0 && passed > 0 ? 0 : 1)
 end
 
-main(isempty(ARGS) ? FILES : ARGS)
+main(ARGS)
