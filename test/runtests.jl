@@ -29,6 +29,7 @@ function main(chosen)
         put!(free, pid)
         println(rpad(file, 12), lpad(result.passed, 5), " passed ", lpad(length(result.bad), 3), " failed ",
             lpad(round(Int, result.seconds), 5), " s")
+        flush(stdout)   # a file is buffered
         return result
     end
     rmprocs(pids)
