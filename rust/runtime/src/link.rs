@@ -64,6 +64,50 @@ pub struct Linked {
     missing: Vec<PackageId>,
     /// Seconds spent on it so far.
     pub seconds: f64,
+    /// The same, step by step.
+    pub steps: Steps,
+}
+
+/// Seconds spent on each step of linking, of all tries together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Steps {
+    /// The file mapped, its hash made, its tables checked, the key compared.
+    pub check: f64,
+    /// Descriptions to objects.
+    pub resolve: f64,
+    /// The code mapped by the dynamic linker.
+    pub map: f64,
+    /// Slots filled.
+    pub fill: f64,
+    /// Edges compared with the session's methods.
+    pub verify: f64,
+    /// Code instances and backedges.
+    pub install: f64,
+}
+
+impl Steps {
+    /// Each step by name, in the order in which they are made.
+    pub fn named(&self) -> [(&'static str, f64); 6] {
+        [
+            ("check", self.check),
+            ("resolve", self.resolve),
+            ("map", self.map),
+            ("fill", self.fill),
+            ("verify", self.verify),
+            ("install", self.install),
+        ]
+    }
+}
+
+/// Adds the time since the last call to a step.
+struct Lap(Instant);
+
+impl Lap {
+    fn add_to(&mut self, step: &mut f64) {
+        let now = Instant::now();
+        *step += (now - self.0).as_secs_f64();
+        self.0 = now;
+    }
 }
 
 struct Parts {
@@ -124,6 +168,7 @@ impl Linked {
             refused,
             missing: Vec::new(),
             seconds: 0.0,
+            steps: Steps { check: start.elapsed().as_secs_f64(), ..Steps::default() },
         };
         if linked.rejected.is_none() {
             // SAFETY: as the caller says.
@@ -181,13 +226,17 @@ impl Linked {
                 .collect();
             let _off = CollectorOff::new();
             let world = jl_get_world_counter();
+            let mut lap = Lap(Instant::now());
             let mut parts = match self.parts.take() {
                 Some(parts) => parts,
                 None => self.new_parts(world)?,
             };
+            lap.add_to(&mut self.steps.map);
             parts.resolver.run(&self.image, &packages, world, |_, _| ());
             jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());
+            lap.add_to(&mut self.steps.resolve);
             let troubles = self.fill_slots(&mut parts);
+            lap.add_to(&mut self.steps.fill);
             // First without generators: Julia compiles them to ask them, with what they call, and all of that
             // may be in the library.
             for ask in [false, true] {
@@ -202,7 +251,9 @@ impl Linked {
                 .ask_generators(ask);
                 let verdicts = verifier.functions(&self.refused);
                 let unasked = verifier.has_unasked();
+                lap.add_to(&mut self.steps.verify);
                 self.install_all(&mut parts, &troubles, &verdicts, world);
+                lap.add_to(&mut self.steps.install);
                 if !unasked {
                     break;
                 }

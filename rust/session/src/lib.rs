@@ -122,6 +122,17 @@ pub unsafe extern "C" fn nativecache_retry(
     unsafe { uninterrupted(body) }
 }
 
+/// Seconds that each step of linking library `id` took, as lines `step<TAB>seconds`.
+#[no_mangle]
+pub extern "C" fn nativecache_steps(id: i64) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        with_session(|s| {
+            let steps = s.library(id)?.steps.named();
+            Ok(hand_out(&steps.map(|(name, seconds)| format!("{name}\t{seconds}\n")).concat()))
+        })
+    })
+}
+
 /// Reads the tables of a library without linking it; lines as `nativecache_entries`, with the
 /// buckets of the build.
 ///
