@@ -128,6 +128,7 @@ pub(crate) mod node_tag {
     pub(crate) const CODE_INSTANCE: u32 = 25;
     pub(crate) const BUILTIN: u32 = 26;
     pub(crate) const INFERRED_CODE: u32 = 27;
+    pub(crate) const SYSIMAGE: u32 = 28;
 }
 
 /// First words of slots.

@@ -183,4 +183,9 @@ pub enum Node {
         /// Where in `bytes` those numbers stand, each a half-word.
         places: Vec<u32>,
     },
+    /// An object in the data of the sysimage, which the key names.
+    Sysimage {
+        /// Where it begins there, in bytes.
+        offset: u32,
+    },
 }

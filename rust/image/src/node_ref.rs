@@ -39,6 +39,7 @@ pub enum NodeRef<'a> {
     CodeInstance { method_instance: NodeId },
     Builtin(Builtin),
     InferredCode { method: NodeId, bytes: &'a [u8], roots: List<'a, NodeId>, places: List<'a, u32> },
+    Sysimage { offset: u32 },
 }
 
 impl<'a> NodeRef<'a> {
@@ -49,7 +50,11 @@ impl<'a> NodeRef<'a> {
     #[inline]
     pub fn try_for_each_operand<E>(&self, mut visit: impl FnMut(NodeId) -> Result<(), E>) -> Result<(), E> {
         match *self {
-            Self::Symbol(_) | Self::RootModule(_) | Self::String(_) | Self::Builtin(_) => Ok(()),
+            Self::Symbol(_)
+            | Self::RootModule(_)
+            | Self::String(_)
+            | Self::Builtin(_)
+            | Self::Sysimage { .. } => Ok(()),
             Self::Submodule { parent: operand, .. }
             | Self::ConstValue { module: operand, .. }
             | Self::Field { parent: operand, .. }
@@ -136,6 +141,7 @@ impl<'a> NodeRef<'a> {
             }
             Self::CodeInstance { method_instance } => Node::CodeInstance { method_instance },
             Self::Builtin(builtin) => Node::Builtin(builtin),
+            Self::Sysimage { offset } => Node::Sysimage { offset },
             Self::InferredCode { method, bytes, roots, places } => Node::InferredCode {
                 method,
                 bytes: bytes.to_vec(),
@@ -200,6 +206,7 @@ impl<'a> NodeRef<'a> {
                 roots: cursor.list()?,
                 places: cursor.list()?,
             },
+            node_tag::SYSIMAGE => Self::Sysimage { offset: cursor.word()? },
             _ => return Err(unknown("tag", index, tag)),
         };
         Ok((node, words.len() - cursor.rest.len()))

@@ -107,6 +107,7 @@ impl NodeTable {
                 out.tag(node_tag::CODE_INSTANCE).node(*method_instance)?
             }
             Node::Builtin(builtin) => out.tag(node_tag::BUILTIN).word(builtin.number()),
+            Node::Sysimage { offset } => out.tag(node_tag::SYSIMAGE).word(*offset),
             Node::InferredCode { method, bytes, roots, places } => {
                 root_numbers(index, bytes, roots.len(), places.iter().copied())?;
                 out.tag(node_tag::INFERRED_CODE).node(*method)?.bytes(bytes)?.list(roots)?.words(places)?

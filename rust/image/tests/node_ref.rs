@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 #[test]
 fn every_kind_is_in_the_sample() {
     let kinds: HashSet<_> = every_node().iter().map(std::mem::discriminant).collect();
-    assert_eq!(kinds.len(), 27, "a new kind of node belongs into every_node and into this number");
+    assert_eq!(kinds.len(), 28, "a new kind of node belongs into every_node and into this number");
 }
 
 #[test]
@@ -79,7 +79,7 @@ impl Recipe {
         let some = || self.list.iter().flatten().map(|number| id(*number)).collect();
         let maybe = || self.list.iter().map(|number| number.map(id)).collect();
         let (name, bytes) = (self.name.clone(), self.bytes.clone());
-        match self.kind % 27 {
+        match self.kind % 28 {
             0 => Node::Symbol(name),
             1 => Node::RootModule(PackageId(self.a % 2)),
             2 => Node::Submodule { parent: a, name },
@@ -120,6 +120,7 @@ impl Recipe {
                     .for_each(|two| *two = [two[0] % roots.len().max(1) as u8, 0]);
                 Node::InferredCode { method: a, bytes, roots, places }
             }
+            26 => Node::Sysimage { offset: self.a },
             _ => Node::Builtin(Builtin::ALL[self.a as usize % Builtin::ALL.len()]),
         }
     }

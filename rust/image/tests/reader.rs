@@ -134,7 +134,7 @@ fn a_number_behind_the_end_is_an_error() {
     let last = NodeId(image.node_count());
     assert_eq!(
         image.node(last).unwrap_err().to_string(),
-        "number of node offsets[33] is 33, expected less than 33"
+        "number of node offsets[34] is 34, expected less than 34"
     );
     assert!(image.node(NodeId(last.0 - 1)).is_ok());
 }
@@ -261,14 +261,14 @@ fn errors_of_tables_and_edges_say_what_and_where() {
     // A table is type name, live, digest; an edge is table, kind of target, target, where its methods begin, how many.
     let table = |word: usize, value| parse_with_word(11, 4 + word, value);
     let edge = |word: usize, value| parse_with_word(12, 5 + word, value);
-    assert_eq!(table(0, 33), "type name of tables[1] is 33, expected less than 33");
+    assert_eq!(table(0, 34), "type name of tables[1] is 34, expected less than 34");
     for word in 1..4 {
         assert_eq!(table(word, u32::MAX), "parsed");
     }
     assert_eq!(edge(0, 3), "table of edges[1] is 3, expected less than 3");
     assert_eq!(edge(1, 0), "tag of edges[1] is 0, which names nothing");
     assert_eq!(edge(1, 4), "tag of edges[1] is 4, which names nothing");
-    assert_eq!(edge(2, 33), "signature of edges[1] is 33, expected less than 33");
+    assert_eq!(edge(2, 34), "signature of edges[1] is 34, expected less than 34");
     assert_eq!(edge(3, 0), "list offset of edges[1] is 0, expected 1");
     assert_eq!(edge(3, u32::MAX), "list offset of edges[1] is 4294967295, expected 1");
     assert_eq!(edge(4, 2), "list offset of edges[2] is 4, expected 3");
@@ -276,10 +276,10 @@ fn errors_of_tables_and_edges_say_what_and_where() {
         edge(4, u32::MAX),
         format!("method count of edges[1] is {}, expected less than {}", u32::MAX, full_image_count(10))
     );
-    assert_eq!(parse_with_word(12, 2, 33), "method instance of edges[0] is 33, expected less than 33");
+    assert_eq!(parse_with_word(12, 2, 34), "method instance of edges[0] is 34, expected less than 34");
     // The lists of edges come before those of functions: one method of edge 0, three of edge 1.
-    assert_eq!(parse_with_word(10, 0, 33), "method of edges[0] is 33, expected less than 33");
-    assert_eq!(parse_with_word(10, 3, 33), "method of edges[1] is 33, expected less than 33");
+    assert_eq!(parse_with_word(10, 0, 34), "method of edges[0] is 34, expected less than 34");
+    assert_eq!(parse_with_word(10, 3, 34), "method of edges[1] is 34, expected less than 34");
 }
 
 #[test]

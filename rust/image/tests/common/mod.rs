@@ -67,6 +67,7 @@ pub fn every_node() -> Vec<Node> {
             places: vec![1, 4],
         },
         Node::InferredCode { method: id(27), bytes: vec![], roots: vec![], places: vec![] },
+        Node::Sysimage { offset: 0x00ff_fff8 },
     ]
 }
 
@@ -327,7 +328,11 @@ pub fn walk(image: &Image<'_>) -> usize {
 /// All operands of a node.
 pub fn operands(node: &Node) -> Vec<NodeId> {
     match node {
-        Node::Symbol(_) | Node::RootModule(_) | Node::String(_) | Node::Builtin(_) => vec![],
+        Node::Symbol(_)
+        | Node::RootModule(_)
+        | Node::String(_)
+        | Node::Builtin(_)
+        | Node::Sysimage { .. } => vec![],
         Node::Submodule { parent: a, .. }
         | Node::ConstValue { module: a, .. }
         | Node::Field { parent: a, .. }
