@@ -20,6 +20,7 @@ use crate::julia::{
 use crate::layout;
 use crate::origin::Origins;
 use crate::paths::{holds_pointer, Path, Paths};
+use crate::sysimage::Sysimage;
 use crate::value::{
     array_bytes, array_items, is, is_root_module, is_type, module_name, module_path, string_bytes,
     svec_items, symbol_str, type_name, type_of, unwrap_unionall, Value,
@@ -36,6 +37,8 @@ pub struct Describer {
     packages: HashMap<*mut jl_module_t, PackageId>,
     sysimage_modules: Vec<*mut jl_module_t>,
     origins: Origins,
+    /// Where objects lie that are described by their place.
+    places: std::ops::Range<usize>,
     type_vars: u32,
     world: usize,
 }
@@ -45,12 +48,11 @@ fn fail(reason: Reason, detail: String) -> Described {
 }
 
 impl Describer {
-    /// `sysimage_modules` are the root modules that were there before any package was loaded, `sysimage` is
-    /// where the sysimage's objects lie.
+    /// `sysimage_modules` are the root modules that were there before any package was loaded.
     pub fn new(
         paths: Paths,
         sysimage_modules: Vec<*mut jl_module_t>,
-        sysimage: std::ops::Range<usize>,
+        sysimage: &Sysimage,
         world: usize,
     ) -> Self {
         Describer {
@@ -59,7 +61,8 @@ impl Describer {
             memo: HashMap::new(),
             packages: HashMap::new(),
             sysimage_modules,
-            origins: Origins::at_build(sysimage),
+            origins: Origins::at_build(sysimage.data.clone()),
+            places: if sysimage.known_by_contents { sysimage.data.clone() } else { 0..0 },
             type_vars: 0,
             world,
         }
@@ -136,9 +139,25 @@ impl Describer {
             .collect()
     }
 
+    /// What the sysimage holds of these kinds is never moved, freed or changed into another object.
+    unsafe fn place_of(&self, v: Value) -> Option<Node> {
+        // SAFETY: `v` is a live object.
+        unsafe {
+            let by_place =
+                self.places.contains(&(v as usize)) && has_place(v) && v != jl_sys::jl_main_module.cast();
+            let offset = by_place.then(|| v as usize - self.places.start)?;
+            Some(Node::Sysimage { offset: u32::try_from(offset).ok()? })
+        }
+    }
+
     unsafe fn describe_new(&mut self, v: Value) -> Described {
         // SAFETY: each branch reads `v` as what its type tag says it is.
         unsafe {
+            if !is(v, jl_sys::jl_method_type) {
+                if let Some(node) = self.place_of(v) {
+                    return self.node(node);
+                }
+            }
             if is_type(v) {
                 return self.describe_type(v);
             }
@@ -311,6 +330,9 @@ impl Describer {
                     format!("method {name} was defined while the process ran, and another session may define another"),
                 );
             };
+            if let Some(node) = self.place_of(method.cast()) {
+                return self.node(node);
+            }
             let signature = self.describe((*method).sig)?;
             self.node(Node::Method { signature, origin })
         }
@@ -519,6 +541,26 @@ impl Describer {
             self.memo = outside;
             described
         }
+    }
+}
+
+/// Is it an object of a kind that is described by its place in the sysimage?
+///
+/// # Safety
+/// `v` has a type tag before it.
+pub unsafe fn has_place(v: Value) -> bool {
+    // SAFETY: as the caller says; these types exist from start-up on.
+    unsafe {
+        let ty = type_of(v);
+        ty == jl_sys::jl_datatype_type
+            || ty == jl_sys::jl_unionall_type
+            || ty == jl_sys::jl_uniontype_type
+            || ty == jl_sys::jl_typename_type
+            || ty == jl_sys::jl_simplevector_type
+            || ty == jl_sys::jl_module_type
+            || ty == jl_sys::jl_method_type
+            || ty == jl_sys::jl_method_instance_type
+                && is((*v.cast::<jl_method_instance_t>()).def.value, jl_sys::jl_method_type)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::inspect;
 use crate::julia::{jl_matching_methods, jl_module_build_id};
 use crate::origin::Origins;
 use crate::sysimage::Sysimage;
+use crate::tables::Scan;
 use crate::value::{
     array_items, is, is_type, root_module, svec_items, symbol_str, type_name, unwrap_unionall, Value,
 };
@@ -121,29 +122,18 @@ pub unsafe fn matching_methods(signature: Value, world: usize) -> Option<Vec<*mu
 /// # Safety
 /// `table` is a live method table that nobody changes meanwhile; on a Julia thread, collector off.
 pub unsafe fn table_digest(table: *mut jl_methtable_t, sysimage: &Sysimage, origins: &Origins) -> (u32, u64) {
-    let (mut live, mut digest) = (0u32, 0u64);
-    // SAFETY: `defs` is a typemap whose entries hold methods.
+    // SAFETY: as the caller says.
     unsafe {
-        inspect::visit_typemap((*table).defs, &mut |entry| {
-            if (*entry).max_world != usize::MAX {
-                // A dead entry means that something was redefined or deleted in this process.
-                digest = digest.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            } else if sysimage.data.contains(&(entry as usize)) {
-                live += 1;
-            } else {
-                live += 1;
-                let method = (*entry).func.value;
-                if is(method, jl_sys::jl_method_type) {
-                    digest = digest.wrapping_add(method_identity(method.cast(), origins));
-                }
-            }
-        });
+        let scan = Scan::of(table, &sysimage.data);
+        (scan.live, scan.digest(origins))
     }
-    (live, digest)
 }
 
 /// Where a method was defined, and what it is called.
-unsafe fn method_identity(method: *mut jl_method_t, origins: &Origins) -> u64 {
+///
+/// # Safety
+/// As [`Origins::of`].
+pub unsafe fn method_identity(method: *mut jl_method_t, origins: &Origins) -> u64 {
     // SAFETY: `method` is live.
     unsafe {
         let root = root_module((*method).module);

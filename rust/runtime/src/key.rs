@@ -116,7 +116,7 @@ struct Search {
 }
 
 /// The `NT_GNU_BUILD_ID` note of a shared object that is mapped in this process.
-fn gnu_build_id(path: &std::path::Path) -> Option<String> {
+pub fn gnu_build_id(path: &std::path::Path) -> Option<String> {
     let name = CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut search = Search { name, found: None };
     // SAFETY: the callback gets `search` back and does not keep it.

@@ -3,7 +3,7 @@
 //! installs function pointers.
 //!
 //! Build side: [`inspect`] -> [`paths`] -> [`describe`], [`edges`]. Load side: [`trust`], [`library`] -> [`key`],
-//! [`modules`] -> [`resolve`] -> [`verify`] -> [`install`], led by [`link`]. What is particular to one version of
+//! [`modules`] -> [`resolve`], [`tables`] -> [`verify`] -> [`install`], led by [`link`]. What is particular to one version of
 //! Julia stands in [`julia`].
 
 pub mod code_digest;
@@ -35,6 +35,7 @@ pub mod paths;
 pub mod resolve;
 pub mod statement;
 pub mod sysimage;
+pub mod tables;
 pub mod trace;
 pub mod trust;
 pub mod value;

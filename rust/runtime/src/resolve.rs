@@ -7,15 +7,17 @@
 use jl_sys::{jl_array_t, jl_datatype_t, jl_method_instance_t, jl_method_t, jl_module_t, jl_tvar_t};
 use nativecache_image::{Image, NodeId, NodeRef, PackageId, SlotId, SlotRef};
 
-use crate::describe::{constant, type_text};
+use crate::describe::{constant, has_place, type_text};
 use crate::inferred;
 use crate::julia::{
-    jl_dlsym, jl_get_binding, jl_load_dynamic_library, jl_method_table_for, jl_methtable_lookup, jl_new_bits,
-    jl_rettype_inferred, jl_specializations_get_linfo, Binding, JL_RTLD_DEFAULT,
+    jl_dlsym, jl_get_binding, jl_load_dynamic_library, jl_new_bits, jl_rettype_inferred,
+    jl_specializations_get_linfo, Binding, JL_RTLD_DEFAULT,
 };
 use crate::layout;
 use crate::modules::Loaded;
 use crate::origin::Origins;
+use crate::sysimage::Sysimage;
+use crate::tables::MethodTables;
 use crate::value::{array_items, is, is_type, module_path, svec_items, symbol, type_name, type_of, Value};
 
 /// Why a node or slot has no value.
@@ -39,8 +41,11 @@ pub struct Resolver {
     world: usize,
     apply_type: Value,
     origins: Origins,
+    tables: MethodTables,
     /// Where the sysimage's objects lie.
     sysimage: std::ops::Range<usize>,
+    /// The same if they are known by their place.
+    places: std::ops::Range<usize>,
 }
 
 type Resolved = Result<Value, Trouble>;
@@ -54,11 +59,10 @@ impl Resolver {
     ///
     /// # Safety
     /// Called on a Julia thread.
-    pub unsafe fn new(
-        image: &Image<'_>,
-        sysimage: std::ops::Range<usize>,
-        world: usize,
-    ) -> Result<Self, Trouble> {
+    pub unsafe fn new(image: &Image<'_>, sysimage: Option<&Sysimage>, world: usize) -> Result<Self, Trouble> {
+        let known = sysimage.filter(|s| s.known_by_contents);
+        let places = known.map_or(0..0, |s| s.data.clone());
+        let sysimage = sysimage.map_or(0..0, |s| s.data.clone());
         let count = image.node_count() as usize;
         // SAFETY: Core has this builtin.
         let apply_type = unsafe { constant(jl_sys::jl_core_module, symbol("apply_type")) }
@@ -69,7 +73,9 @@ impl Resolver {
             world,
             apply_type,
             origins: Origins::at_load(sysimage.clone()),
+            tables: MethodTables::new(sysimage.clone(), world),
             sysimage,
+            places,
         })
     }
 
@@ -86,6 +92,7 @@ impl Resolver {
         mut root: impl FnMut(usize, Value),
     ) {
         self.world = world;
+        self.tables.enter(world);
         for index in 0..self.values.len() {
             if !self.values[index].is_null() {
                 continue;
@@ -266,6 +273,7 @@ impl Resolver {
                         Err(missing("valid code of the sysimage"))
                     }
                 }
+                NodeRef::Sysimage { offset } => self.in_sysimage(offset as usize),
                 NodeRef::Builtin(builtin) => {
                     let name = std::ffi::CString::new(builtin.symbol()).unwrap_or_default();
                     let variable = libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr());
@@ -395,25 +403,50 @@ impl Resolver {
         &self.origins
     }
 
+    /// The method tables as they are now.
+    pub fn tables(&self) -> &MethodTables {
+        &self.tables
+    }
+
+    /// The object at this place in the sysimage: the key says that it is the same file, and its tag must
+    /// be of a kind that is described so.
+    unsafe fn in_sysimage(&self, offset: usize) -> Resolved {
+        let inside = offset.is_multiple_of(8) && (8..self.places.len().saturating_sub(64)).contains(&offset);
+        if !inside {
+            return Err(missing("an object of the sysimage"));
+        }
+        let value = (self.places.start + offset) as Value;
+        // SAFETY: the word before and those behind lie in the sysimage's data.
+        unsafe {
+            if !has_place(value) {
+                return Err(missing("an object of the sysimage"));
+            }
+            let method = if is(value, jl_sys::jl_method_instance_type) {
+                (*value.cast::<jl_method_instance_t>()).def.value
+            } else {
+                value
+            };
+            if is(method, jl_sys::jl_method_type) && !self.tables.is_live(method.cast()) {
+                return Err(Trouble::Redefined(type_text((*method.cast::<jl_method_t>()).sig)));
+            }
+        }
+        Ok(value)
+    }
+
     unsafe fn find_method(&self, signature: Value, origin: u64) -> Resolved {
         // SAFETY: a signature is a type; `nothing` and null mean that there is no table.
         unsafe {
             if !is_type(signature) {
                 return Err(missing("a signature"));
             }
-            let table = jl_method_table_for(signature);
-            if table.is_null() || table == jl_sys::jl_nothing {
-                return Err(missing("a method table"));
-            }
-            let method = jl_methtable_lookup(table.cast(), signature, self.world);
-            if !is(method, jl_sys::jl_method_type) {
+            let Some(method) = self.tables.find(signature) else {
                 return Err(missing(format!("method {}", type_text(signature))));
-            }
+            };
             // The same signature is not the same method: it may have been defined anew.
-            if self.origins.of(method.cast()) != Some(origin) {
+            if self.origins.of(method) != Some(origin) {
                 return Err(Trouble::Redefined(type_text(signature)));
             }
-            Ok(method)
+            Ok(method.cast())
         }
     }
 

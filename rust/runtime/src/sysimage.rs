@@ -4,7 +4,7 @@ use std::ffi::{c_void, CString};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::key::sysimage_path;
+use crate::key::{gnu_build_id, sysimage_path};
 
 /// Values that the running Julia keeps in, or that describe, its sysimage library.
 #[derive(Clone, Debug)]
@@ -18,12 +18,15 @@ pub struct Sysimage {
     /// Offset of the thread's state from the thread pointer, 0 when that is no constant
     /// (threading.c, `jl_check_tls`: Julia proves it before it writes it here).
     pub tls_offset: usize,
+    /// The key names it by a digest of its contents, so that an object in it is known by its place.
+    pub known_by_contents: bool,
 }
 
 impl Sysimage {
     /// Reads the symbols of the sysimage that this process has mapped.
     pub fn current() -> Option<Self> {
-        let path = CString::new(sysimage_path()?.as_os_str().as_bytes()).ok()?;
+        let file = sysimage_path()?;
+        let path = CString::new(file.as_os_str().as_bytes()).ok()?;
         // SAFETY: NOLOAD only looks up what is mapped; the sysimage stays mapped, so the handle's
         // symbols stay valid after the reference is dropped.
         unsafe {
@@ -41,7 +44,8 @@ impl Sysimage {
                 let ptls_getter = *symbol(c"jl_get_ptls_states_slot")?.cast::<usize>();
                 let tls_offset = *symbol(c"jl_tls_offset")?.cast::<usize>();
                 let span = crate::library::mapping_of(start);
-                Some(Sysimage { data: start..start + size, span, ptls_getter, tls_offset })
+                let known_by_contents = gnu_build_id(&file).is_some();
+                Some(Sysimage { data: start..start + size, span, ptls_getter, tls_offset, known_by_contents })
             };
             let found = read();
             libc::dlclose(handle);

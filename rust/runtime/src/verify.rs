@@ -12,7 +12,7 @@ use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_m
 use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, PackageId, Reason, TableId};
 
 use crate::describe::type_text;
-use crate::edges::{matching_methods, table_digest};
+use crate::edges::matching_methods;
 use crate::generator::{body_digest, seen_by};
 use crate::inspect;
 use crate::julia::{
@@ -91,9 +91,7 @@ impl<'a> Verifier<'a> {
 
     unsafe fn table_unchanged(&self, id: TableId) -> bool {
         let Ok(table) = self.image.table(id) else { return false };
-        let (Ok(name), Some(sysimage)) = (self.resolver.get(table.typename), self.sysimage) else {
-            return false;
-        };
+        let Ok(name) = self.resolver.get(table.typename) else { return false };
         // SAFETY: the resolver vouches for live objects; the kind is checked.
         unsafe {
             if !is(name, jl_sys::jl_typename_type) {
@@ -103,7 +101,8 @@ impl<'a> Verifier<'a> {
             if methods.is_null() || methods.cast() == jl_sys::jl_nothing {
                 return false;
             }
-            table_digest(methods, sysimage, self.resolver.origins()) == (table.live, table.digest)
+            let scan = self.resolver.tables().scan(methods);
+            scan.live == table.live && scan.digest(self.resolver.origins()) == table.digest
         }
     }
 

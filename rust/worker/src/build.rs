@@ -479,8 +479,7 @@ pub unsafe fn describer(world: &World) -> (Describer, Objects, ForeignTargets) {
         let paths = Paths::collect(&world.modules, &world.methods);
         let in_sysimage =
             world.roots.iter().copied().filter(|m| world.sysimage.data.contains(&(*m as usize))).collect();
-        let describer =
-            Describer::new(paths, in_sysimage, world.sysimage.data.clone(), jl_get_world_counter());
+        let describer = Describer::new(paths, in_sysimage, &world.sysimage, jl_get_world_counter());
         (describer, Objects::collect(world.sysimage.clone(), &world.modules), ForeignTargets::default())
     }
 }
