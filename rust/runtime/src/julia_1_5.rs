@@ -104,6 +104,7 @@ extern "C" {
     pub fn jl_new_bits(ty: *mut jl_value_t, data: *mut c_void) -> *mut jl_value_t;
     pub fn jl_types_equal(a: *mut jl_value_t, b: *mut jl_value_t) -> c_int;
 
+    pub fn jl_apply_tuple_type_v(params: *mut *mut jl_value_t, count: size_t) -> *mut jl_value_t;
     pub fn jl_method_table_for(sig: *mut jl_value_t) -> *mut jl_value_t;
     pub fn jl_methtable_lookup(
         table: *mut jl_methtable_t,

@@ -245,7 +245,7 @@ impl Linked {
                 None => self.new_parts(world)?,
             };
             lap.add_to(&mut self.steps.map);
-            parts.resolver.run(&self.image, &packages, world, |_, _| ());
+            parts.resolver.run(&self.image, &packages, world);
             jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());
             lap.add_to(&mut self.steps.resolve);
             let troubles = self.fill_slots(&mut parts);

@@ -4,14 +4,18 @@
 //! throw a Julia exception through Rust frames: what can throw in Julia goes through `jl_call`,
 //! which catches; for the rest the conditions of the C functions are checked first.
 
+use std::collections::HashMap;
+
 use jl_sys::{jl_array_t, jl_datatype_t, jl_method_instance_t, jl_method_t, jl_module_t, jl_tvar_t};
 use nativecache_image::{Image, NodeId, NodeRef, PackageId, SlotId, SlotRef};
+
+use smallvec::{smallvec, SmallVec};
 
 use crate::describe::{constant, has_place, type_text};
 use crate::inferred;
 use crate::julia::{
-    jl_dlsym, jl_get_binding, jl_load_dynamic_library, jl_new_bits, jl_rettype_inferred,
-    jl_specializations_get_linfo, Binding, JL_RTLD_DEFAULT,
+    jl_apply_tuple_type_v, jl_dlsym, jl_get_binding, jl_load_dynamic_library, jl_new_bits,
+    jl_rettype_inferred, jl_specializations_get_linfo, Binding, JL_RTLD_DEFAULT,
 };
 use crate::layout;
 use crate::modules::Loaded;
@@ -37,7 +41,7 @@ pub enum Trouble {
 pub struct Resolver {
     /// Null where there is trouble.
     values: Vec<Value>,
-    troubles: Vec<Option<Trouble>>,
+    troubles: HashMap<usize, Trouble>,
     world: usize,
     apply_type: Value,
     origins: Origins,
@@ -49,6 +53,9 @@ pub struct Resolver {
 }
 
 type Resolved = Result<Value, Trouble>;
+
+/// Few objects, as parameters and fields are.
+type Values = SmallVec<[Value; 8]>;
 
 fn missing(text: impl Into<String>) -> Trouble {
     Trouble::Missing(text.into())
@@ -69,7 +76,7 @@ impl Resolver {
             .ok_or_else(|| missing("Core.apply_type"))?;
         Ok(Resolver {
             values: vec![std::ptr::null_mut(); count],
-            troubles: vec![Some(missing("not resolved yet")); count],
+            troubles: HashMap::new(),
             world,
             apply_type,
             origins: Origins::at_load(sysimage.clone()),
@@ -79,20 +86,14 @@ impl Resolver {
         })
     }
 
-    /// Resolves every node that has no value yet. `modules[p]` says where package `p` stands;
-    /// `root` is called with each object before anything else is allocated.
+    /// Resolves every node that has no value yet. `modules[p]` says where package `p` stands.
     ///
     /// # Safety
     /// Called on a Julia thread with the garbage collector off; `modules` hold live root modules.
-    pub unsafe fn run(
-        &mut self,
-        image: &Image<'_>,
-        modules: &[Loaded],
-        world: usize,
-        mut root: impl FnMut(usize, Value),
-    ) {
+    pub unsafe fn run(&mut self, image: &Image<'_>, modules: &[Loaded], world: usize) {
         self.world = world;
         self.tables.enter(world);
+        self.troubles.clear();
         for index in 0..self.values.len() {
             if !self.values[index].is_null() {
                 continue;
@@ -104,13 +105,9 @@ impl Resolver {
                 Err(error) => Err(missing(error.to_string())),
             };
             match resolved {
-                Ok(value) if !value.is_null() => {
-                    root(index, value);
-                    self.values[index] = value;
-                    self.troubles[index] = None;
-                }
-                Ok(_) => self.troubles[index] = Some(missing("nothing there")),
-                Err(trouble) => self.troubles[index] = Some(trouble),
+                Ok(value) if !value.is_null() => self.values[index] = value,
+                Ok(_) => drop(self.troubles.insert(index, missing("nothing there"))),
+                Err(trouble) => drop(self.troubles.insert(index, trouble)),
             }
         }
     }
@@ -119,12 +116,17 @@ impl Resolver {
     pub fn get(&self, id: NodeId) -> Resolved {
         match self.values.get(id.index()) {
             Some(value) if !value.is_null() => Ok(*value),
-            Some(_) => Err(self.troubles[id.index()].clone().unwrap_or_else(|| missing("unknown"))),
+            Some(_) => Err(self.trouble(id)),
             None => Err(missing("no such node")),
         }
     }
 
-    fn all(&self, ids: impl Iterator<Item = NodeId>) -> Result<Vec<Value>, Trouble> {
+    #[cold]
+    fn trouble(&self, id: NodeId) -> Trouble {
+        self.troubles.get(&id.index()).cloned().unwrap_or_else(|| missing("not resolved"))
+    }
+
+    fn all(&self, ids: impl Iterator<Item = NodeId>) -> Result<Values, Trouble> {
         ids.map(|id| self.get(id)).collect()
     }
 
@@ -193,9 +195,7 @@ impl Resolver {
                     let wrapper = (*self.type_name(typename)?).wrapper;
                     self.apply(wrapper, self.all(params.iter())?)
                 }
-                NodeRef::Tuple { params } => {
-                    self.apply(jl_sys::jl_anytuple_type.cast(), self.all(params.iter())?)
-                }
+                NodeRef::Tuple { params } => self.tuple(self.all(params.iter())?),
                 NodeRef::TypeVar { name, lb, ub, .. } => {
                     Ok(jl_sys::jl_new_typevar(symbol(name), self.get(lb)?, self.get(ub)?).cast())
                 }
@@ -287,7 +287,7 @@ impl Resolver {
                     let any = jl_sys::jl_array_any_type.cast();
                     let array = jl_sys::jl_alloc_array_1d(any, args.len());
                     fill(array, args.into_iter());
-                    self.new_struct(jl_sys::jl_expr_type, vec![symbol(head).cast(), array.cast()])
+                    self.new_struct(jl_sys::jl_expr_type, smallvec![symbol(head).cast(), array.cast()])
                 }
                 NodeRef::Array { ty, items } => {
                     let array = self.new_vector(ty, items.len())?;
@@ -348,10 +348,20 @@ impl Resolver {
         }
     }
 
-    unsafe fn apply(&self, wrapper: Value, params: Vec<Value>) -> Resolved {
-        let mut args = Vec::with_capacity(params.len() + 1);
-        args.push(wrapper);
-        args.extend(params);
+    /// A tuple type. Julia's constructor throws about a parameter that is no type and about `Vararg`s of a
+    /// negative length or before the end, so those go the way on which exceptions are caught.
+    unsafe fn tuple(&self, mut params: Values) -> Resolved {
+        // SAFETY: parameters are live.
+        unsafe {
+            if params.iter().all(|p| is_plain_parameter(*p)) {
+                return Ok(jl_apply_tuple_type_v(params.as_mut_ptr(), params.len()));
+            }
+            self.apply(jl_sys::jl_anytuple_type.cast(), params)
+        }
+    }
+
+    unsafe fn apply(&self, wrapper: Value, mut args: Values) -> Resolved {
+        args.insert(0, wrapper);
         // SAFETY: jl_call catches what apply_type throws and then returns null.
         let applied = unsafe { jl_sys::jl_call(self.apply_type, args.as_mut_ptr(), args.len() as i32) };
         if applied.is_null() {
@@ -361,7 +371,7 @@ impl Resolver {
         }
     }
 
-    unsafe fn new_struct(&self, ty: *mut jl_datatype_t, mut fields: Vec<Value>) -> Resolved {
+    unsafe fn new_struct(&self, ty: *mut jl_datatype_t, mut fields: Values) -> Resolved {
         // SAFETY: the checks are those of jl_new_structv (datatype.c), which would throw.
         unsafe {
             let plain = (*ty).mutabl == 0 || ty == jl_sys::jl_expr_type;
@@ -522,6 +532,20 @@ impl Resolver {
             }
             array
         }
+    }
+}
+
+/// A type that is no `Vararg`.
+///
+/// # Safety
+/// `parameter` is live.
+unsafe fn is_plain_parameter(parameter: Value) -> bool {
+    // SAFETY: as the caller says.
+    unsafe {
+        if is(parameter, jl_sys::jl_datatype_type) {
+            return (*parameter.cast::<jl_datatype_t>()).name != jl_sys::jl_vararg_typename;
+        }
+        is_type(parameter) && type_name(parameter) != Some(jl_sys::jl_vararg_typename)
     }
 }
 
