@@ -6,7 +6,7 @@
 #   make random   random packages and sessions with and without the cache, for an hour (MINUTES, SEED)
 #   make suites   the test suites of copies of standard libraries: off, on and verify
 #   make mutations  takes out one protection after the other and shows that a test notices
-#   make bench    hot loops and load time against the JIT, measured
+#   make bench    everything that is measured, against the JIT and a sysimage; BENCH=--quick for less
 #   make docs     docs/ as pages, in site/
 #   make set-up   a Julia (deps/julia.sh) and the Rust libraries for it (deps/build.jl)
 #   make clean    remove what was built; the private Julia stays
@@ -40,7 +40,7 @@ mutations: set-up
 	@$(julia) test/mutations/run.jl
 
 bench: set-up
-	@$(julia) bench/hotloops.jl
+	@$(julia) bench/run.jl $(BENCH)
 
 docs: set-up
 	@test -x docs/.venv/bin/zensical || { python3 -m venv docs/.venv && \

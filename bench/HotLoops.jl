@@ -118,4 +118,148 @@ function allocation()
     return total
 end
 
+checked(x) = x % 100 == 0 ? throw(DomainError(x, "a multiple of 100")) : x
+
+function exceptions()
+    total = 0
+    for i in 1:400_000
+        total += try
+            checked(i)
+        catch err
+            err isa DomainError ? 1 : rethrow()
+        end
+    end
+    return total
+end
+
+maybe(i) = i % 3 == 0 ? nothing : i % 3 == 1 ? i : i / 2
+
+function unions()
+    values = Union{Int,Float64,Nothing}[maybe(i) for i in 1:20_000]
+    total = 0.0
+    for _ in 1:400, v in values
+        v === nothing || (total += v)
+    end
+    return total
+end
+
+function broadcasting()
+    a = [Float64(i % 13) for i in 1:20_000]
+    b = reverse(a)
+    for _ in 1:2000
+        a .= muladd.(a, 0.5, b) .- abs.(a .- b)
+    end
+    return sum(a)
+end
+
+function tasks()
+    total = 0
+    for _ in 1:60
+        channel = Channel{Int}(16)
+        producer = @async begin
+            foreach(i -> put!(channel, i), 1:1000)
+            close(channel)
+        end
+        for i in channel
+            total += i
+        end
+        wait(producer)
+    end
+    return total
+end
+
+# ---- three algorithms ----
+
+mutable struct Body
+    x::Float64
+    y::Float64
+    z::Float64
+    vx::Float64
+    vy::Float64
+    vz::Float64
+    mass::Float64
+end
+
+"Planets around a sun, by small steps."
+function nbody()
+    bodies = [Body(i, 2.0i + 1, -i / 2, 0.1i, -0.05, 0.02i, 1 / (i + 1)) for i in 1:5]
+    for _ in 1:300_000
+        for i in 1:5, j in i+1:5
+            a, b = bodies[i], bodies[j]
+            dx, dy, dz = a.x - b.x, a.y - b.y, a.z - b.z
+            d = dx * dx + dy * dy + dz * dz + 0.01
+            pull = 1e-4 / (d * sqrt(d))
+            a.vx -= dx * b.mass * pull
+            a.vy -= dy * b.mass * pull
+            a.vz -= dz * b.mass * pull
+            b.vx += dx * a.mass * pull
+            b.vy += dy * a.mass * pull
+            b.vz += dz * a.mass * pull
+        end
+        for b in bodies
+            b.x += 1e-4 * b.vx
+            b.y += 1e-4 * b.vy
+            b.z += 1e-4 * b.vz
+        end
+    end
+    return sum(b -> b.x + b.y + b.z, bodies)
+end
+
+"How many letters must change to make one word of another."
+function edits()
+    a = [Char('a' + i * i % 26) for i in 1:900]
+    b = [Char('a' + i * 7 % 26) for i in 1:900]
+    total = 0
+    for _ in 1:12
+        row = collect(0:length(b))
+        for i in eachindex(a)
+            previous, row[1] = row[1], i
+            for j in eachindex(b)
+                change = previous + (a[i] == b[j] ? 0 : 1)
+                previous = row[j+1]
+                row[j+1] = min(change, row[j] + 1, previous + 1)
+            end
+        end
+        total += row[end]
+    end
+    return total
+end
+
+"Shortest ways in a graph, with a heap."
+function ways()
+    n = 4000
+    edges = [[(i * k % n + 1, 1 + i * k % 17) for k in (3, 7, 11, 13)] for i in 1:n]
+    total = 0
+    for start in 1:12
+        distance = fill(typemax(Int), n)
+        distance[start] = 0
+        heap = [(0, start)]
+        while !isempty(heap)
+            d, at = popfirst!(heap)
+            d > distance[at] && continue
+            for (to, length) in edges[at]
+                new = d + length
+                if new < distance[to]
+                    distance[to] = new
+                    insert!(heap, searchsortedfirst(heap, (new, to)), (new, to))
+                end
+            end
+        end
+        total += sum(filter(<(typemax(Int)), distance))
+    end
+    return total
+end
+
+# ---- what the session's own loops call ----
+
+small(x) = (x >> 1) ⊻ x
+
+@noinline function generic(values, f)
+    total = 0.0
+    for _ in 1:100, v in values
+        total += f(v)
+    end
+    return total
+end
+
 end

@@ -1,7 +1,7 @@
 # A package of any size, for what grows with the number of functions: of each eight functions some
 # share a generic function, take structs, keywords, vectors, unions, closures or text, or call others.
 
-module Generated
+module GeneratedPackage
 
 export package_source, package_statements
 

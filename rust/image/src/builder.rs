@@ -19,6 +19,7 @@ use crate::output::Output;
 pub struct ImageBuilder {
     heaps: HeapWriter,
     code_count: u32,
+    base_world: u64,
     key: Vec<(String, String)>,
     packages: Interned<Package>,
     module_sets: Vec<(u64, String)>,
@@ -45,6 +46,12 @@ impl ImageBuilder {
     /// Says how many entries the library's `nativecache_functions` has; every [`CodeIndex`] must be below.
     pub fn set_code_count(&mut self, code_count: u32) {
         self.code_count = code_count;
+    }
+
+    /// Says that the method tables of all edges hold what the sysimage and packages' images bring and nothing
+    /// else, and that the sysimage's newest method is of world `base_world`.
+    pub fn set_base_world(&mut self, base_world: u64) {
+        self.base_world = base_world;
     }
 
     /// Adds a component of the key.
@@ -313,7 +320,7 @@ impl ImageBuilder {
         ] {
             out.section(section, &words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>())?;
         }
-        out.finish(self.code_count)
+        out.finish(self.code_count, self.base_world)
     }
 
     fn encode_functions(&self) -> Result<(Vec<u32>, Vec<u32>), ImageError> {

@@ -172,6 +172,7 @@ pub(crate) mod bucket_tag {
 /// An image cut into its sections.
 pub(crate) struct Sections<'a> {
     pub(crate) code_count: u32,
+    pub(crate) base_world: u64,
     pieces: [&'a [u8]; Section::COUNT],
 }
 
@@ -207,8 +208,8 @@ impl<'a> Sections<'a> {
         }
         expect("length", "header", 0, length, image.len())?;
         let code_count = header_word(image, 5, table_end)?;
-        expect("reserved word", "header", 0, header_word(image, 6, table_end)?, 0)?;
-        expect("reserved word", "header", 0, header_word(image, 7, table_end)?, 0)?;
+        let low = u64::from(header_word(image, 6, table_end)?);
+        let base_world = u64::from(header_word(image, 7, table_end)?) << 32 | low;
 
         let mut pieces: [&'a [u8]; Section::COUNT] = [&[]; Section::COUNT];
         let mut end = table_end;
@@ -253,7 +254,7 @@ impl<'a> Sections<'a> {
             }
         }
         expect("length", "header", 0, length, end)?;
-        Ok(Self { code_count, pieces })
+        Ok(Self { code_count, base_world, pieces })
     }
 
     pub(crate) fn bytes(&self, section: Section) -> &'a [u8] {

@@ -27,13 +27,14 @@ impl Output {
         Ok(())
     }
 
-    pub(crate) fn finish(self, code_count: u32) -> Result<Vec<u8>, ImageError> {
+    pub(crate) fn finish(self, code_count: u32, base_world: u64) -> Result<Vec<u8>, ImageError> {
         let length = count("image", "bytes", HEAD_SIZE + self.sections.len())?;
         let mut image = Vec::with_capacity(length as usize);
         image.extend_from_slice(&IMAGE_MAGIC);
-        for word in [FORMAT_VERSION, Section::COUNT as u32, length, code_count, 0, 0] {
+        for word in [FORMAT_VERSION, Section::COUNT as u32, length, code_count] {
             image.extend_from_slice(&word.to_le_bytes());
         }
+        image.extend_from_slice(&base_world.to_le_bytes());
         image.extend_from_slice(&self.directory);
         image.extend_from_slice(&self.sections);
         Ok(image)

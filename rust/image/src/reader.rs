@@ -155,6 +155,7 @@ pub struct EntryRef<'a> {
 pub struct Image<'a> {
     pub(crate) heaps: Heaps<'a>,
     pub(crate) code_count: u32,
+    base_world: u64,
     key: &'a [[Word; KEY_WORDS]],
     packages: &'a [[Word; PACKAGE_WORDS]],
     module_sets: &'a [[Word; MODULE_SET_WORDS]],
@@ -231,6 +232,7 @@ impl<'a> Image<'a> {
         let image = Self {
             heaps: Heaps { strings, bytes: sections.bytes(Section::Bytes) },
             code_count: sections.code_count,
+            base_world: sections.base_world,
             key: sections.records(Section::Key),
             packages: sections.records(Section::Packages),
             module_sets: sections.records(Section::ModuleSets),
@@ -251,6 +253,13 @@ impl<'a> Image<'a> {
     #[must_use]
     pub fn code_count(&self) -> u32 {
         self.code_count
+    }
+
+    /// The world of the sysimage's newest method, if the method tables of all edges held nothing at build but
+    /// what the sysimage and packages' images bring; else 0.
+    #[must_use]
+    pub fn base_world(&self) -> u64 {
+        self.base_world
     }
 
     /// Number of key components.

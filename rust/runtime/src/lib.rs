@@ -32,6 +32,7 @@ pub mod objects;
 pub mod origin;
 pub mod packages;
 pub mod paths;
+pub mod pristine;
 pub mod resolve;
 pub mod statement;
 pub mod sysimage;

@@ -20,6 +20,7 @@ use crate::julia::{jl_fptr_const_return, jl_get_world_counter};
 use crate::key;
 use crate::library::{Code, LibraryFile};
 use crate::modules::{self, Loaded};
+use crate::pristine;
 use crate::resolve::{Resolver, Trouble};
 use crate::sysimage::Sysimage;
 use crate::verify::{add_backedge, Verifier};
@@ -245,7 +246,12 @@ impl Linked {
                 None => self.new_parts(world)?,
             };
             lap.add_to(&mut self.steps.map);
-            parts.resolver.run(&self.image, &packages, world);
+            let origins = parts.resolver.origins();
+            let pristine = parts
+                .sysimage
+                .as_ref()
+                .is_some_and(|s| pristine::holds(&self.image, &loaded, s, origins, world));
+            parts.resolver.run(&self.image, &packages, world, pristine);
             jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());
             lap.add_to(&mut self.steps.resolve);
             let troubles = self.fill_slots(&mut parts);

@@ -86,13 +86,15 @@ impl Resolver {
         })
     }
 
-    /// Resolves every node that has no value yet. `modules[p]` says where package `p` stands.
+    /// Resolves every node that has no value yet. `modules[p]` says where package `p` stands; `pristine`,
+    /// that all method tables are as they were at build.
     ///
     /// # Safety
     /// Called on a Julia thread with the garbage collector off; `modules` hold live root modules.
-    pub unsafe fn run(&mut self, image: &Image<'_>, modules: &[Loaded], world: usize) {
+    pub unsafe fn run(&mut self, image: &Image<'_>, modules: &[Loaded], world: usize, pristine: bool) {
         self.world = world;
         self.tables.enter(world);
+        self.tables.set_pristine(pristine);
         self.troubles.clear();
         for index in 0..self.values.len() {
             if !self.values[index].is_null() {

@@ -28,8 +28,10 @@ pub struct Scan {
     /// How many are: each means that something was redefined or deleted in this process, or when the
     /// sysimage was made.
     dead: Vec<*mut jl_method_t>,
+    /// The last world in which one of them was deleted or redefined.
+    pub last_end: usize,
     /// Methods that are not deleted and do not lie in the sysimage.
-    others: Vec<*mut jl_method_t>,
+    pub others: Vec<*mut jl_method_t>,
     /// The same by what their signatures look like.
     by_shape: HashMap<u64, SmallVec<[*mut jl_method_t; 1]>>,
 }
@@ -50,6 +52,8 @@ impl Scan {
                     if sysimage.contains(&(entry as usize)) {
                         return;
                     }
+                } else {
+                    scan.last_end = scan.last_end.max((*entry).max_world);
                 }
                 let method = (*entry).func.value;
                 if is(method, jl_sys::jl_method_type) {
@@ -82,13 +86,15 @@ impl Scan {
 pub struct MethodTables {
     sysimage: Range<usize>,
     world: usize,
+    /// They are as they were at build: nothing of the sysimage is dead that was not then.
+    pristine: bool,
     scans: RefCell<HashMap<*mut jl_methtable_t, Rc<Scan>>>,
 }
 
 impl MethodTables {
     /// `sysimage` is where its objects lie, `world` the newest one.
     pub fn new(sysimage: Range<usize>, world: usize) -> Self {
-        MethodTables { sysimage, world, scans: RefCell::default() }
+        MethodTables { sysimage, world, pristine: false, scans: RefCell::default() }
     }
 
     /// Forgets what other worlds looked like.
@@ -97,6 +103,16 @@ impl MethodTables {
             self.world = world;
             self.scans.get_mut().clear();
         }
+    }
+
+    /// Says whether all of them are known to be as they were at build.
+    pub fn set_pristine(&mut self, pristine: bool) {
+        self.pristine = pristine;
+    }
+
+    /// Are all of them known to be as they were at build?
+    pub fn pristine(&self) -> bool {
+        self.pristine
     }
 
     /// What is in `table`.
@@ -142,6 +158,9 @@ impl MethodTables {
     /// # Safety
     /// As [`MethodTables::scan`]; `method` is live.
     pub unsafe fn is_live(&self, method: *mut jl_method_t) -> bool {
+        if self.pristine {
+            return true;
+        }
         // SAFETY: as the caller says.
         unsafe {
             let table = jl_method_table_for((*method).sig);

@@ -12,6 +12,7 @@ use nativecache_runtime::edges::{matching_methods, table_digest, table_names, De
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::generator::{body_digest, is_generated, seen_by};
 use nativecache_runtime::julia::{jl_get_world_counter, jl_method_table_for, jl_rettype_inferred};
+use nativecache_runtime::pristine::{base_world, is_original};
 use nativecache_runtime::value::is;
 
 use crate::build::{returns_constant, Status, World};
@@ -98,6 +99,7 @@ impl Functions {
                 }
                 depends.push(on);
             }
+            maker.note_base_world(describer);
             propagate(&mut rejected, &depends, &self.list);
             for (at, error) in &rejected {
                 let (reason, detail) = match error.reason {
@@ -406,6 +408,21 @@ impl EdgeMaker<'_> {
                 methods.push(describer.describe(method.cast())?);
             }
             Ok(describer.image.edge(Edge { table, target: described, methods })?)
+        }
+    }
+
+    /// Lets sessions with the same packages take the tables' digests as proved, if this process has
+    /// nothing in them that those could lack.
+    unsafe fn note_base_world(&self, describer: &mut Describer) {
+        // SAFETY: as `Functions::finish`.
+        unsafe {
+            let base = base_world(&self.world.tables, &self.world.sysimage);
+            let original = |table: &*mut jl_methtable_t| {
+                is_original(*table, &self.world.sysimage, describer.origins(), base)
+            };
+            if self.tables.keys().all(original) {
+                describer.image.set_base_world(base as u64);
+            }
         }
     }
 

@@ -1,0 +1,41 @@
+# Build: seconds and peak memory against the number of functions, on one core and on two.
+
+building_sizes(settings) = settings.quick ? [104, 1000] : [104, 1000, 5000, 20000]
+
+"(seconds, peak memory of the build process in bytes)"
+function build_once(box, count, cores)
+    report = tempname(box.root; cleanup = false)
+    statements = string(report, ".statements")
+    write(statements, join(package_statements("Generated", count), '\n'), '\n')
+    script = """
+        using NativeCache
+        result = NativeCache.build("Generated"; statements = $(repr(statements)), quiet = true)
+        result.library === nothing && error(result.message)
+        usage = zeros(Int, 18)
+        ccall(:getrusage, Cint, (Cint, Ptr{Int}), -1, usage)
+        write($(repr(report)), string(result.seconds, ' ', usage[5] * 1024))
+        """
+    program = `taskset -c $(cores == 1 ? "0" : "0,1") $(Sandbox.julia_program())`
+    julia!(box, script; program = program)
+    seconds, memory = parse.(Float64, split(read(report, String)))
+    return (seconds = seconds, memory = memory)
+end
+
+function building(settings)
+    rows = Row[]
+    for count in building_sizes(settings)
+        settings.say("build: $count functions")
+        box = generated_box(count)
+        try
+            runs = count > 1000 ? 1 : settings.runs
+            one, two = in_turn(runs, () -> build_once(box, count, 1), () -> build_once(box, count, 2))
+            column(list, name) = [getfield(item, name) for item in list]
+            push!(rows, row("build", "$count functions", "s", "one core" => "two cores", column(one, :seconds), column(two, :seconds)))
+            push!(rows, row("build", "$count functions, per function", "ms", "" => "one core", [], 1e3 / count .* column(one, :seconds)))
+            push!(rows, row("build", "$count functions, peak memory", "B", "" => "one core", [], column(one, :memory)))
+        finally
+            remove(box)
+        end
+    end
+    return rows
+end

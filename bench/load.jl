@@ -1,0 +1,92 @@
+# Load: what `using NativeCache` costs, and linking per function of generated packages of several sizes.
+
+sizes(settings) = settings.quick ? [104, 1000] : [104, 1000, 5000, 20000]
+
+# In one process: wall seconds of `using NativeCache` with the package loaded, and what linking says of itself.
+const LINK_SCRIPT = """
+using Generated
+using NativeCache
+let found = ccall((:nativecache_found, NativeCache.LIBRARY), Cstring, ())
+    print(stderr, "\\nfound ", split(unsafe_string(found), '\\n')[1], '\\n')
+    print(stderr, replace(unsafe_string(ccall((:nativecache_steps, NativeCache.LIBRARY), Cstring, (Int64,), 0)), '\\t' => ' '))
+end
+"""
+
+"(installed functions, seconds of each step) of one linking."
+function link_once(box, script = LINK_SCRIPT; options...)
+    run = julia!(box, script; options...)
+    fields = split(match(r"found (.*)", run.err)[1], '\t')
+    functions = parse(Int, fields[11])
+    steps = Dict(m[1] => parse(Float64, m[2]) for m in eachmatch(r"^(check|resolve|map|fill|verify|install) (\S+)$"m, run.err))
+    return (functions = functions, steps = steps, seconds = sum(values(steps)))
+end
+
+function generated_box(count)
+    box = Box()
+    add_package(box, "Generated", package_source("Generated", count))
+    julia!(box, "using Generated\nusing NativeCache")
+    return box
+end
+
+function load(settings)
+    rows = load_using(settings)
+    for count in sizes(settings)
+        settings.say("load: $count functions")
+        box = generated_box(count)
+        try
+            result = build(box, repr("Generated"), package_statements("Generated", count))
+            result.library === nothing && error(result.message)
+            append!(rows, load(settings, box, count, result))
+        finally
+            remove(box)
+        end
+    end
+    return rows
+end
+
+function load(settings, box, count, result)
+    group = "load"
+    unrelated = map(1:10) do i
+        add_package(box, "Unrelated$i", "module Unrelated$i\nstruct A end\nBase.show(io::IO, ::A) = print(io, $i)\nend")
+    end
+    others = string((string("using ", name, '\n') for name in unrelated)...)
+    grown = "Base.length(::Val{:bench}) = 1\n"
+    foreach(name -> julia!(box, "using $name"), unrelated)
+    same() = link_once(box)
+    more() = link_once(box, others * LINK_SCRIPT)
+    grew() = link_once(box, grown * LINK_SCRIPT)
+    same()
+    runs = in_turn(settings.runs, same, more, grew)
+    per_function(list) = [1e6 * item.seconds / item.functions for item in list]
+    verify(list) = [1e6 * item.steps["verify"] / item.functions for item in list]
+    rows = [row(group, "$count functions, linking", "µs per function", "" => "linking", [], per_function(runs[1]); budget = 5.0),
+        row(group, "$count functions, nothing changed: verification", "µs per function", "linking" => "verification",
+            per_function(runs[1]), verify(runs[1]); budget = 0.1),
+        row(group, "$count functions, ten other packages: verification", "µs per function", "linking" => "verification",
+            per_function(runs[2]), verify(runs[2])),
+        row(group, "$count functions, a table of Base grew: verification", "µs per function", "linking" => "verification",
+            per_function(runs[3]), verify(runs[3])),
+        row(group, "$count functions, library", "B per function", "" => "size", [], [result.bytes / runs[1][1].functions]),
+        row("build", "$count functions", "s", "" => "one process", [], [result.seconds])]
+    for step in ("check", "resolve", "map", "fill", "install")
+        push!(rows, row(group, "$count functions, step $step", "µs per function", "linking" => step, per_function(runs[1]),
+            [1e6 * item.steps[step] / item.functions for item in runs[1]]))
+    end
+    return rows
+end
+
+"`using NativeCache` with nothing to link, against an empty package that is precompiled too."
+function load_using(settings)
+    settings.say("load: using NativeCache")
+    box = Box()
+    try
+        add_package(box, "Empty", "module Empty end")
+        script(name) = Measure.CLOCK * "const t = time_ns()\nusing $name\nprint((time_ns() - t) / 1e6)"
+        milliseconds(name) = parse(Float64, julia!(box, script(name)).out)
+        foreach(milliseconds, ("Empty", "NativeCache"))
+        empty, cache = in_turn(2 * settings.runs, () -> milliseconds("Empty"), () -> milliseconds("NativeCache"))
+        return [row("load", "using NativeCache, more than an empty package", "ms", "" => "using", [], cache .- empty; budget = 15.0)]
+    finally
+        remove(box)
+    end
+end
