@@ -1,4 +1,4 @@
-"The loops of bench/hotloops.jl: each some tenth of a second, without arguments, with a result to compare."
+"The loops of bench/run.jl: each some tenth of a second, without arguments, with a result to compare."
 module HotLoops
 
 function arrays()
