@@ -258,6 +258,7 @@ impl Linked {
             lap.add_to(&mut self.steps.fill);
             // First without generators: Julia compiles them to ask them, with what they call, and all of that
             // may be in the library.
+            let mut done = vec![false; self.states.len()];
             for ask in [false, true] {
                 let mut verifier = Verifier::new(
                     self.image,
@@ -271,7 +272,7 @@ impl Linked {
                 let verdicts = verifier.functions(&self.refused);
                 let unasked = verifier.has_unasked();
                 lap.add_to(&mut self.steps.verify);
-                self.install_all(&mut parts, &troubles, &verdicts, world);
+                self.install_all(&mut parts, &troubles, &verdicts, &mut done, world);
                 lap.add_to(&mut self.steps.install);
                 if !unasked {
                     break;
@@ -324,10 +325,16 @@ impl Linked {
         parts: &mut Parts,
         troubles: &[Option<Trouble>],
         verdicts: &[Result<(), State>],
+        done: &mut [bool],
         world: usize,
     ) {
         let mut fresh = Vec::new();
-        for index in 0..self.states.len() {
+        for (index, done) in done.iter_mut().enumerate() {
+            // In the pass before this one.
+            if *done {
+                continue;
+            }
+            *done = matches!(verdicts.get(index), Some(Ok(())));
             let id = FunctionId(u32::try_from(index).unwrap_or(u32::MAX));
             if matches!(self.states[index], State::Installed | State::Inferred) {
                 // Julia takes away the backedges of what it invalidates. If the old methods are back, what is
