@@ -11,7 +11,7 @@ not installed, `reason` says why (a `Symbol`, see [`NativeCache.reason`](@ref)) 
 # Example
 
     julia> first(NativeCache.status("MyPackage").rejected).reason
-    :ModuleSet
+    :PackageBuild
 """
 struct MethodItem
     statement::String

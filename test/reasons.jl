@@ -11,29 +11,16 @@ const TESTED_ELSEWHERE = Dict(
 
 "Reasons that take a machine, a Julia or a bug that a test cannot bring about; and what covers their code instead."
 const NOT_PROVOKED = Dict(
-    :Malformed => "a library whose hash is right and whose tables are not is a bug of the writer; rust/image/tests/reader.rs",
-    :CpuFeatures => "takes a second machine; rust/runtime/src/key.rs",
-    :LinkFailed => "a library that is whole and that the loader refuses: out of address space",
-    :SymbolMissing => "a library that is whole and lacks a symbol is a bug of the writer",
-    :ModuleSet => "kept for libraries that older versions wrote; its place is taken by the checks of edges and build ids",
     :NotStarted => "takes a process whose __init__ could not open libnativecache and a later build of it",
     :StartFailed => "takes a Julia whose Base lacks a function that 1.5.3 has",
     :GeneratedFunction => "its generator is asked again instead, unless that is not possible; rust/runtime/src/generated.rs",
     :UnknownAddress => "an address that no map knows is met when Julia's code generator does something new; rust/codegen/tests",
-    :IntegerAddress => "a plain integer inside a mapped range, by chance; rust/codegen/tests/literals.rs",
     :PackageMissing => "a library for several packages is looked for when all are loaded; a method waits only if its code
         refers to one that its signature does not name",
-    :UnknownConstant => "most objects have a path: a constant, a field, a root of the method that holds it",
-    :UnknownForeignCall => "a ccall whose target is computed is looked up at run time instead",
     :UnknownObject => "an object of a kind that no description has; rust/runtime/src/describe.rs",
     :EdgesUnknown => "Julia's backedges contradict themselves",
-    :NotInferred => "type inference returns nothing for a method that it has taken",
-    :NotCompileable => "kept: worker.jl takes the more general method instance itself",
-    :InlinedOnly => "kept: a method that is only inlined counts as installed",
     :Unresolved => "an object that was described and is not found under the same build ids",
     :ReturnTypeDiffers => "inference of the same code with the same edges gives another type: a bug",
-    :ConstantChanged => "kept: a constant's package has another build id then",
-    :Unproved => "what verify mode cannot compile anew",
     :Replaced => "a file that changed between check and mapping; faults",
     :InferredCode => "inferred code that holds what cannot be described; the method itself is compiled",
     :OpaqueModule => "a module made at run time inside a package")
@@ -46,6 +33,11 @@ const WHY = """
     g(x) = f(x) * 2
     waits(x) = Other.h(x)
     callback(x) = ccall(:abs, Cint, (Cint,), x) + (@cfunction(f, Int, (Int,)) == C_NULL)
+    # Generators put things into code that a precompiled package cannot hold itself.
+    @generated pointer(x) = :(ccall(\$(cglobal(:abs)), Cint, (Cint,), x))
+    @generated nameless(x) = :(ccall(\$(cglobal(:abs) + 1), Cint, (Cint,), x))
+    @generated interpolated(x) = :(\$(Ref(5))[] + x)
+    @generated broken(x) = error("no body for that")
     end
     """
 
@@ -58,6 +50,16 @@ function provoked(name::Symbol, shown)
     found || println("not ", name, ":\n", shown)
     @test found
     push!(PROVOKED, name)
+end
+
+"Put other bytes into a library, with right hashes."
+function forge(library, old, new)
+    # Not `Sys.which`: it follows the link to rustup, which goes by the name that it is called by.
+    own = joinpath(homedir(), ".cargo", "bin", "cargo")
+    cargo = isfile(own) ? own : "cargo"
+    # Built already by the tests of the Rust side.
+    run(setenv(`$cargo build --release --locked --quiet --package nativecache-image --example forge`; dir = ROOT))
+    run(`$(joinpath(ROOT, "target", "release", "examples", "forge")) $library $library $(bytes2hex(old)) $(bytes2hex(new))`)
 end
 
 @testset "provoked" begin
@@ -73,7 +75,8 @@ end
 
     statements = ["Tuple{typeof(Why.f), Int64}", "Tuple{typeof(Why.g), Int64}", "Tuple{typeof(Why.callback), Int32}",
         "Tuple{typeof(Why.none), Int64}", "Tuple{typeof(Main.mine), Int64}",
-        "Tuple{typeof(Base.print), Base.GenericIOBuffer{Array{UInt8, 1}}, String}", "Tuple{Type{Base.Multimedia.TextDisplay}, Base.IOStream}", "Tuple{typeof(Base.identity), Array{Late.L, 1}}", "Tuple{typeof(Late.f), Int64}"]
+        "Tuple{typeof(Base.print), Base.GenericIOBuffer{Array{UInt8, 1}}, String}", "Tuple{Type{Base.Multimedia.TextDisplay}, Base.IOStream}", "Tuple{typeof(Base.identity), Array{Late.L, 1}}", "Tuple{typeof(Late.f), Int64}",
+        ("Tuple{typeof(Why.$f), Int32}" for f in ("pointer", "nameless", "interpolated", "broken"))...]
     out = julia!(box, """
         using NativeCache, Why, Late
         results = NativeCache.build([Why, Late]; statements = $(repr(statements)), quiet = true)
@@ -82,7 +85,8 @@ end
             println()
         end
         """).out
-    foreach(name -> provoked(name, out), (:NoSuchMethod, :NamesMain, :ForeignCallback, :InSysimage, :CompiledAtStart))
+    foreach(name -> provoked(name, out), (:NoSuchMethod, :NamesMain, :ForeignCallback, :InSysimage, :CompiledAtStart,
+        :IntegerAddress, :UnknownForeignCall, :UnknownConstant, :NotInferred))
 
     out = julia!(box, """
         using NativeCache, Why
@@ -108,6 +112,26 @@ end
     add_package(box, "Inside", "module Inside\nusing NativeCache\nconst SAID = NativeCache.status().message\nend";
         deps = ["NativeCache" => "1402d8af-b1ee-4baf-ab8c-666e41cddb50"])
     provoked(:GeneratingOutput, julia!(box, "using Inside\nprint(Inside.SAID)").out)
+
+    # Verify mode has to compile anew, and here nothing can be linked.
+    provoked(:Unproved, julia!(box, "using NativeCache, Why\n" * show_it("status(\"Why\")");
+        env = ["JULIA_NATIVECACHE" => "verify", "PATH" => box.root]).out)
+
+    # Libraries that are whole, but not what this machine or NativeCache can use.
+    library = build(box, repr("Why"), statements[1:2]).library
+    original = read(library)
+    image = findfirst(at -> original[at:at+7] == b"NCIMAGE\0", 1:length(original)-7)
+    for (name, old, new) in ((:CpuFeatures, b"sse2", b"sse9"),
+                             # Another number of sections (docs/image-format.md).
+                             (:Malformed, original[image:image+12], [original[image:image+11]; 0x63]),
+                             (:SymbolMissing, b"nativecache_slots\0", b"nativecache_sloth\0"),
+                             # For another processor (e_machine of the ELF header).
+                             (:LinkFailed, original[9:24], [original[9:18]; 0xf3; original[20:24]]))
+        write(library, original)
+        forge(library, old, new)
+        provoked(name, julia!(box, "using NativeCache, Why\n" * show_it("status(\"Why\")")).out)
+    end
+    write(library, original)
 
     failed = build(box, repr("Why"), statements[1:1]; keywords = "linker = \"false\"")
     provoked(:BuildFailed, join((item[2] for item in failed["failed"]), ' '))

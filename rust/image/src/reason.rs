@@ -16,6 +16,7 @@ pub enum Stage {
 macro_rules! reasons {
     ($($stage:ident { $($code:literal $name:ident: $text:literal, $advice:literal;)* })*) => {
         /// Why a library or a method is not used. Codes are part of the file format: append, never renumber.
+        /// 110, 211, 213 and 307 were given to reasons that nothing has any more.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         #[repr(u16)]
         pub enum Reason {
@@ -98,8 +99,6 @@ reasons! {
             "build the library on this machine";
         109 PackageBuild: "a package that the library refers to has been precompiled again since",
             "build the library again";
-        110 ModuleSet: "the packages loaded are not a set under which the library was built",
-            "build the library in a session that has these packages loaded";
         111 LinkFailed: "the system could not load the library",
             "the detail has the loader's message; build the library again";
         112 SymbolMissing: "the library lacks a symbol that every library must have",
@@ -152,12 +151,8 @@ reasons! {
             "the detail has the message; report it to Julia if it stays in a newer version";
         210 CompilerAborted: "Julia's compiler aborted the build process on it",
             "nothing here: the rest was built; report it to Julia if it stays in a newer version";
-        211 NotCompileable: "Julia compiles a more general method instance in its place",
-            "nothing: the more general one serves the call";
         212 ConstantResult: "its result is a constant, so there is nothing to compile",
             "nothing: it needs no cache";
-        213 InlinedOnly: "it is only ever inlined into its callers",
-            "nothing: the code is part of the callers";
         214 OpaqueModule: "it belongs to a module that cannot be found again in another session",
             "define it in a package, not in a module made at run time";
         215 UnknownObject: "it refers to an object of a kind that cannot be described",
@@ -190,8 +185,6 @@ reasons! {
             "see the reason of the method in the detail";
         306 Redefined: "a method that it depends on was redefined in this session before the library was linked",
             "load NativeCache earlier, or build the library again if the new method is to stay";
-        307 ConstantChanged: "a constant that it uses has another value in this session",
-            "build the library again; let __init__ fill a Ref if the value differs by session";
         308 Invalidated: "a definition made in this session after it was installed has invalidated it",
             "nothing now: Julia compiles it anew; build again if that definition is to stay";
         309 Different: "verify mode: it came out differently when it was compiled anew",

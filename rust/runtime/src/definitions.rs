@@ -7,7 +7,7 @@ use jl_sys::{jl_array_t, jl_datatype_t, jl_method_t};
 use crate::describe::type_text;
 use crate::inspect;
 use crate::modules;
-use crate::value::{module_path, svec_items, symbol_str, unwrap_unionall};
+use crate::value::{module_path, svec_items, symbol_str, type_name, unwrap_unionall};
 
 /// The methods of this session by the world in which they came, or went.
 pub struct Definitions {
@@ -50,8 +50,12 @@ impl Definitions {
                 None => return String::new(),
             },
         };
+        // A package brings its methods in one world. Older code cannot depend on its own functions.
         // SAFETY: as the caller says.
-        let mut texts: Vec<String> = methods.iter().map(|method| unsafe { place(*method) }).collect();
+        let foreign = methods.iter().filter(|method| unsafe { !is_own(**method) }).collect::<Vec<_>>();
+        let told = if foreign.is_empty() { methods.iter().collect() } else { foreign };
+        // SAFETY: as the caller says.
+        let mut texts: Vec<String> = told.into_iter().map(|method| unsafe { place(*method) }).collect();
         texts.sort_unstable();
         texts.dedup();
         let more = texts.len().saturating_sub(SHOWN);
@@ -63,6 +67,16 @@ impl Definitions {
 
 /// A package that is loaded may bring several methods in one world.
 const SHOWN: usize = 3;
+
+/// Is the method one of a function of its own module?
+unsafe fn is_own(method: *mut jl_method_t) -> bool {
+    // SAFETY: `method` is live; a signature is a tuple type, the function's own type first.
+    unsafe {
+        let signature = unwrap_unionall((*method).sig);
+        let types = svec_items((*signature.cast::<jl_datatype_t>()).parameters);
+        types.first().and_then(|ty| type_name(*ty)).is_some_and(|name| (*name).module == (*method).module)
+    }
+}
 
 /// `f(::Int64, ::String) in Package at file:line`.
 unsafe fn place(method: *mut jl_method_t) -> String {
