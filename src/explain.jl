@@ -219,7 +219,9 @@ function verdict(runs, code, libraries, asked, text, ids)
     end
     runs === :constant && return (:ConstantResult, "")
     names_main(text) && return (:NamesMain, "")
-    any(one -> one.bucket == "installed", libraries) && return (:AlreadyCompiled, "")
+    held = any(one -> one.bucket == "installed", libraries)
+    held && runs !== :nothing && return (:AlreadyCompiled, "")
+    held && isempty(asked) && return (:NotRequested, "the library has what inference found about it, for its callers")
     stored_for = [item for item in stored() if item.package in package_folder.(ids)]
     isempty(asked) || return (isempty(stored_for) ? :NotFound : :AskedLater, join(first.(asked), "; "))
     return (:NotRequested, isempty(stored_for) ? "there is no library" : "")

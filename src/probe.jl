@@ -81,7 +81,9 @@ field(text) = replace(replace(replace(string(text), '\\' => "\\\\"), '\t' => "\\
 # The module NativeCache, where it is loaded: looked up, since this file does without it otherwise.
 nativecache() = first(mod for (id, mod) in Base.loaded_modules if id.name == "NativeCache")
 
-function report(begun::Float64, finished::Float64)
+"`methods`: how much of INFERRED belongs to the script; the rest is this file's own."
+function report(begun::Float64, finished::Float64, methods::Int)
+    resize!(INFERRED, methods)
     counts = phases(Profile.fetch())
     linked = CACHED ? sum(Float64[library.seconds for library in Base.invokelatest(nativecache().found)]) : 0.0
     open(joinpath(FOLDER, "times"), "w") do io
@@ -132,12 +134,13 @@ end
 ccall(:jl_set_typeinf_func, Cvoid, (Any,), NativeCacheProbe.timed_inference)
 const nativecache_probe_begun = time()
 NativeCacheProbe.Profile.start_timer()
+empty!(NativeCacheProbe.INFERRED)
 try
     NativeCacheProbe.CACHED && Base.require(Main, :NativeCache)
     Base.include(Main, NativeCacheProbe.SCRIPT)
 finally
-    let finished = time()
+    let finished = time(), methods = length(NativeCacheProbe.INFERRED)
         NativeCacheProbe.Profile.stop_timer()
-        NativeCacheProbe.report(nativecache_probe_begun, finished)
+        NativeCacheProbe.report(nativecache_probe_begun, finished, methods)
     end
 end

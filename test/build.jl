@@ -70,7 +70,7 @@ build_error(box, code) = julia!(box, """
             "NativeCache.build(Main; $statement)" => "Main is not part of a package",
             "NativeCache.build(3; $statement)" => "got 3 of type Int64",
             "NativeCache.build(String[]; $statement)" => "no package",
-            "NativeCache.build(\"Dates\")" => "no statements",
+            "NativeCache.build(\"CRC32c\")" => "no statements",
             "NativeCache.build(\"Dates\"; statements = \"no such file\")" => "there is no file \"no such file\"",
             "NativeCache.build(\"Dates\"; statements = [1])" => "1 is not a signature",
             "NativeCache.build(\"Dates\"; statements = String[])" => "names no method",

@@ -19,7 +19,9 @@
     shown, numbers = split(out, "\n====\n")
     line, json = split(numbers, '\n'; limit = 2)
     before, after = parse.(Int, split(line)[1:2])
-    @test before > 10 * max(after, 1) && endswith(line, "true true true [\"Dates\"]")
+    # What is left are methods that no `precompile` statement can name: results that are constants, and Main's.
+    @test before > 5 * max(after, 1)
+    @test endswith(line, "true true true [\"Dates\"]")
     for words in ("without", "type inference", "code generation", "linking cached code", "methods compiled", "still compiled")
         @test occursin(words, shown)
     end

@@ -8,8 +8,8 @@ using Distributed
 const FILES = [name[1:end-3] for name in readdir(@__DIR__)
                if endswith(name, ".jl") && !(name in ("runtests.jl", "lane.jl", "sandbox.jl", "shared.jl"))]
 
-# Those that take a minute and more, so that none of them begins when the others are done.
-const LONG = ["faults", "stale", "load", "frames", "layers", "codegen", "random", "verify"]
+# Those that take longest, so that none of them begins when the others are done.
+const LONG = ["faults", "suites", "load", "build", "verify", "docs", "random", "reasons", "edges", "stale", "status", "key"]
 
 function main(chosen)
     unknown = setdiff(chosen, FILES)
