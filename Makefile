@@ -43,11 +43,11 @@ bench: set-up
 	@$(julia) bench/run.jl $(BENCH)
 
 docs: set-up
-	@test -x docs/.venv/bin/zensical || { python3 -m venv docs/.venv && \
+	@test -x docs/.venv/bin/mkdocs || { python3 -m venv docs/.venv && \
 	    docs/.venv/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt; } || \
 	    { echo "make docs needs python3 with venv (Debian: apt-get install python3-venv) and PyPI" >&2; exit 1; }
 	@JULIA_LOAD_PATH="$$PWD:@stdlib" $(julia) docs/generate.jl
-	@docs/.venv/bin/zensical build
+	@NO_MKDOCS_2_WARNING=1 docs/.venv/bin/mkdocs build --quiet
 
 set-up:
 	@deps/julia.sh --tools
