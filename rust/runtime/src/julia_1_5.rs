@@ -102,6 +102,7 @@ extern "C" {
     pub fn jl_get_root_symbol() -> *mut jl_sym_t;
 
     pub fn jl_new_bits(ty: *mut jl_value_t, data: *mut c_void) -> *mut jl_value_t;
+    pub fn jl_has_empty_intersection(a: *mut jl_value_t, b: *mut jl_value_t) -> c_int;
     pub fn jl_types_equal(a: *mut jl_value_t, b: *mut jl_value_t) -> c_int;
 
     pub fn jl_apply_tuple_type_v(params: *mut *mut jl_value_t, count: size_t) -> *mut jl_value_t;
@@ -111,6 +112,7 @@ extern "C" {
         sig: *mut jl_value_t,
         world: size_t,
     ) -> *mut jl_value_t;
+    pub fn jl_new_method_instance_uninit() -> *mut jl_method_instance_t;
     pub fn jl_specializations_get_linfo(
         method: *mut jl_method_t,
         spec_types: *mut jl_value_t,

@@ -3,7 +3,7 @@
 //! installs function pointers.
 //!
 //! Build side: [`inspect`] -> [`paths`] -> [`describe`], [`edges`]. Load side: [`trust`], [`library`] -> [`key`],
-//! [`modules`] -> [`resolve`], [`tables`] -> [`verify`] -> [`install`], led by [`link`]. What is particular to one version of
+//! [`modules`] -> [`resolve`], [`tables`], [`specialisations`] -> [`verify`] -> [`install`], led by [`link`]. What is particular to one version of
 //! Julia stands in [`julia`].
 
 pub mod code_digest;
@@ -16,6 +16,7 @@ pub mod frames;
 pub mod gc;
 pub mod generated;
 pub mod generator;
+pub mod growth;
 pub mod imports;
 pub mod inferred;
 pub mod inspect;
@@ -34,6 +35,7 @@ pub mod packages;
 pub mod paths;
 pub mod pristine;
 pub mod resolve;
+pub mod specialisations;
 pub mod statement;
 pub mod sysimage;
 pub mod tables;

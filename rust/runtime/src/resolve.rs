@@ -4,6 +4,7 @@
 //! throw a Julia exception through Rust frames: what can throw in Julia goes through `jl_call`,
 //! which catches; for the rest the conditions of the C functions are checked first.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use jl_sys::{jl_array_t, jl_datatype_t, jl_method_instance_t, jl_method_t, jl_module_t, jl_tvar_t};
@@ -15,11 +16,12 @@ use crate::describe::{constant, has_place, type_text};
 use crate::inferred;
 use crate::julia::{
     jl_apply_tuple_type_v, jl_dlsym, jl_get_binding, jl_load_dynamic_library, jl_new_bits,
-    jl_rettype_inferred, jl_specializations_get_linfo, Binding, JL_RTLD_DEFAULT,
+    jl_rettype_inferred, Binding, JL_RTLD_DEFAULT,
 };
 use crate::layout;
 use crate::modules::Loaded;
 use crate::origin::Origins;
+use crate::specialisations::Specialisations;
 use crate::sysimage::Sysimage;
 use crate::tables::MethodTables;
 use crate::value::{array_items, is, is_type, module_path, svec_items, symbol, type_name, type_of, Value};
@@ -46,6 +48,7 @@ pub struct Resolver {
     apply_type: Value,
     origins: Origins,
     tables: MethodTables,
+    specialisations: RefCell<Specialisations>,
     /// Where the sysimage's objects lie.
     sysimage: std::ops::Range<usize>,
     /// The same if they are known by their place.
@@ -81,6 +84,7 @@ impl Resolver {
             apply_type,
             origins: Origins::at_load(sysimage.clone()),
             tables: MethodTables::new(sysimage.clone(), world),
+            specialisations: RefCell::default(),
             sysimage,
             places,
         })
@@ -261,7 +265,7 @@ impl Resolver {
                     if !is_type(spec_types) || !is(sparams, jl_sys::jl_simplevector_type) {
                         return Err(missing("a specialisation"));
                     }
-                    Ok(jl_specializations_get_linfo(method, spec_types, sparams.cast()).cast())
+                    Ok(self.specialisations.borrow_mut().get(method, spec_types, sparams.cast()).cast())
                 }
                 NodeRef::CodeInstance { method_instance } => {
                     let mi = self.method_instance(method_instance)?;

@@ -7,6 +7,7 @@
 //! library that it relies on are valid.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 
 use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t, jl_typename_t};
 use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, PackageId, Reason, TableId};
@@ -14,6 +15,7 @@ use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, 
 use crate::describe::type_text;
 use crate::edges::matching_methods;
 use crate::generator::{body_digest, seen_by};
+use crate::growth;
 use crate::inspect;
 use crate::julia::{
     jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for, jl_rettype_inferred,
@@ -25,6 +27,14 @@ use crate::value::{array_items, is, is_type, module_path, symbol_str, Value};
 
 /// The verdict on one edge: what it found, in words, when it does not hold.
 type Verdict = Result<(), State>;
+
+/// What became of a method table since the build.
+enum Standing {
+    Same,
+    /// These methods were added, and nothing else.
+    Grown(Vec<*mut jl_method_t>),
+    Changed,
+}
 
 /// Verifies the functions of one image in one world.
 pub struct Verifier<'a> {
@@ -40,7 +50,7 @@ pub struct Verifier<'a> {
     ask_generators: bool,
     /// A verdict waits for a generator.
     unasked: Cell<bool>,
-    tables: Vec<bool>,
+    tables: Vec<Standing>,
     edges: Vec<Option<Verdict>>,
     /// For each node, whether it is the method instance of a function of the library.
     own: Vec<bool>,
@@ -79,33 +89,37 @@ impl<'a> Verifier<'a> {
             own,
         };
         // SAFETY: as the caller says.
+        let packages = growth::packages_of_build(&image);
         verifier.tables =
-            (0..image.table_count()).map(|t| unsafe { verifier.table_unchanged(TableId(t)) }).collect();
+            (0..image.table_count()).map(|t| unsafe { verifier.standing(TableId(t), &packages) }).collect();
         verifier
     }
 
     /// How many method tables have other methods than at build.
     pub fn changed_tables(&self) -> usize {
-        self.tables.iter().filter(|same| !**same).count()
+        self.tables.iter().filter(|table| !matches!(table, Standing::Same)).count()
     }
 
-    unsafe fn table_unchanged(&self, id: TableId) -> bool {
+    unsafe fn standing(&self, id: TableId, packages: &HashSet<&str>) -> Standing {
         if self.resolver.tables().pristine() {
-            return true;
+            return Standing::Same;
         }
-        let Ok(table) = self.image.table(id) else { return false };
-        let Ok(name) = self.resolver.get(table.typename) else { return false };
+        let Ok(table) = self.image.table(id) else { return Standing::Changed };
+        let Ok(name) = self.resolver.get(table.typename) else { return Standing::Changed };
         // SAFETY: the resolver vouches for live objects; the kind is checked.
         unsafe {
             if !is(name, jl_sys::jl_typename_type) {
-                return false;
+                return Standing::Changed;
             }
             let methods = (*name.cast::<jl_typename_t>()).mt;
             if methods.is_null() || methods.cast() == jl_sys::jl_nothing {
-                return false;
+                return Standing::Changed;
             }
-            let scan = self.resolver.tables().scan(methods);
-            scan.live == table.live && scan.digest(self.resolver.origins()) == table.digest
+            let (scan, origins) = (self.resolver.tables().scan(methods), self.resolver.origins());
+            if scan.live == table.live && scan.digest(origins) == table.digest {
+                return Standing::Same;
+            }
+            growth::added(&scan, &table, packages, origins).map_or(Standing::Changed, Standing::Grown)
         }
     }
 
@@ -203,8 +217,10 @@ impl<'a> Verifier<'a> {
             for method in edge.methods.iter() {
                 expected.push(self.get(method)?.cast());
             }
-            if self.tables.get(edge.table.index()).copied().unwrap_or(false) {
-                return Ok(());
+            match self.tables.get(edge.table.index()) {
+                Some(Standing::Same) => return Ok(()),
+                Some(Standing::Grown(new)) if growth::out_of_reach(signature, new) => return Ok(()),
+                _ => {}
             }
             // Looked at edge by edge, most tables would differ as long as a package is missing; the proof
             // is cheap once it is there.
