@@ -51,6 +51,19 @@ end
     remove(box)
 end
 
+@testset "nothing to compile is no failure: $what" for (what, methods, compiled) in [
+        ("constants", ["Tuple{typeof(Fixed.f), Int64}", "Tuple{typeof(Fixed.g), Int64}"], 2), ("in the sysimage", ["Tuple{typeof(sin), Float64}"], 0)]
+    box = Box()
+    add_package(box, "Fixed", "module Fixed\nf(x) = 1\ng(x) = :a\nend")
+    julia!(box, "using Fixed")
+    result = build(box, repr("Fixed"), methods)
+    @test result.message == "" && result.library !== nothing
+    @test length(result["compiled"]) == compiled && isempty(result["failed"])
+    now = status(box, repr("Fixed"), "using Fixed\nFixed.f(1) == 1 && Fixed.g(1) === :a || error()")
+    @test length(now["installed"]) == compiled && length(now["skipped"]) == length(methods) - compiled
+    remove(box)
+end
+
 "The error message of a call that the user got wrong."
 build_error(box, code) = julia!(box, """
     using NativeCache

@@ -71,7 +71,8 @@ end
     same = "@eval EdgeA leaf(x) = x + 60"       # the signature of the package's own method
     orders = [["using EdgeA"], ["using EdgeB"], ["using EdgeC"], ["using EdgeA", "using EdgeB"],
               ["using EdgeB", "using EdgeA"], ["using EdgeA", "using EdgeC"], ["using EdgeC", "using EdgeA"],
-              ["using EdgeA", "using EdgeB", "using EdgeC"], ["using EdgeC", "using EdgeB", "using EdgeA"],
+              # All orders of the three.
+              (["using Edge$a", "using Edge$b", "using Edge$c"] for (a, b, c) in ("ABC", "ACB", "BAC", "BCA", "CAB", "CBA"))...,
               ["using EdgeA", before, "using EdgeB"], ["using EdgeA", before, "using EdgeB", "using EdgeC"],
               ["using EdgeA", same, "using EdgeB"], ["using EdgeA", same, "using NativeCache", "using EdgeB"],
               ["using EdgeA", "using NativeCache"], ["using EdgeA", before, "using NativeCache", "using EdgeB"]]
@@ -100,6 +101,16 @@ end
     julia!(box, "using EdgeD")
     more = status(box, repr("EdgeA"), "using EdgeD\nBase.length(::Val{:edges}) = 1\nusing EdgeA")
     @test length(more["installed"]) == 4
+
+    # An edit as Revise makes it: the old method is deleted, the new definition evaluated in its module with its place.
+    edit = """
+        using EdgeA
+        print(EdgeA.outer(1), " ")
+        Base.delete_method(only(methods(EdgeA.leaf)))
+        Core.eval(EdgeA, Expr(:toplevel, LineNumberNode(6, Symbol(pathof(EdgeA))), :(leaf(x) = x + 7)))
+        print(Base.invokelatest(EdgeA.outer, 1), " ", Base.invokelatest(EdgeA.middle, 1))
+        """
+    @test julia!(box, "using NativeCache\n" * edit).out == julia!(box, edit).out == "21 81 80"
 
     # Code that runs in an older world goes on with what it had.
     task = """

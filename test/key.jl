@@ -24,7 +24,7 @@ const KEY_FLAGS = [
     @test hit[1] == "2||9"
     key = basename(dirname(dirname(result.library)))
     @test hit[2] == key
-    @testset "$flag" for (flag, component) in KEY_FLAGS
+    @testset "$flag" for (flag, component) in filter(flag -> part(string(flag.first)), KEY_FLAGS)
         # Nothing there for these flags, and nothing taken that was made for others.
         first_line, other = session(flag)
         @test startswith(first_line, "0|") && endswith(first_line, "|9")
@@ -39,9 +39,9 @@ const KEY_FLAGS = [
     end
     @test session(``)[1] == "2||9"
     # The build id of a package is a component too: test/load.jl, "a package that was precompiled again".
-    @testset "nothing is installed: $what" for (what, flags, env) in [
+    @testset "nothing is installed: $what" for (what, flags, env) in filter(case -> part(string("nothing is installed: ", case[1])), [
             ("switched off", ``, ["JULIA_NATIVECACHE" => "off"]), ("coverage", `--code-coverage=user`, []),
-            ("allocations", `--track-allocation=user`, []), ("--compile=min", `--compile=min`, []), ("--compile=all", `--compile=all`, [])]
+            ("allocations", `--track-allocation=user`, []), ("--compile=min", `--compile=min`, []), ("--compile=all", `--compile=all`, [])])
         run = julia!(box, "using NativeCache, Keyed\nprint(length(NativeCache.status(\"Keyed\").installed), Keyed.g(3))"; flags = flags, env = env)
         @test run.out == "09"
     end

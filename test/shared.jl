@@ -2,6 +2,9 @@
 
 using .Sandbox: Sandbox, status, statements, julia!, traced, succeeded
 
+"Is this part of a file to run? NATIVECACHE_TEST_PART chooses those whose name contains it (test/mutations)."
+part(name) = occursin(get(ENV, "NATIVECACHE_TEST_PART", ""), name)
+
 const TRAINED = Dict{String,Any}()
 const SHARED_BOX = Ref{Union{Nothing,Box}}(nothing)
 

@@ -1,50 +1,58 @@
-# Each protection: what takes it out, and the test files that must then fail.
+# Each protection: what takes it out, and the test that must then fail.
 
 struct Mutation
     name::String
     file::String
     from::String
     to::String
-    tests::Vector{String}
+    test::String        # a test file and, behind a slash, which of its parts (test/shared.jl, `part`)
 end
 
 const RUNTIME = "rust/runtime/src/"
 
 const MUTATIONS = [
     Mutation("edges: any methods will do", RUNTIME * "verify.rs",
-        "Some(found) if same_set(&found, &expected) => Ok(()),", "Some(_) => Ok(()),", ["stale"]),
+        "Some(found) if same_set(&found, &expected) => Ok(()),", "Some(_) => Ok(()),", "stale/ambiguity"),
     Mutation("edges: every table counts as unchanged", RUNTIME * "verify.rs",
         "table_digest(methods, sysimage, self.resolver.origins()) == (table.live, table.digest)",
-        "table_digest(methods, sysimage, self.resolver.origins()) == (table.live, table.digest) || true", ["stale"]),
+        "table_digest(methods, sysimage, self.resolver.origins()) == (table.live, table.digest) || true", "stale/ambiguity"),
     Mutation("edges: callers of what is rejected stay", RUNTIME * "verify.rs",
         "                if verdict.is_ok() {\n                    *verdict = Err(because.clone());",
-        "                if verdict.is_ok() && false {\n                    *verdict = Err(because.clone());", ["stale"]),
+        "                if verdict.is_ok() && false {\n                    *verdict = Err(because.clone());", "stale/TraitUser, Generator"),
     Mutation("edges: what invoke calls counts as dispatched", "rust/worker/src/dependencies.rs",
-        "targets.push(Target::Signature((*method).sig));", "let _ = method;", ["stale"]),
+        "targets.push(Target::Signature((*method).sig));", "let _ = method;", "stale/a better method for invoke"),
     Mutation("origin: a method is known by its signature", RUNTIME * "resolve.rs",
-        "self.origins.of(method.cast()) != Some(origin)", "self.origins.of(method.cast()) != Some(origin) && false", ["stale"]),
+        "self.origins.of(method.cast()) != Some(origin)", "self.origins.of(method.cast()) != Some(origin) && false", "stale/a method defined anew"),
     Mutation("origin: what __init__ defines counts as the package's", RUNTIME * "origin.rs",
-        "if !self.is_restored(method) {\n                digest_source", "if false {\n                digest_source", ["stale"]),
+        "if !self.is_restored(method) {\n                digest_source", "if false {\n                digest_source", "stale/a method that __init__ defines"),
     Mutation("generated: any body will do", RUNTIME * "verify.rs",
-        "if same || body_digest(mi) == Some(body) {", "if same || body != 0 {", ["stale"]),
+        "if same || body_digest(mi) == Some(body) {", "if same || body != 0 {", "stale/TraitUser, Generator"),
     Mutation("generated: other packages before count as none", RUNTIME * "generator.rs",
-        "        before.sort_unstable();", "        before.clear();", ["stale"]),
+        "        before.sort_unstable();", "        before.clear();", "stale/TraitUser, Generator"),
     Mutation("backedges: none on method instances", RUNTIME * "verify.rs",
-        "jl_method_instance_add_backedge(callee, caller);", "let _ = (callee, caller);", ["stale"]),
+        "jl_method_instance_add_backedge(callee, caller);", "let _ = (callee, caller);", "stale/all of them"),
     Mutation("backedges: none on method tables", RUNTIME * "verify.rs",
-        "jl_method_table_add_backedge(table, signature, caller.cast());", "let _ = (table, signature, caller);", ["stale"]),
+        "jl_method_table_add_backedge(table, signature, caller.cast());", "let _ = (table, signature, caller);", "stale/all of them"),
     Mutation("backedges: none again at a retry", RUNTIME * "link.rs",
-        "if matches!(verdicts.get(index), Some(Ok(()))) {", "if false && matches!(verdicts.get(index), Some(Ok(()))) {", ["stale"]),
+        "if matches!(verdicts.get(index), Some(Ok(()))) {", "if false && matches!(verdicts.get(index), Some(Ok(()))) {", "stale/what waited"),
     Mutation("worlds: code is there for older worlds", RUNTIME * "install.rs",
-        "                flags,\n                world,\n", "                flags,\n                1,\n", ["stale"]),
+        "                flags,\n                world,\n", "                flags,\n                1,\n", "stale/an older world"),
     Mutation("key: components are not compared", RUNTIME * "key.rs",
-        "} else if now != then {", "} else if now != then && false {", ["key"]),
+        "} else if now != then {", "} else if now != then && false {", "key/-O1"),
     Mutation("off: coverage", "rust/session/src/hook.rs",
-        "if options.code_coverage != 0 {", "if options.code_coverage != 0 && false {", ["key"]),
+        "if options.code_coverage != 0 {", "if options.code_coverage != 0 && false {", "key/nothing is installed: coverage"),
     Mutation("off: allocation tracking", "rust/session/src/hook.rs",
-        "if options.malloc_log != 0 {", "if options.malloc_log != 0 && false {", ["key"]),
+        "if options.malloc_log != 0 {", "if options.malloc_log != 0 && false {", "key/nothing is installed: allocations"),
     Mutation("off: --compile", "rust/session/src/hook.rs",
-        "(options.compile_enabled != 1).then_some", "(options.compile_enabled != 1 && false).then_some", ["key"]),
+        "(options.compile_enabled != 1).then_some", "(options.compile_enabled != 1 && false).then_some", "key/nothing is installed: --compile"),
     Mutation("addresses: plain integers are data", "rust/worker/src/known.rs",
-        "after > 0 && self.mappings[after - 1].contains(&value)", "after > 0 && self.mappings[after - 1].contains(&value) && false", ["hazards"]),
+        "after > 0 && self.mappings[after - 1].contains(&value)", "after > 0 && self.mappings[after - 1].contains(&value) && false", "hazards/hazards"),
+    Mutation("addresses: what is computed of one is data", "rust/worker/src/emission.rs",
+        "computes_with_address(source)", "None::<String>", "hazards/hazards"),
+    Mutation("addresses: callbacks are kept", "rust/worker/src/emission.rs",
+        "f.starts_with(\"jlcapi_\")", "f.starts_with(\"no such name\")", "hazards/hazards"),
+    Mutation("init: what __init__ binds is kept", "rust/worker/src/dependencies.rs",
+        "self.world.made_at_init.mentioned_by(m)", "self.world.made_at_init.mentioned_by(m).filter(|_| false)", "hazards/what __init__ binds"),
+    Mutation("verify mode: what differs is used", "rust/runtime/src/verify.rs",
+        "match refused.contains(&FunctionId(index)) {", "match refused.contains(&FunctionId(index)) && false {", "verify"),
 ]

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use jl_sys::{jl_code_instance_t, jl_expr_t};
+use jl_sys::jl_expr_t;
 
 use crate::describe::constant;
-use crate::julia::jl_uncompress_ir;
 use crate::resolve::c_symbol;
 use crate::value::{array_items, is, string_bytes, symbol_str, type_of, Value};
 
@@ -24,26 +23,14 @@ impl ForeignTargets {
         self.by_address.get(&address)
     }
 
-    /// Adds the targets in the inferred code of `ci`.
+    /// Adds the targets in inferred code.
     ///
     /// # Safety
-    /// `ci` is a live code instance of a method; the garbage collector is off.
-    pub unsafe fn add(&mut self, ci: *mut jl_code_instance_t) {
-        // SAFETY: `inferred` is null, `nothing`, a CodeInfo or its compressed form.
+    /// `code` is a live CodeInfo; the garbage collector is off.
+    pub unsafe fn add(&mut self, code: Value) {
+        // SAFETY: CodeInfo's first field is `code`, a Vector{Any}.
         unsafe {
-            let def = (*(*ci).def).def.value;
-            let mut source = (*ci).inferred;
-            if source.is_null() || !is(def, jl_sys::jl_method_type) {
-                return;
-            }
-            if is(source, jl_sys::jl_array_uint8_type.cast()) {
-                source = jl_uncompress_ir(def.cast(), ci, source.cast());
-            }
-            if source.is_null() || !is(source, jl_sys::jl_code_info_type) {
-                return;
-            }
-            // CodeInfo's first field is `code`.
-            for statement in array_items((*source.cast::<Value>()).cast()) {
+            for statement in array_items((*code.cast::<Value>()).cast()) {
                 self.visit(*statement, 0);
             }
         }
@@ -77,7 +64,7 @@ impl ForeignTargets {
     }
 }
 
-unsafe fn is_cglobal(function: Value) -> bool {
+pub(crate) unsafe fn is_cglobal(function: Value) -> bool {
     // SAFETY: Core.Intrinsics is there from start-up on; a GlobalRef is (module, name, …).
     unsafe {
         if function.is_null() {

@@ -39,6 +39,26 @@ pub unsafe fn inlineable(ci: *mut jl_code_instance_t) -> Option<*mut jl_array_t>
     }
 }
 
+/// The inferred code that `ci` keeps, as a CodeInfo.
+///
+/// # Safety
+/// `ci` is live and `data` is its inferred code, as it keeps or kept it; the collector is off.
+pub unsafe fn code_info(ci: *mut jl_code_instance_t, data: Value) -> Option<Value> {
+    // SAFETY: `data` is null, `nothing`, a CodeInfo or its compressed form.
+    unsafe {
+        let method = (*(*ci).def).def.value;
+        if data.is_null() || !is(method, jl_sys::jl_method_type) {
+            return None;
+        }
+        let code = if is(data, jl_sys::jl_array_uint8_type.cast()) {
+            jl_uncompress_ir(method.cast(), ci, data.cast())
+        } else {
+            data
+        };
+        (!code.is_null() && is(code, jl_sys::jl_code_info_type)).then_some(code)
+    }
+}
+
 /// Roots below this number are written in one byte (dump.c, `TAG_METHODROOT`); from it on in two.
 const SHORT_ROOTS: usize = 256;
 

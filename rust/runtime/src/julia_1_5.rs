@@ -97,6 +97,8 @@ extern "C" {
     pub fn jl_ver_string() -> *const c_char;
     pub fn jl_git_commit() -> *const c_char;
 
+    /// The name of the intrinsic with this number (builtins.c).
+    pub fn jl_intrinsic_name(number: c_int) -> *const c_char;
     pub fn jl_get_binding(module: *mut jl_module_t, name: *mut jl_sym_t) -> *mut Binding;
     pub fn jl_module_build_id(module: *mut jl_module_t) -> u64;
     pub fn jl_get_root_symbol() -> *mut jl_sym_t;

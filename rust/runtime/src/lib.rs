@@ -11,6 +11,7 @@ pub mod definitions;
 pub mod describe;
 pub mod edges;
 pub mod error;
+pub mod folded;
 pub mod foreign;
 pub mod frames;
 pub mod gc;

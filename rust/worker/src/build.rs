@@ -68,12 +68,19 @@ pub struct World {
     pub made_at_init: MadeAtInit,
     /// Code that callers may inline, as inference left it: code generation forgets some of it.
     inlineable: HashMap<*mut jl_code_instance_t, *mut jl_array_t>,
+    /// Inferred code from which code generation starts; it forgets what callers may not inline.
+    sources: HashMap<*mut jl_code_instance_t, Value>,
     /// The newest world when this process began.
     pub start: usize,
 }
 
 impl World {
-    unsafe fn read(roots: Vec<*mut jl_module_t>, sysimage: Sysimage, start: usize) -> Self {
+    unsafe fn read(
+        roots: Vec<*mut jl_module_t>,
+        sysimage: Sysimage,
+        start: usize,
+        inferred: &HashMap<*mut jl_code_instance_t, Value>,
+    ) -> Self {
         // SAFETY: the collector is off and nothing else runs.
         unsafe {
             let modules = inspect::all_modules(&roots);
@@ -90,6 +97,13 @@ impl World {
                 .filter(|ci| !sysimage.data.contains(&(**ci as usize)))
                 .filter_map(|ci| Some((*ci, inferred::inlineable(*ci)?)))
                 .collect();
+            let kept = |ci: *mut jl_code_instance_t| {
+                (!(*ci).inferred.is_null() && (*ci).inferred != jl_sys::jl_nothing).then_some((*ci).inferred)
+            };
+            let sources = code_instances
+                .iter()
+                .filter_map(|ci| Some((*ci, kept(*ci).or_else(|| inferred.get(ci).copied())?)))
+                .collect();
             let from_ji = loaded::code_instances();
             let made_at_init = MadeAtInit::collect(&modules);
             World {
@@ -102,9 +116,19 @@ impl World {
                 from_ji,
                 made_at_init,
                 inlineable,
+                sources,
                 start,
             }
         }
+    }
+
+    /// The code from which that of `ci` is generated, as a CodeInfo.
+    ///
+    /// # Safety
+    /// The collector is off.
+    pub unsafe fn source(&self, ci: *mut jl_code_instance_t) -> Option<Value> {
+        // SAFETY: `read` took it from this code instance, and nothing has been collected since.
+        self.sources.get(&ci).and_then(|data| unsafe { inferred::code_info(ci, *data) })
     }
 
     /// The code of `ci` that callers may inline.
@@ -129,10 +153,10 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
     unsafe {
         let _off = CollectorOff::new();
         let inference = Inference::new().ok_or(BuildError::NoModule)?;
-        let mut statuses = infer_all(methods, request, &sysimage, &inference, &mut journal);
+        let (mut statuses, sources) = infer_all(methods, request, &sysimage, &inference, &mut journal);
         inference.close();
         let inferred = start.elapsed().as_secs_f64();
-        let world = World::read(modules::roots(loaded_modules()), sysimage, request.start_world);
+        let world = World::read(modules::roots(loaded_modules()), sysimage, request.start_world, &sources);
         if request.mode == Mode::Isolate {
             return isolate_culprits(&world, &statuses, request, &mut journal);
         }
@@ -223,8 +247,9 @@ unsafe fn infer_all(
     sysimage: &Sysimage,
     inference: &Inference,
     journal: &mut Journal,
-) -> Vec<Status> {
+) -> (Vec<Status>, HashMap<*mut jl_code_instance_t, Value>) {
     let mut statuses = Vec::with_capacity(methods.len());
+    let mut sources = HashMap::new();
     let mut times = String::new();
     for (i, method) in methods.iter().enumerate() {
         let start = Instant::now();
@@ -238,7 +263,7 @@ unsafe fn infer_all(
                 }
             } else {
                 journal.note(&format!("infer {}", i + 1));
-                infer_one(method.cast(), sysimage, inference)
+                infer_one(method.cast(), sysimage, inference, &mut sources)
             }
         };
         times.push_str(&format!("{}\t{}\n", i + 1, start.elapsed().as_micros()));
@@ -246,10 +271,15 @@ unsafe fn infer_all(
     }
     // For the profile only: what a method costs when nobody has compiled it.
     let _ = std::fs::write(request.workdir.join("times"), times);
-    statuses
+    (statuses, sources)
 }
 
-unsafe fn infer_one(mi: *mut jl_method_instance_t, sysimage: &Sysimage, inference: &Inference) -> Status {
+unsafe fn infer_one(
+    mi: *mut jl_method_instance_t,
+    sysimage: &Sysimage,
+    inference: &Inference,
+    sources: &mut HashMap<*mut jl_code_instance_t, Value>,
+) -> Status {
     // SAFETY: `mi` is live.
     unsafe {
         let world = jl_get_world_counter();
@@ -268,8 +298,11 @@ unsafe fn infer_one(mi: *mut jl_method_instance_t, sysimage: &Sysimage, inferenc
         }
         match inference.infer(mi) {
             Err((reason, detail)) => Status::Failed(reason, detail),
-            Ok(ci) if returns_constant(ci) => Status::Constant(ci),
-            Ok(_) => Status::Wanted(mi),
+            Ok((ci, _)) if returns_constant(ci) => Status::Constant(ci),
+            Ok((ci, source)) => {
+                sources.insert(ci, source);
+                Status::Wanted(mi)
+            }
         }
     }
 }

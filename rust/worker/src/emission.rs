@@ -8,6 +8,7 @@ use nativecache_codegen::{value_name, NativeModule, Rewritten};
 use nativecache_image::{CodeIndex, Function, Invoke, Reason, SlotId};
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::error::Undescribable;
+use nativecache_runtime::folded::computes_with_address;
 use nativecache_runtime::julia::jl_get_world_counter;
 use nativecache_runtime::value::is;
 
@@ -52,9 +53,6 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
             .iter()
             .filter_map(|s| if let Status::Wanted(mi) = s { Some(*mi) } else { None })
             .collect();
-        if wanted.is_empty() {
-            return Err(BuildError::Nothing);
-        }
         // SAFETY: as the caller says.
         unsafe {
             let native = Native::create(&wanted);
@@ -64,8 +62,25 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
             }
             let mut codes = emitted(&native, world);
             let (describer, objects, mut foreign) = describer(world);
+            let mut uncacheable = false;
             for code in &codes {
-                foreign.add(code.ci);
+                let refusal = match world.source(code.ci) {
+                    None => Some("its inferred code is not known".to_owned()),
+                    Some(source) => {
+                        foreign.add(source);
+                        computes_with_address(source).map(|what| {
+                            format!("an address goes into {what}, which is computed at compile time")
+                        })
+                    }
+                };
+                if let Some(detail) = refusal {
+                    code.reject(statuses, Reason::IntegerAddress, &detail);
+                    (*code.ci).inferred = jl_sys::jl_nothing;
+                    uncacheable = true;
+                }
+            }
+            if uncacheable {
+                continue;
             }
             let known_cis = world.code_instances.iter().map(|ci| *ci as usize).collect();
             let mut known = Known::new(describer, objects, foreign, known_cis);
@@ -75,7 +90,6 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
                 trace(&rewritten);
             }
             let own = names_of(&codes);
-            let mut uncacheable = false;
             for code in &mut codes {
                 let stop = |name: &str| own.get(name).is_some_and(|ci| *ci != code.ci);
                 let mut slots: HashSet<u32> = HashSet::new();
@@ -113,7 +127,7 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
             return Ok(Emission { module, describer: known.describer, rewritten, code_instances: codes });
         }
     }
-    Err(BuildError::Nothing)
+    Err(BuildError::Endless(MAX_ROUNDS))
 }
 
 /// What is compiled in the sysimage is called there, as the JIT does, not compiled again: without inferred

@@ -21,8 +21,8 @@ pub enum BuildError {
     NoModule,
     #[error("the sysimage of this process has no native code to refer to")]
     NoSysimage,
-    #[error("no method could be compiled")]
-    Nothing,
+    #[error("code with unknown addresses is left after {0} rounds")]
+    Endless(usize),
     #[error(transparent)]
     Codegen(#[from] CodegenError),
     #[error(transparent)]

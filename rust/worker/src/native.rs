@@ -113,14 +113,14 @@ impl Inference {
         }
     }
 
-    /// Infers `mi`; its code instance afterwards.
+    /// Infers `mi`; its code instance afterwards, and the code that inference gave.
     ///
     /// # Safety
     /// `mi` is live, the collector is off.
     pub unsafe fn infer(
         &self,
         mi: *mut jl_method_instance_t,
-    ) -> Result<*mut jl_code_instance_t, (Reason, String)> {
+    ) -> Result<(*mut jl_code_instance_t, Value), (Reason, String)> {
         // SAFETY: as the caller says.
         unsafe {
             let world = jl_get_world_counter();
@@ -139,7 +139,7 @@ impl Inference {
             if !is(ci, jl_sys::jl_code_instance_type) {
                 return Err((Reason::NotInferred, String::new()));
             }
-            Ok(ci.cast())
+            Ok((ci.cast(), source))
         }
     }
 
