@@ -3,7 +3,7 @@
 #
 #     julia bench/run.jl [--quick] [--runs=N] [--package=FOLDER]... [group...]
 #
-# Groups: first-call load steady build memory; all of them if none is named. `--quick` measures fewer and
+# Groups: first-call load steady callers build memory; all of them if none is named. `--quick` measures fewer and
 # smaller things in some minutes and writes to a temporary folder. FOLDER is a package from elsewhere with
 # a file `session.jl`; it is left out if it is not there. A full run makes a sysimage of each package and
 # takes an hour.
@@ -20,11 +20,12 @@ using .SysimageMaker
 include("first_call.jl")
 include("load.jl")
 include("steady.jl")
+include("callers.jl")
 include("building.jl")
 include("memory.jl")
 include("report.jl")
 
-const GROUPS = ["first-call" => first_call, "load" => load, "steady" => steady, "build" => building, "memory" => memory]
+const GROUPS = ["first-call" => first_call, "load" => load, "steady" => steady, "callers" => callers, "build" => building, "memory" => memory]
 
 function main(arguments)
     quick = "--quick" in arguments

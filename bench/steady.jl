@@ -5,9 +5,8 @@ const LOOPS = ["arrays", "dictionaries", "strings", "sorting", "dispatch", "tran
     "exceptions", "unions", "broadcasting", "tasks", "nbody", "edits", "ways"]
 const CALLERS = ["calls_small", "calls_generic"]
 
-# Each loop for some 0.1 s, the best of nine; the results must agree.
-const LOOP_SCRIPT = Measure.CLOCK * """
-using HotLoops
+# The best of nine.
+const LOOP_BEST = """
 function bench_best(loop)
     result, best = loop(), Inf
     for _ in 1:9
@@ -18,6 +17,11 @@ function bench_best(loop)
     end
     return result, best
 end
+"""
+
+# Each loop for some 0.1 s; the results must agree.
+const LOOP_SCRIPT = Measure.CLOCK * LOOP_BEST * """
+using HotLoops
 for name in $(Symbol.(LOOPS))
     result, best = bench_best(getfield(HotLoops, name))
     println(name, '\\t', result, '\\t', best)

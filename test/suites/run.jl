@@ -42,6 +42,10 @@ function run_suite(given)
         println(rpad(name, 20), same ? "same       " : "DIFFERENT  ", "off ", totals(off), " ", seconds(off), "; on ", totals(on), " ", seconds(on),
             "; verify ", totals(verify), "; built ", length(built["compiled"]), " of ", length(built["requested"]),
             "; on ", field(on, "installed"), "; verify ", field(verify, "installed"))
+        # Rejected after the suite: what it defined itself, and what verification had compiled before it linked.
+        for (mode, run) in (:on => on, :verify => verify), m in eachmatch(r"^reason: (.*)$"m, run.err)
+            println("    ", mode, ": ", m[1])
+        end
         if !same
             kept = joinpath(tempdir(), "nativecache-suite-$name")
             for (mode, run) in (:off => off, :on => on, :verify => verify)
