@@ -28,7 +28,16 @@ function run_suite(given)
     trace = joinpath(box.root, "suite.trace")
     # A test may run for ever where another one left something.
     program = `timeout -s KILL 900 $(julia_program())`
-    with = "let s = NativeCache.status(\"$name\"); println(stderr, \"installed: \", length(s.installed), \" of \", length(s.requested), \", \", length(s.rejected), \" rejected\", isempty(s.message) ? \"\" : string(\", \", s.message)); end\n"
+    with = """
+        let s = NativeCache.status("$name")
+            println(stderr, "installed: ", length(s.installed), " of ", length(s.requested), ", ", length(s.rejected), " rejected",
+                isempty(s.message) ? "" : string(", ", s.message))
+            for reason in unique(item.reason for item in s.rejected)
+                println(stderr, "reason: ", count(item -> item.reason === reason, s.rejected), " ", reason, ", as ",
+                    first(item.statement for item in s.rejected if item.reason === reason))
+            end
+        end
+        """
     script(cached) = string(cached ? "using NativeCache\n" : "", "import $name\nconst PATH = $(repr(path))\n", SUITE_SCRIPT, cached ? with : "")
     try
         julia(box, "using NativeCache; import $name")
