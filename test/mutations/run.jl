@@ -62,7 +62,7 @@ end
 
 function main(parts)
     folder = scratch_copy()
-    chosen = filter(m -> isempty(parts) || any(part -> occursin(part, m.name), parts), MUTATIONS)
+    chosen = isempty(parts) ? MUTATIONS : unique(m for part in parts for m in MUTATIONS if occursin(part, m.name))
     missed = 0
     try
         built, said = build(folder)
