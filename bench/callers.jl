@@ -55,7 +55,7 @@ const CALLER_FUNCTIONS = [
 const CALLER_SCRIPT = Measure.CLOCK * LOOP_BEST * """
 using Called
 $(join("caller$i() = $body\n" for (i, (_, body)) in enumerate(CALLER_FUNCTIONS)))
-for (name, f) in zip($(repr(first.(CALLER_FUNCTIONS))), ($(join("caller$i, " for i in 1:length(CALLER_FUNCTIONS))))
+for (name, f) in zip($(repr(first.(CALLER_FUNCTIONS))), ($(join("caller$i, " for i in 1:length(CALLER_FUNCTIONS)))))
     result, best = bench_best(f)
     println(name, '\\t', result, '\\t', best)
 end
