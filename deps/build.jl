@@ -82,6 +82,7 @@ function cargo(arguments)
     without_spaces(prefix()) do julia
         env = merge(Dict(ENV), Dict{String,String}(bindgen()),
             Dict("JULIA_DIR" => julia, "CARGO_TARGET_DIR" => joinpath(ROOT, "target"),
+                "NATIVECACHE_BUILD" => "$(version()) ($(stamp()))",     # a part of the key of each library
                 "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER" => "env LD_LIBRARY_PATH=$(libraries(julia))"))
         command = Cmd(`$(program("cargo", "install Rust")) $arguments`; env = env, dir = ROOT)
         success(pipeline(command; stdin = devnull, stdout = stdout, stderr = stderr)) ||
@@ -92,15 +93,17 @@ end
 "Everything that the libraries are made from, in one number."
 function stamp()
     sum = hash((VERSION, Base.GIT_VERSION_INFO.commit, prefix(), feature()))
-    files = [joinpath(ROOT, "Cargo.toml"), joinpath(ROOT, "Cargo.lock"), @__FILE__]
+    files = [joinpath(ROOT, name) for name in ("Cargo.toml", "Cargo.lock", "Project.toml", "deps/build.jl", "src/worker.jl")]
     for (folder, _, names) in walkdir(joinpath(ROOT, "rust")), name in names
         push!(files, joinpath(folder, name))
     end
     for file in sort!(files)
         sum = hash((relpath(file, ROOT), read(file)), sum)
     end
-    return string(sum; base = 16)
+    return string(sum; base = 16, pad = 16)
 end
+
+version() = match(r"^version\s*=\s*\"(.*)\""m, read(joinpath(ROOT, "Project.toml"), String))[1]
 
 "A file that changes in one step: no session sees half of it."
 function place(write_to, path)

@@ -13,7 +13,7 @@ const FUNCTIONS = ["Build" => [:build, :BuildResult, :BuildResults, :Source, :Me
     "Staying fresh" => [:stale, :update!],
     "See" => [:status, :Status, :LayerStatus, :libraries, :json], "Why not" => [:explain, Symbol("@explain"), :Story, :LibraryStory, :CodeStory, :reason, :reasons],
     "Where the time goes" => [:report, :LatencyReport, :Latency, :Uncached, :PackageGain], "Check" => [:verify, :Verification],
-    "Clean up" => [:gc!, :clear!, :Removals, :Removal], "Settings and command line" => [:settings, :Setting, :main]]
+    "Clean up" => [:gc!, :clear!, :Removals, :Removal], "Settings and command line" => [:settings, :Setting, :set!, :main]]
 
 "The docstrings of a name, as text."
 function docstrings(name)

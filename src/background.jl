@@ -1,4 +1,4 @@
-# Builds what a session has asked for: julia <flags of the session> background.jl <uuid> <name> [...]
+# Builds what sessions have asked for: julia <flags of the session> background.jl <uuid> <name> [...] + [...] +
 # queue.jl starts it. What it prints goes to background.log in the store.
 
 let here = Base.PkgId(Base.UUID("1402d8af-b1ee-4baf-ab8c-666e41cddb50"), "NativeCache")
@@ -7,10 +7,16 @@ let here = Base.PkgId(Base.UUID("1402d8af-b1ee-4baf-ab8c-666e41cddb50"), "Native
 end
 
 let mod = Base.loaded_modules[Base.PkgId(Base.UUID("1402d8af-b1ee-4baf-ab8c-666e41cddb50"), "NativeCache")]
-    ids = Base.PkgId[]
-    for i in 1:2:length(ARGS)
-        uuid = Base.UUID(ARGS[i])
-        push!(ids, uuid.value == 0 ? Base.PkgId(ARGS[i+1]) : Base.PkgId(uuid, ARGS[i+1]))
+    good, ids = true, Base.PkgId[]
+    while !isempty(ARGS)
+        word = popfirst!(ARGS)
+        if word == "+"
+            good &= Base.invokelatest(mod.build_in_background, ids)
+            ids = Base.PkgId[]
+        else
+            uuid, name = Base.UUID(word), popfirst!(ARGS)
+            push!(ids, uuid.value == 0 ? Base.PkgId(name) : Base.PkgId(uuid, name))
+        end
     end
-    exit(Base.invokelatest(mod.build_in_background, ids) ? 0 : 1)
+    exit(good ? 0 : 1)
 end

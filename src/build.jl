@@ -152,7 +152,7 @@ function write_request(job::Job, work::String, mode::String)
         here = Base.root_module_key(@__MODULE__)
         here.uuid === nothing || println(io, "load\t", uuid_text(here), '\t', here.name)
         for id in job.packages
-            println(io, "load\t", uuid_text(id), '\t', id.name)
+            id == here || println(io, "load\t", uuid_text(id), '\t', id.name)
             println(io, "wanted\t", uuid_text(id), '\t', id.name)
         end
         job.split && println(io, "only\tsplit")
@@ -197,23 +197,34 @@ function run_worker(job::Job, work::String)
     script = joinpath(@__DIR__, "worker.jl")
     command = setenv(`$(julia_command()) $script $work`, julia_environment())
     journal = joinpath(work, "journal")
-    process = open(joinpath(work, "log"), "w") do log
-        run(pipeline(command; stdin = devnull, stdout = log, stderr = log); wait = false)
-    end
     now() = time_ns() / 1e9     # unlike time(), never set back
-    seen, since, stuck = 0, now(), false
+    seen, since = 0, now()
+    return watch(command, joinpath(work, "log")) do
+        tick(job.progress)
+        size = isfile(journal) ? filesize(journal) : 0
+        size == seen && return now() - since > job.timeout
+        seen, since = size, now()
+        follow!(job.progress, journal, job.statements)
+        return false
+    end
+end
+
+"""
+Run a command with its output in the file `log`, and wait for it: the process, and whether it was stopped because
+`is_stuck()` was true. That is asked every 50 ms. It does not outlive an exception here, Ctrl-C included.
+"""
+function watch(is_stuck, command::Cmd, log::String)
+    process = open(log, "w") do io
+        run(pipeline(command; stdin = devnull, stdout = io, stderr = io); wait = false)
+    end
+    stuck = false
     try
         while process_running(process)
             sleep(0.05)
-            size = isfile(journal) ? filesize(journal) : 0
-            if size != seen
-                seen, since = size, now()
-                follow!(job.progress, journal, job.statements)
-            elseif !stuck && now() - since > job.timeout
+            if !stuck && is_stuck()
                 stuck = true
                 kill(process, Base.SIGKILL)
             end
-            tick(job.progress)
         end
     catch
         kill(process, Base.SIGKILL)

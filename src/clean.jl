@@ -32,7 +32,7 @@ Base.getindex(list::Removals, i::Int) = list.items[i]
 Remove what is of no use any more, in the depots of this session:
 
 - libraries of a package build that has no `.ji` file any more
-- libraries for another Julia build
+- libraries for another Julia build, or made by another NativeCache
 - damaged libraries
 - the libraries that were built longest ago, while all together are larger than `max_size` bytes
   (a setting, 2 GB)
@@ -127,6 +127,7 @@ function of_no_use(library, builds)
     end
     for (component, built, here) in facts.key
         component == "julia" && built != here && return "it is for another Julia build: $built"
+        component == "NativeCache" && built != here && return "another NativeCache has made it: $built"
     end
     name = replace(library.package, r"-[0-9a-f]{8}$" => "")
     build = SubString(basename(library.path), 1, 16)
@@ -233,7 +234,8 @@ function is_ours(path::AbstractString)
     end
     parts[1] == "profiles" && return length(parts) == 3 &&
         occursin(r"^([a-z0-9]+\.(profile|pending-.*)|lock|built|failed-.*|.*\.tmp.*)$", parts[3])
-    length(parts) == 1 && return occursin(r"^(lock|[a-z-]+\.(log|lock|pid|queue))$", parts[1])
+    length(parts) == 1 && return occursin(r"^(lock|[a-z-]+\.(log|log\.old|lock|pid|queue))$", parts[1])
+    parts[1] == "queue" && return length(parts) == 2 && occursin(r"\.(job|job\.running|tmp-.*)$", parts[2])
     occursin(r"^[0-9a-f]{16}$", parts[1]) && length(parts) == 3 && occursin(r"^[0-9a-f]{16}(\+[0-9a-f]{16})?\.so$", parts[3]) || return false
     return !any(problem -> problem.first in (:BadMagic, :Truncated, :Unreadable), inspect_library(path).problems)
 end

@@ -14,7 +14,7 @@ const SETTINGS = (
     ("memory", "0", "bytes", "what the build process may allocate; 0 is no limit"),
     ("keep", "no", "yes|no", "keep the build's work folder, for a look into it"),
     ("trace", "yes", "yes|no", "at the end of a session, note in the profiles what it has compiled"),
-    ("auto", "background", "off|ask|background|now", "what a session does about a library that is not up to date"),
+    ("auto", "ask", "off|ask|background|now", "what a session does about a library that is not up to date; under CI only the environment says so"),
     ("methods", "5000", "count", "methods that a layer of a profile holds at most, those that save most; 0: all"),
     ("fade", "50", "count", "sessions that do not use a method after which its profile forgets it; 0: never"),
     ("max_size", "2 GB", "bytes", "what gc! lets the libraries of all depots take"),
@@ -142,12 +142,18 @@ function look_up(name::String, given = nothing)
     value = get(ENV, variable(name), "")
     isempty(value) || return (value, :environment, variable(name))
     for (place, path) in preference_files()
+        heeded(name) || break
         found, problems = read_preferences(path)
         isempty(problems) || report_once(problems)
         haskey(found, name) && return (found[name][1], place, string(path, ", line ", found[name][2]))
     end
     return (default, :default, "")
 end
+
+"Do files count? Nothing is built under CI because of one that was written for somebody's own machine."
+heeded(name::String) = name != "auto" || !under_ci()
+
+under_ci() = !(get(ENV, "CI", "") in ("", "false", "0"))
 
 "The value of a setting in the type of its kind; `given` is the keyword's, `nothing` if there was none."
 function setting(name::String, given = nothing)
@@ -243,7 +249,7 @@ function settings(; keywords...)
         value = get(ENV, variable(name), "")
         isempty(value) || push!(tried, (value, :environment, variable(name)))
         for (place, path, found) in files
-            haskey(found, name) && push!(tried, (found[name][1], place, string(path, ", line ", found[name][2])))
+            heeded(name) && haskey(found, name) && push!(tried, (found[name][1], place, string(path, ", line ", found[name][2])))
         end
         push!(tried, (default, :default, ""))
         for (text, _, place) in tried     # a wrong value that another one hides is wrong all the same
@@ -254,6 +260,41 @@ function settings(; keywords...)
     end
     isempty(problems) || throw(ArgumentError(join(problems, "\n  ")))
     return Settings(items)
+end
+
+# ---- set! ----
+
+"""
+    NativeCache.set!(; settings...) -> String
+
+Write settings into `config/NativeCache.toml` of the first depot, for all sessions from now on, and return its
+path. Other lines of the file stay as they are; `nothing` takes a setting out. A name or a value that is none is an
+`ArgumentError`, and nothing is written.
+
+# Example
+
+    julia> NativeCache.set!(auto = "background")     # sessions build what is not up to date by themselves
+    "/home/me/.julia/config/NativeCache.toml"
+"""
+function set!(; settings...)
+    isempty(DEPOT_PATH) && error("DEPOT_PATH is empty, so there is no place for settings")
+    path = abspath(first(DEPOT_PATH), "config", "NativeCache.toml")
+    lines = isfile(path) ? readlines(path) : String[]
+    for (key, value) in settings
+        name = String(key)
+        kind = setting_entry(name)[3]
+        text = value isa Bool ? (value ? "yes" : "no") : string(value)
+        value === nothing || value_of(kind, text) !== nothing || throw(ArgumentError(wrong_value(name, text, "")))
+        occursin(r"[\"\r\n]", text) && throw(ArgumentError("setting $name: a quote or a line break cannot stand in the file"))
+        filter!(line -> !occursin(Regex("^\\s*$name\\s*="), line), lines)
+        value === nothing || push!(lines, string(name, " = \"", text, '"'))
+    end
+    mkpath(dirname(path); mode = FOLDER_MODE)
+    temporary = string(path, ".tmp-", getpid(), '-', time_ns())
+    write(temporary, (line * '\n' for line in lines)...)
+    chmod(temporary, 0o644)
+    Base.Filesystem.rename(temporary, path)
+    return path
 end
 
 setting_text(value) = value isa Bool ? (value ? "yes" : "no") :

@@ -6,6 +6,9 @@ built_file(ids) = joinpath(profiles_root(writable_depot()), profile_folder(ids),
 "Changes when a method comes or goes."
 content_hash(texts::Vector{String}) = hex(foldl((seed, text) -> hash(text, seed), texts; init = UInt64(0)))
 
+# Kinds of sessions, each with a line in `built`; those of older versions of Julia and NativeCache go first.
+const MANY_KEYS = 100
+
 """
 Note what a library was made of, for `stale`: lines of key, library, hash of the profile and, if there is
 no library, why. `failed-<key>-<build id>` tells sessions not to try this build of the package again.
@@ -17,6 +20,7 @@ function note_built(ids::Vector{PkgId}, library::String, message::String)
     build = current_build_id(ids[1])
     failed = string("failed-", key, '-', build === nothing ? "none" : hex(build))
     kept = isfile(file) ? filter(line -> !startswith(line, key), readlines(file)) : String[]
+    length(kept) > MANY_KEYS && deleteat!(kept, 1:length(kept)-MANY_KEYS)
     name = isempty(library) ? "none" : basename(library)
     push!(kept, join((key, name, content_hash(statements(layers_of(ids))), escape_field(message)), '\t'))
     temporary = string(file, ".tmp-", getpid(), '-', time_ns())
@@ -132,7 +136,12 @@ function retire(id::PkgId)
     end
     haskey(Base.loaded_modules, id) && push!(builds, hex(Base.module_build_id(Base.loaded_modules[id])))
     for item in stored()
-        item.package == package_folder(id) && !(SubString(basename(item.path), 1, 16) in builds) || continue
+        item.package == package_folder(id) || continue
+        name = basename(item.path)
+        # One for several packages is as dead as the first of them that was precompiled again.
+        dead = !(SubString(name, 1, 16) in builds) ||
+            occursin('+', name) && !all(package -> has_build_id(package...), inspect_library(item.path).packages)
+        dead || continue
         try
             rm(item.path; force = true)
         catch err
@@ -146,8 +155,14 @@ end
 function build_in_background(ids::Vector{PkgId})
     own = Source[]
     options = Options(linker = nothing, timeout = nothing, keep = nothing, quiet = true)
-    foreach(id -> append!(own, own_statements(id, options)), ids)
-    result = build_set(ids, nothing, nothing, own, options)
+    result = try
+        foreach(id -> append!(own, own_statements(id, options)), ids)
+        build_set(ids, nothing, nothing, own, options)
+    catch err
+        err isa InterruptException && rethrow()
+        println(join((id.name for id in ids), " + "), ": ", sprint(showerror, err))     # the next set is tried all the same
+        return false
+    end
     if result === nothing
         println("nothing is known to be needed of ", join((id.name for id in ids), " + "))
         return true

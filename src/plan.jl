@@ -173,6 +173,7 @@ function build_set(ids::Vector{PkgId}, given, chosen, sources::Vector{Source}, o
     return result
 end
 
+"The outcome of a build; what is thrown on the way is one too."
 function run_guarded(job::Job)
     try
         return run_job(job)

@@ -22,7 +22,7 @@ const STAGES = (("load", "loading packages", 2.5), ("statement", "looking up met
 
 function Progress(quiet::Bool)
     wanted = setting("progress")
-    terminal = stderr isa Base.TTY && get(ENV, "CI", "") in ("", "false", "0")
+    terminal = stderr isa Base.TTY && !under_ci()
     mode = quiet || !wanted ? :none : terminal ? :line : :log
     return Progress(mode, "", "", "", 0.0, NaN, time(), time(), 0.0, 0)
 end

@@ -30,17 +30,12 @@ Run what `from` names for these packages: the names of the layers that it stands
 function run_sources(ids::Vector{PkgId}, from, progress::Progress, timeout::Float64)
     names, sources, begun = String[], Source[], Begun()
     for one in (from isa Union{Symbol,AbstractString} ? (from,) : from)
-        if one === :tests
-            push!(names, "tests")
+        if one in (:tests, :precompile)
+            push!(names, string(one))
+            run_one, doing = one === :tests ? (run_tests, "running the tests of") : (run_precompile, "precompiling")
             for id in ids
-                update(progress, "running the tests of $(id.name)")
-                push!(sources, run_tests(id, begun, progress, timeout))
-            end
-        elseif one === :precompile
-            push!(names, "precompile")
-            for id in ids
-                update(progress, "precompiling $(id.name)")
-                push!(sources, run_precompile(id, begun, progress, timeout))
+                update(progress, "$doing $(id.name)")
+                push!(sources, run_one(id, begun, progress, timeout))
             end
         elseif one isa AbstractString && (isfile(one) || endswith(one, ".jl"))
             isfile(one) || throw(ArgumentError(string("from: there is no file ", repr(String(one)))))
@@ -72,7 +67,10 @@ function run_source(command::Cmd, ids::Vector{PkgId}, name::String, layer::Strin
             environment["NATIVECACHE_RUN_$key"] = value
         end
         log = joinpath(folder, "log")
-        process, stuck = watch(setenv(command, environment; dir = dir), log, progress, timeout)
+        process, stuck = watch(setenv(command, environment; dir = dir), log) do
+            tick(progress)
+            time() - started > timeout
+        end
         passed = success(process)
         message = passed ? "" : string(stuck ? "stopped after $timeout s" : process.termsignal == 0 ?
             "exit code $(process.exitcode)" : "signal $(process.termsignal)", ": ", last_words(log))
@@ -100,30 +98,6 @@ function run_source(command::Cmd, ids::Vector{PkgId}, name::String, layer::Strin
     finally
         rm(folder; recursive = true, force = true)
     end
-end
-
-"Wait for a command, whose output goes to `log`."
-function watch(command::Cmd, log::String, progress::Progress, timeout::Float64)
-    process = open(log, "w") do io
-        run(pipeline(command; stdin = devnull, stdout = io, stderr = io); wait = false)
-    end
-    started, stuck = time(), false
-    try
-        while process_running(process)
-            sleep(0.05)
-            if !stuck && time() - started > timeout
-                stuck = true
-                kill(process, Base.SIGKILL)
-            end
-            tick(progress)
-        end
-    catch
-        kill(process, Base.SIGKILL)
-        wait(process)
-        rethrow()
-    end
-    wait(process)
-    return process, stuck
 end
 
 not_run(name, layer, message) = Source(name, layer, false, 0, 0.0, message)
@@ -163,8 +137,11 @@ function run_tests(id::PkgId, begun::Begun, progress::Progress, timeout::Float64
         (environment["JULIA_LOAD_PATH"] = string(folder, ':', environment["JULIA_LOAD_PATH"]))
     source, message = run_source(`$(julia_command()) -L $RUNNER $file`, [id], name, "tests", from, begun, progress, timeout;
         environment = environment, dir = folder)
+    isempty(problem) || (problem = "Pkg.test could not run them ($problem), so they ran with this session's load path")
     source === nothing && return not_run(name, "tests", isempty(problem) ? message : "$problem; $message")
-    return source
+    isempty(problem) && return source
+    return Source(source.name, source.layer, source.passed, source.methods, source.seconds,
+        isempty(source.message) ? problem : "$problem; $(source.message)")
 end
 
 # ---- scripts ----

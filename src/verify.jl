@@ -74,15 +74,7 @@ function built_anew(path::String; quiet::Bool)
     # A library for several packages was built with all of them loaded.
     others = occursin('+', basename(path)) ? [id for (id, _) in facts.packages if !(id in own)] : PkgId[]
     statements = sort!(String[item.statement for (_, item) in peek(path)])
-    job = Job(vcat(own, others), statements, setting("linker"), setting("timeout"), setting("memory"), false, Progress(quiet), path)
-    try
-        return run_job(job)
-    catch err
-        err isa InterruptException && rethrow()
-        return Failure(sprint(showerror, err))
-    finally
-        done(job.progress)
-    end
+    return run_guarded(Job(vcat(own, others), statements, setting("linker"), setting("timeout"), setting("memory"), false, Progress(quiet), path))
 end
 
 """

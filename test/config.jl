@@ -92,3 +92,26 @@ end
     @test run.out == run.err == ""
     remove(box)
 end
+
+@testset "set!" begin
+    N = NativeCache
+    with_settings(DEPOT_FILE => "# mine\nauto = off\nlinker = \"my cc\"\n") do
+        @test N.set!(auto = "background", keep = true) == DEPOT_FILE
+        @test readlines(DEPOT_FILE) == ["# mine", "linker = \"my cc\"", "auto = \"background\"", "keep = \"yes\""]
+        withenv("CI" => nothing) do
+            @test (N.setting("auto"), N.setting("keep"), N.settings()["auto"]) == ("background", true, "background")
+        end
+        # What a machine's owner has chosen starts nothing under CI; what the environment says does.
+        withenv("CI" => "true") do
+            @test N.setting("auto") == N.settings()["auto"] == "ask"
+            @test withenv(() -> N.setting("auto"), "JULIA_NATIVECACHE_AUTO" => "now") == "now"
+        end
+        N.set!(keep = nothing)
+        @test !N.setting("keep")
+        before = read(DEPOT_FILE)
+        for wrong in ((auto = "sometimes",), (no_such = 1,), (linker = "a\"b",), (linker = "cc", fade = "soon"))
+            @test_throws ArgumentError N.set!(; wrong...)
+        end
+        @test read(DEPOT_FILE) == before
+    end
+end

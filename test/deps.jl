@@ -4,7 +4,8 @@
     clone = mktempdir(; prefix = "nativecache té st ")
     mkpath(joinpath(clone, "deps"))
     mkpath(joinpath(clone, "rust"))
-    for file in ("Cargo.toml", "Cargo.lock", joinpath("deps", "build.jl"), joinpath("deps", "julia.sh"))
+    mkpath(joinpath(clone, "src"))
+    for file in ("Cargo.toml", "Cargo.lock", "Project.toml", joinpath("src", "worker.jl"), joinpath("deps", "build.jl"), joinpath("deps", "julia.sh"))
         cp(joinpath(ROOT, file), joinpath(clone, file))
     end
     tools = joinpath(clone, "tools")

@@ -38,6 +38,37 @@ const KEY_FLAGS = [
         rm(place)
     end
     @test session(``)[1] == "2||9"
+    @testset "another NativeCache" begin
+        # The same one, but for the stamp that its build has left in it.
+        other = joinpath(box.root, "other")
+        mkpath(joinpath(other, "deps", "lib"))
+        for name in ("Project.toml", "src")
+            cp(joinpath(ROOT, name), joinpath(other, name))
+        end
+        stamp = read(joinpath(ROOT, "deps", "lib", "stamp"), String)
+        # Its first half: the compiler may hold the end of so short a text in instructions.
+        changed = string(reverse(stamp[1:8]), stamp[9:end])
+        for name in ("libnativecache.so", "libnativecache_worker.so")
+            bytes = read(joinpath(ROOT, "deps", "lib", name))
+            found = findfirst(stamp, String(copy(bytes)))
+            @test found !== nothing
+            bytes[found] = codeunits(changed)
+            write(joinpath(other, "deps", "lib", name), bytes)
+        end
+        env = ["JULIA_LOAD_PATH" => join([box.packages, other, "@stdlib"], ':')]
+        why = "NativeCache: built with 0.1.0 ($stamp), this session has 0.1.0 ($changed)"
+        first_line, key = split(julia!(box, report; env = env).out, '\n')
+        @test startswith(first_line, "0|") && endswith(first_line, "|9")
+        @test occursin(why, first_line)
+        # Put where that session looks, it is refused all the same.
+        place = replace(result.library, basename(dirname(dirname(result.library))) => key)
+        mkpath(dirname(place))
+        cp(result.library, place)
+        first_line = split(julia!(box, report; env = env).out, '\n')[1]
+        @test startswith(first_line, "0|") && endswith(first_line, "|9")
+        @test occursin(why, first_line)
+        rm(place)
+    end
     # The build id of a package is a component too: test/load.jl, "a package that was precompiled again".
     @testset "nothing is installed: $what" for (what, flags, env) in filter(case -> part(string("nothing is installed: ", case[1])), [
             ("switched off", ``, ["JULIA_NATIVECACHE" => "off"]), ("coverage", `--code-coverage=user`, []),

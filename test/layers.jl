@@ -67,32 +67,79 @@ end
         module Moved
         $above
         f(x; k = 1) = map(y -> y + k, x)
-        twice(f, x) = f(f(x))
+        @noinline twice(f, x) = f(f(x))
         g(x) = twice(y -> twice(z -> z + x, y), x)
         end
         """
     add_package(box, "Moved", source(""))
     session = "using Moved\nMoved.f([1]; k = 2); Moved.g(3)\n"
-    julia!(box, "using NativeCache\n" * session; env = ["JULIA_NATIVECACHE_TRACE" => "yes"])
+    later = "using Moved\nMoved.f([1.5]; k = 2); Moved.g(3.5)\n"
+    tracing = ["JULIA_NATIVECACHE_TRACE" => "yes"]
+    julia!(box, "using NativeCache\n" * session; env = tracing)
     # Closures and keyword functions above shift the numbers of all that follow.
     write(joinpath(box.packages, "Moved", "src", "Moved.jl"), source("before(x; a = 1, b = 2) = map(y -> y + a + b, x)"))
+    # A session with this build adds to what one with the other has noted.
+    julia!(box, "using NativeCache\n" * later; env = tracing)
     out = lines_of(box, """
         r = NativeCache.build("Moved"; quiet = true)
         println(length(r.failed), r.skipped)
-        println(r.layers)
+        println(r.layers, NativeCache.profile("Moved")[1].header["sessions"])
         """)
-    @test startswith(out[1], "0") && !occursin("NoSuchMethod", out[1]) && out[2] == "[\"trace\"]"
+    @test startswith(out[1], "0") && !occursin("NoSuchMethod", out[1]) && out[2] == "[\"trace\"]2"
     trace = joinpath(box.root, "moved.trace")
-    julia!(box, "using NativeCache\n" * session; flags = `--trace-compile=$trace`)
+    julia!(box, "using NativeCache\n" * session * later; flags = `--trace-compile=$trace`)
     @test filter(statement -> occursin("Moved.", statement), traced(trace)) == []
     # What is gone is named.
-    write(joinpath(box.packages, "Moved", "src", "Moved.jl"), "module Moved\nf(x; k = 1) = k\ng(x) = [x]\nend")
+    write(joinpath(box.packages, "Moved", "src", "Moved.jl"), "module Moved\nf(x) = x\ng(x) = [x]\nend")
     out = lines_of(box, """
         r = NativeCache.build("Moved"; quiet = true)
-        gone = filter(item -> item.reason === :NoSuchMethod, r.skipped)
-        println(any(item -> occursin("Moved has no #1 of Tuple{Moved.var", item.detail), gone) || r.skipped)
+        gone = [item.detail for item in r.skipped if item.reason === :NoSuchMethod]
+        foreach(println, sort!(unique(gone)))
         """)
-    @test out == ["true"]
+    for name in ("Moved has no #1 of Tuple{typeof(Moved.g), Any} in this build", "Moved has no #1 of Tuple{Moved.var\"#1 of Tuple{typeof(Moved.g), Any}",
+                 "Moved has no #1 of Tuple{Moved.var\"#1 of Tuple{typeof(Moved.f), Any}", "#f##kw not defined")
+        @test any(detail -> occursin(name, detail), out)
+    end
+    remove(box)
+end
+
+@testset "tests in the environment that Pkg.test makes" begin
+    box = Box()
+    # With a registry that is there Pkg asks for no other.
+    registry = joinpath(box.depot, "registries", "Empty")
+    mkpath(registry)
+    write(joinpath(registry, "Registry.toml"), "name = \"Empty\"\nuuid = \"c0ffee00-0000-4000-8000-0000000000aa\"\nrepo = \"\"\n[packages]\n")
+    add_package(box, "Help", "module Help\nhelp(x) = x + 1\nend")
+    # What the tests alone need: by [extras] and [targets] in one, by test/Project.toml in the other.
+    add_package(box, "Old", "module Old\nimport Help\nf(x) = [Help.help(x)]\nend"; deps = ["Help" => uuid("Help")])
+    add_package(box, "New", "module New\nf(x) = [x]\nend")
+    check(name, dependency) = """
+        using $name, $dependency, Test
+        # Neither the session's load path nor NativeCache are there, nor what others depend on.
+        @assert Base.identify_package("NativeCache") === nothing && Base.identify_package("Pkg") === nothing
+        @assert basename(dirname(Base.active_project())) != "project"
+        @test $name.f(1) isa Vector
+        """
+    for (name, text) in ("Old" => check("Old", "Random") * "@test Old.f(1.5) == [3.5]\n", "New" => check("New", "Dates"))
+        mkpath(joinpath(box.packages, name, "test"))
+        write(joinpath(box.packages, name, "test", "runtests.jl"), text)
+    end
+    open(io -> write(io, "[extras]\nTest = \"8dfed614-e22c-5e08-85e1-65c5234f0b40\"\nRandom = \"9a3f8284-a2c9-5f02-9a11-845980a1fd5c\"\n",
+        "[targets]\ntest = [\"Test\", \"Random\"]\n"), joinpath(box.packages, "Old", "Project.toml"), "a")
+    write(joinpath(box.packages, "New", "test", "Project.toml"),
+        "[deps]\nDates = \"ade2ca70-3891-5945-98fb-dc099432e06a\"\nTest = \"8dfed614-e22c-5e08-85e1-65c5234f0b40\"\n")
+    project = joinpath(box.root, "project")
+    mkpath(project)
+    developed = join(("PackageSpec(path = $(repr(joinpath(box.packages, name))))" for name in ("Help", "Old", "New")), ", ")
+    out = lines_of(box, """
+        using Pkg
+        Pkg.develop([$developed])
+        for r in NativeCache.build(["Old", "New"]; from = :tests, quiet = true)
+            println(r.package, [(s.name, s.passed) for s in r.sources], length(r.failed), [item.statement for item in r.compiled if occursin(".f)", item.statement)])
+        end
+        """; flags = `--project=$project`, env = ["JULIA_LOAD_PATH" => "@:$ROOT:@stdlib"])
+    ran = "Tuple{String,Bool}[(\"tests of Old\", 0), (\"tests of New\", 1)]"
+    @test out == ["Old$(ran)0[\"Tuple{typeof(Old.f), Float64}\", \"Tuple{typeof(Old.f), Int64}\"]", "New$(ran)0[\"Tuple{typeof(New.f), Int64}\"]"]
     remove(box)
 end
 
@@ -118,14 +165,28 @@ end
     project = joinpath(box.root, "project")
     mkpath(project)
     write(joinpath(project, "Project.toml"), string("[deps]\n", (string(name, " = \"", uuid(name), "\"\n") for name in ("First", "Second", "Dates"))...))
+    # A specialisation of Base that two of them need.
     out = lines_of(box, """
+        for id in NativeCache.package_ids(["First", "Second"])
+            NativeCache.put_layer([id], "statements", "precompile(Tuple{typeof(Base.sort), Array{Float16, 1}})"; mode = NativeCache.ADD)
+        end
         r = NativeCache.build(; quiet = true)
         println([item.package for item in r], [item.layers for item in r])
         """; flags = `--project=$project`)
     @test out == ["[\"First\", \"Second\", \"First, Second\"][[\"statements\"], [\"statements\"], [\"statements\"]]"]
     waiting = status(box, "\"First\"", "using First")
-    @test length(waiting["installed"]) == 1 && length(waiting["waiting"]) <= 1
-    all = status(box, "\"First\"", "using First, Second")
-    @test length(all["installed"]) == 2
+    @test length(waiting["installed"]) == 2 && length(waiting["waiting"]) <= 1
+    # It is installed once: the second library finds it there, and both say that it is.
+    trace = joinpath(box.root, "sort.trace")
+    all = status(box, "\"First\"", """
+        using First, Second
+        const LIST = sort(Float16[2, 1])
+        instance = Base.method_instances(sort, (Vector{Float16},))[1]
+        @assert !isdefined(instance.cache, :next) && LIST == [1, 2]
+        for name in ("First", "Second")
+            @assert any(item -> item.statement == "Tuple{typeof(Base.sort), Array{Float16, 1}}", NativeCache.status(name).installed)
+        end
+        """; flags = `--trace-compile=$trace`)
+    @test length(all["installed"]) == 3 && !any(statement -> occursin(r"sort.*Float16", statement), traced(trace))
     remove(box)
 end

@@ -85,13 +85,17 @@ end
 @testset "which package" begin
     box = Box()
     id(name) = name => Sandbox.uuid(name)
-    add_package(box, "Low", "module Low\nstruct Point x::Int end\narea(x) = 1\nend")
+    add_package(box, "Low", "module Low\nstruct Point x::Int end\narea(x) = 1\nkind(x) = x\nend")
     add_package(box, "High", "module High\nimport Low\narea(p::Low.Point) = p.x + 1\nall(ps) = sum(area, ps)\nend"; deps = [id("Low")])
     add_package(box, "Aside", "module Aside\nstruct Box{T} x::T end\nopen(b) = b.x\nend")
-    julia!(box, "using High, Aside")
+    # Whose code is another with another package, which nothing in its signature says.
+    add_package(box, "Asks", "module Asks\nimport Low\nask(x) = [answer(x)]\nanswer(x) = Low.kind(x)\nend"; deps = [id("Low")])
+    add_package(box, "Answers", "module Answers\nimport Low\nLow.kind(x::Int) = (x, x)\nend"; deps = [id("Low")])
+    julia!(box, "using High, Aside, Asks, Answers")
     run = julia!(box, """
-        using NativeCache, High, Aside
+        using NativeCache, High, Aside, Asks, Answers
         using High: Low
+        Asks.ask(1); Asks.ask(1.5)            # the code of the first has a method of Answers in it
         High.all([Low.Point(1)])              # High loads Low
         Low.area(Low.Point(2)); Low.area(1)   # Low's own
         Aside.open(Aside.Box(Low.Point(3)))   # needs two that know nothing of each other
@@ -107,6 +111,8 @@ end
     @test has("Aside", "Tuple{typeof(Aside.open), Aside.Box{Int64}}")
     @test has("Aside+Low", "Tuple{typeof(Aside.open), Aside.Box{Low.Point}}")
     @test !any(method -> occursin("Low", method), profile_of(box, "Aside")[2])
+    @test has("Answers+Asks", "Tuple{typeof(Asks.ask), Int64}") && !has("Asks", "Tuple{typeof(Asks.ask), Int64}")
+    @test has("Asks", "Tuple{typeof(Asks.ask), Float64}") && !has("Answers+Asks", "Tuple{typeof(Asks.ask), Float64}")
     @test has("Aside", "Tuple{typeof(Base.sort), Array{Float16, 1}}") && has("High", "Tuple{typeof(Base.sort), Array{Float16, 1}}")
     remove(box)
 end

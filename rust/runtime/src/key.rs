@@ -2,6 +2,7 @@
 //!
 //! | component | why |
 //! |---|---|
+//! | `format`, `NativeCache` | added by session.rs: what is in the tables, and what has made and checked it |
 //! | `julia` | struct layouts, calling conventions, the code generator itself |
 //! | `sysimage` | its methods, types and native code are referred to by name, not checked one by one |
 //! | `threads build` | where a thread keeps its state |

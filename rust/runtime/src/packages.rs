@@ -77,6 +77,17 @@ impl Packages {
         self.kinds.iter().filter(|(_, kind)| **kind == Kind::Package).map(|(module, _)| *module)
     }
 
+    /// The package outside of the sysimage that a module is of.
+    ///
+    /// # Safety
+    /// `module` is a live module.
+    #[must_use]
+    pub unsafe fn package_of(&self, module: Module) -> Option<Module> {
+        // SAFETY: as the caller says.
+        let root = unsafe { root_module(module) };
+        (self.kinds.get(&root) == Some(&Kind::Package)).then_some(root)
+    }
+
     /// # Safety
     /// `module` is a live module.
     unsafe fn add_module(&self, module: Module, out: &mut References) {

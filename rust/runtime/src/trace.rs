@@ -305,6 +305,7 @@ pub unsafe fn trace(loaded: *mut jl_sys::jl_array_t, options: Options, mark: Opt
             asked_for: packages.asked_for().into_iter().filter(|m| Some(*m) != options.home).collect(),
             options,
             references: HashMap::new(),
+            callees: callees(&found.methods, &packages),
         };
         let mut generated = Generated::new(&found.methods, sysimage.as_ref());
         let mut printer = Printer::new();
@@ -472,10 +473,46 @@ unsafe fn used(cached: &[Instance], jit: &HashSet<Instance>, called: &HashSet<In
     cached.iter().copied().filter(|mi| reached.contains(mi)).collect()
 }
 
+/// The packages whose methods the code of a method instance calls or has inlined, itself or through others, and
+/// which its own method is not of: their objects are in its slots, and without them it would be other code.
+unsafe fn callees(methods: &[*mut jl_method_t], packages: &Packages) -> HashMap<Instance, Vec<Module>> {
+    let mut found: HashMap<Instance, Vec<Module>> = HashMap::new();
+    let mut stack: Vec<(Instance, Module)> = Vec::new();
+    // SAFETY: as `trace`; backedges are null or a vector of method instances (gf.c).
+    unsafe {
+        for method in methods {
+            let Some(package) = packages.package_of((**method).module) else { continue };
+            stack.extend(inspect::specializations(*method).into_iter().map(|mi| (mi, package)));
+            while let Some((at, package)) = stack.pop() {
+                for caller in array_items((*at).backedges) {
+                    if !is_method_instance(*caller) {
+                        continue;
+                    }
+                    let caller: Instance = caller.cast();
+                    let method = (*caller).def.value;
+                    // The package's own methods are looked at for themselves.
+                    if !is(method, jl_sys::jl_method_type)
+                        || packages.package_of((*method.cast::<jl_method_t>()).module) == Some(package)
+                    {
+                        continue;
+                    }
+                    let known = found.entry(caller).or_default();
+                    if !known.contains(&package) {
+                        known.push(package);
+                        stack.push((caller, package));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
 struct Attribution {
     options: Options,
     asked_for: Vec<Module>,
     references: HashMap<Instance, References>,
+    callees: HashMap<Instance, Vec<Module>>,
 }
 
 impl Attribution {
@@ -500,7 +537,7 @@ impl Attribution {
         // SAFETY: as `trace`.
         unsafe {
             let references = self.references(mi, packages);
-            let needed = references.packages.clone();
+            let mut needed = references.packages.clone();
             // The test library's own machinery belongs to no package.
             let tests = references.everywhere.iter().any(|m| module_name(*m) == "Test");
             if let Some(focus) = self.options.focus {
@@ -508,6 +545,11 @@ impl Attribution {
                     Some(owners) if !needed.is_empty() || !(before_mark || tests) => vec![names(&owners)],
                     _ => Vec::new(),
                 };
+            }
+            for callee in self.callees.get(&mi).into_iter().flatten() {
+                if !needed.contains(callee) && Some(*callee) != self.options.home {
+                    needed.push(*callee);
+                }
             }
             let owners = match needed.len() {
                 0 => self.needed_by(mi, packages),

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 use std::ffi::{CStr, OsStr};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -96,7 +96,8 @@ unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result
         if unsafe { jl_options.isinteractive } != 0 && !SAID.swap(true, Ordering::Relaxed) {
             let names: Vec<&str> = wanted.iter().flatten().map(|p| p.name.as_str()).collect();
             eprintln!(
-                "NativeCache: no library for this build of {}; NativeCache.update!() makes one",
+                "NativeCache: no library for this build of {}; NativeCache.update!() makes one, and with \
+                 NativeCache.set!(auto = \"background\") sessions do from now on",
                 names.join(", ")
             );
         }
@@ -120,9 +121,19 @@ fn waits(queue: &Path) -> bool {
     fs::read_dir(queue).is_ok_and(|mut entries| entries.next().is_some())
 }
 
+/// The log, begun anew once it is long; what was there before stays in `background.log.old`.
+fn log(root: &Path) -> Result<File, Box<dyn Error>> {
+    const LONG: u64 = 1 << 20;
+    let path = root.join("background.log");
+    if path.metadata().is_ok_and(|meta| meta.len() > LONG) {
+        fs::rename(&path, root.join("background.log.old"))?;
+    }
+    Ok(OpenOptions::new().create(true).append(true).open(path)?)
+}
+
 /// Starts a process that works off the queue, detached from this session unless that waits for it.
 fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), Box<dyn Error>> {
-    let log = OpenOptions::new().create(true).append(true).open(root.join("background.log"))?;
+    let log = log(root)?;
     // The shell ends at once, so that the session has no child to collect, and Ctrl-C goes past it.
     let mut command = Command::new("/bin/sh");
     command.args(["-c", if wait { "exec \"$@\"" } else { "\"$@\" &" }, "sh"]).arg(julia()).args([
@@ -200,15 +211,14 @@ impl Session {
         }
     }
 
-    /// Lines `argument<TAB>…` and `variable<TAB>NAME<TAB>…`.
+    /// Lines `argument<TAB>…`, `variable<TAB>NAME<TAB>…` and `package<TAB>uuid<TAB>Name`.
     fn job(&self, here: &Here, packages: &[PackageName]) -> String {
         let mut out = String::new();
         let mut argument = |text: &str| out.push_str(&format!("argument\t{}\n", text::escape(text)));
         self.arguments.iter().for_each(|text| argument(text));
         argument(&here.sources.join("background.jl").to_string_lossy());
         for package in packages {
-            argument(&dashed(package.uuid));
-            argument(&package.name);
+            out.push_str(&format!("package\t{}\t{}\n", dashed(package.uuid), text::escape(&package.name)));
         }
         for (name, value) in &self.variables {
             out.push_str(&format!("variable\t{}\t{}\n", text::escape(name), text::escape(value)));

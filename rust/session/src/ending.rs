@@ -5,6 +5,8 @@
 //! exit hooks. What looks at live objects then crashes, or changes the exit code. Nothing says so but the stack.
 
 use std::ffi::{c_void, CStr};
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use nativecache_runtime::library::mapping_of;
 
@@ -16,13 +18,25 @@ extern "C" {
 /// Frames looked at: exit hooks are run from a few calls up.
 const DEPTH: usize = 64;
 
-/// To be called from an exit hook. When in doubt, it is not orderly.
+/// Where libjulia lies.
+static RUNTIME: OnceLock<Range<usize>> = OnceLock::new();
+
+/// To be called when the session starts. The signal may have come in the middle of `malloc`, which then waits for
+/// itself for ever, and `backtrace` allocates when it is called for the first time.
+pub fn prepare() {
+    let mut frames = [std::ptr::null_mut(); DEPTH];
+    // SAFETY: writes at most DEPTH frames.
+    unsafe { backtrace(frames.as_mut_ptr(), DEPTH as std::ffi::c_int) };
+    RUNTIME.get_or_init(|| mapping_of(jl_exit as *const () as usize));
+}
+
+/// To be called from an exit hook; allocates nothing. When in doubt, it is not orderly.
 pub fn is_orderly() -> bool {
+    let Some(runtime) = RUNTIME.get() else { return false };
     let mut frames = [std::ptr::null_mut(); DEPTH];
     // SAFETY: writes at most DEPTH frames.
     let count = unsafe { backtrace(frames.as_mut_ptr(), DEPTH as std::ffi::c_int) };
     let frames = &frames[..usize::try_from(count).unwrap_or(0)];
-    let runtime = mapping_of(jl_exit as *const () as usize);
     let Some(hook) = frames.iter().position(|frame| name_at(*frame) == Some(c"jl_atexit_hook")) else {
         return false;
     };

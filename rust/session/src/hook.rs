@@ -22,7 +22,7 @@ use nativecache_runtime::value::{array_items, is, module_name, string_bytes, sym
 use crate::auto::{self, Stale};
 use crate::lock::{acquire, uninterrupted};
 use crate::session::{key_hash, with_session, LinkCounts};
-use crate::{boundary, fail, guard, hand_out, text, verify};
+use crate::{boundary, ending, fail, guard, hand_out, native, text, verify};
 
 extern "C" {
     fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: *mut jl_value_t);
@@ -268,9 +268,11 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
             frames: false,
         };
         let callback = Global::of(module, "loaded")?.0;
+        let ended = Global::of(module, "ended")?.0;
+        native::provide(callback, ended);
         jl_array_ptr_1d_push(base("package_callbacks")?.0.cast(), callback);
         if crate::settings::may_trace() {
-            let ended = Global::of(module, "ended")?.0;
+            ending::prepare();
             jl_array_ptr_1d_push(base("atexit_hooks")?.0.cast(), ended);
         }
         if verify::is_on() {

@@ -9,6 +9,7 @@ mod boundary;
 mod ending;
 mod hook;
 mod lock;
+mod native;
 mod session;
 mod settings;
 mod story;

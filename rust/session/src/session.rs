@@ -72,11 +72,21 @@ pub fn init(roots: *mut jl_array_t) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// This version of NativeCache, and a hash of the sources that its code generator was built from (deps/build.jl):
+/// what another one has made may lack a check of this one, or a correction.
+const BUILD: &str = match option_env!("NATIVECACHE_BUILD") {
+    Some(build) => build,
+    None => concat!(env!("CARGO_PKG_VERSION"), " (built without deps/build.jl)"),
+};
+
 /// The key of this process; constant, so made once.
 pub fn key() -> &'static [(String, String)] {
     static KEY: OnceLock<Vec<(String, String)>> = OnceLock::new();
     KEY.get_or_init(|| {
-        let mut key = vec![("format".to_owned(), FORMAT_VERSION.to_string())];
+        let mut key = vec![
+            ("format".to_owned(), FORMAT_VERSION.to_string()),
+            ("NativeCache".to_owned(), BUILD.to_owned()),
+        ];
         key.extend(runtime_key::current());
         key
     })

@@ -42,10 +42,11 @@ impl Settings {
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .collect();
         Self::from(|name| {
-            std::env::var(format!("JULIA_NATIVECACHE_{}", name.to_uppercase()))
-                .ok()
-                .filter(|value| !value.is_empty())
-                .or_else(|| files.iter().find_map(|file| preference(file, name)))
+            let given = |variable: &str| std::env::var(variable).ok().filter(|value| !value.is_empty());
+            // Nothing is built under CI because of a file that was written for somebody's own machine.
+            let heeded = name != "auto" || !is_ci(given("CI").as_deref());
+            given(&format!("JULIA_NATIVECACHE_{}", name.to_uppercase()))
+                .or_else(|| files.iter().filter(|_| heeded).find_map(|file| preference(file, name)))
         })
     }
 
@@ -56,10 +57,10 @@ impl Settings {
         Settings {
             trace: value("trace").is_none_or(|text| !is_no(&text)),
             auto: match value("auto").unwrap_or_default().trim() {
-                "ask" => Auto::Ask,
+                "background" => Auto::Background,
                 "now" => Auto::Now,
                 text if is_no(text) => Auto::Off,
-                _ => Auto::Background,
+                _ => Auto::Ask,
             },
             limits: Limits {
                 methods: number("methods").map_or(limits.methods, |n| n as usize),
@@ -76,6 +77,11 @@ pub fn may_trace() -> bool {
 
 fn is_no(text: &str) -> bool {
     matches!(text.trim().to_ascii_lowercase().as_str(), "no" | "off" | "false" | "0")
+}
+
+/// As src/progress.jl has it.
+fn is_ci(value: Option<&str>) -> bool {
+    !matches!(value, None | Some("" | "false" | "0"))
 }
 
 /// `name = value` in the preference file, with or without quotes.
@@ -110,6 +116,12 @@ mod tests {
     fn nonsense_is_the_default() {
         let settings = Settings::from(|_| Some("nonsense".to_owned()));
         assert_eq!(settings, Settings::from(|_| None));
-        assert_eq!(settings.auto, Auto::Background);
+        assert_eq!(settings.auto, Auto::Ask);
+    }
+
+    #[test]
+    fn what_says_that_it_is_ci() {
+        assert!(is_ci(Some("true")) && is_ci(Some("1")));
+        assert!(!is_ci(None) && !is_ci(Some("false")) && !is_ci(Some("0")));
     }
 }

@@ -38,7 +38,8 @@ pub(crate) struct Summary {
     pub trace: Trace,
     /// Profile, its methods, those of them that are new.
     pub profiles: Vec<(Vec<PackageName>, usize, usize)>,
-    pub pending: usize,
+    /// Those that lie beside their file until the next session merges them.
+    pub pending: Vec<Vec<PackageName>>,
     pub seconds: f64,
 }
 
@@ -142,7 +143,8 @@ unsafe fn session(here: &Here) -> Result<Summary, Box<dyn Error>> {
     let nothing = Profile::default();
     for package in &trace.loaded {
         let folder = folder.join(folder_name(std::slice::from_ref(package)));
-        let known = summary.profiles.iter().any(|(packages, ..)| packages.as_slice() == [package.clone()]);
+        let mut counted = summary.profiles.iter().map(|(packages, ..)| packages).chain(&summary.pending);
+        let known = counted.any(|packages| packages.as_slice() == std::slice::from_ref(package));
         if !known && store::path(&folder, "trace")?.is_file() {
             store::update(&folder, "trace", &nothing, Mode::Add, limits)?;
         }
@@ -300,7 +302,7 @@ fn write(
         profile.set("julia", &julia_version());
         match store::update(&folder.join(folder_name(packages)), layer, &profile, mode, limits)? {
             Updated::Merged { methods, new } => summary.profiles.push((packages.to_vec(), methods, new)),
-            Updated::Pending => summary.pending += 1,
+            Updated::Pending => summary.pending.push(packages.to_vec()),
         }
     }
     Ok(summary)
@@ -321,7 +323,7 @@ impl Summary {
             t.used,
             t.entries.len(),
             t.nowhere,
-            self.pending,
+            self.pending.len(),
             self.seconds
         );
         for name in &t.unnamed {
