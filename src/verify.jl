@@ -30,7 +30,8 @@ names no package is an `ArgumentError`; a package without a library for sessions
 one gives a `message`.
 
 With `JULIA_NATIVECACHE=verify` in the environment each library is compared before it is
-linked, and of it only what came out the same is used.
+linked, and of it only what came out the same is used. Comparing is itself work in Julia: the few methods
+that the session has compiled for it by then are reported as `AlreadyCompiled`, not as different.
 
 # Example
 
