@@ -169,9 +169,12 @@ end
         out = stale_agree(box, """
             #cache
             using Older
-            t = @async (yield(); first = Older.outer(1); yield(); (first, Older.outer(2)))
+            # Called by dispatch: in the task's own code it would be inlined.
+            f, go = Ref{Any}(Older.outer), Channel{Int}(1)
+            t = @async (take!(go); first = f[](1); yield(); (first, f[](2)))
             yield()
             using Newer
+            put!(go, 1)
             print(Newer.calls(1), " ", Older.outer(1), " ", fetch(t), " ", Older.outer(2))
             """)
         @test out == "60 60 (20, 30) 70"
