@@ -13,7 +13,7 @@ part("hazards") && @testset "hazards" begin
     reason(f) = unique(item[2] for item in t.build["skipped"] if occursin("Hazards.$f)", item[1]))
     @test reason("c_sorted") == ["ForeignCallback"]
     @test all(f -> reason(f) == ["IntegerAddress"], ("c_address", "c_shifted", "c_mixed", "c_float", "c_branched", "c_inlined"))
-    @test issubset(["Tuple{typeof(Hazards.$f)}" for f in ("c_held", "c_loaded", "object_shifted")], statements(t.build["compiled"]))
+    @test issubset(["Tuple{typeof(Hazards.$f)}" for f in ("c_held", "c_loaded", "c_wrapped", "object_shifted")], statements(t.build["compiled"]))
     # Twice in one process, with collections in between: constants are rooted.
     twice = string("using NativeCache\n", t.body, "\nGC.gc(); GC.gc()\n", replace(t.body, "Hazards.change_constants!()" => "GC.gc()"))
     once = string(t.body, "\nGC.gc(); GC.gc()\n", replace(t.body, "Hazards.change_constants!()" => "GC.gc()"))

@@ -16,7 +16,7 @@ println(Hazards.big_sum(1), " ", Hazards.quoted(), " ", Hazards.symbols(3))
 println(Hazards.set_global(5), " ", Hazards.global_state, " ", Hazards.started())
 println(Hazards.c_strlen("four"), " ", Hazards.c_cos(0.5), " ", Hazards.c_pointer(Cint(-3)), " ", Hazards.c_address())
 counter, threads = UInt(cglobal(:jl_world_counter)), UInt(cglobal(:jl_n_threads))
-println(UInt(Hazards.c_held()[1]) == counter, Hazards.c_loaded(), Hazards.c_shifted() == counter >> 1, Hazards.c_mixed(UInt(1)) == xor(3counter, UInt(1)),
+println(UInt(Hazards.c_held()[1]) == counter, Hazards.c_loaded(), Hazards.c_wrapped(), Hazards.c_shifted() == counter >> 1, Hazards.c_mixed(UInt(1)) == xor(3counter, UInt(1)),
     Hazards.c_float() === reinterpret(Float64, counter), Hazards.c_branched(true) == 2counter, Hazards.c_branched(false) == 2threads,
     Hazards.c_inlined() == counter + 0x100000000000, Hazards.object_shifted() == UInt(pointer_from_objref(Hazards.NUMBERS)) >> 1)
 println(Hazards.c_sorted(Cint[3, 1, 2]), " ", Hazards.llvm_add(Int32(2), Int32(3)))

@@ -101,7 +101,7 @@ unsafe fn expression(e: *const jl_expr_t, addresses: &[bool]) -> Effect {
             }
             "new" | "splatnew" => Effect::PassesOn,
             // For some of libjulia's functions there is no call: they give back what they are given (ccall.cpp).
-            "foreigncall" if args.first().is_some_and(|target| is_of_runtime(*target)) => Effect::PassesOn,
+            "foreigncall" if args.len() > 1 && is_of_runtime(args[0]) && is_bits(args[1]) => Effect::PassesOn,
             "foreigncall" => Effect::Harmless,
             "call" => called(args, &uses),
             _ => Effect::Computes(format!("`{head}`")),
@@ -188,6 +188,17 @@ unsafe fn is_of_runtime(target: Value) -> bool {
     unsafe {
         constant_of(target)
             .is_some_and(|t| is(t, jl_sys::jl_symbol_type) && symbol_str(t.cast()).starts_with("jl_"))
+    }
+}
+
+/// Is this a type whose values are no objects?
+unsafe fn is_bits(ty: Value) -> bool {
+    // SAFETY: kinds are checked before casts.
+    unsafe {
+        constant_of(ty).is_none_or(|ty| {
+            !is_type(ty)
+                || (is(ty, jl_sys::jl_datatype_type) && (*ty.cast::<jl_datatype_t>()).isbitstype != 0)
+        })
     }
 }
 

@@ -65,16 +65,18 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
             let mut uncacheable = false;
             for code in &codes {
                 let refusal = match world.source(code.ci) {
-                    None => Some("its inferred code is not known".to_owned()),
+                    None => Some((Reason::NotInferred, "its inferred code is not known".to_owned())),
                     Some(source) => {
                         foreign.add(source);
                         computes_with_address(source).map(|what| {
-                            format!("an address goes into {what}, which is computed at compile time")
+                            let detail =
+                                format!("an address goes into {what}, which is computed at compile time");
+                            (Reason::IntegerAddress, detail)
                         })
                     }
                 };
-                if let Some(detail) = refusal {
-                    code.reject(statuses, Reason::IntegerAddress, &detail);
+                if let Some((reason, detail)) = refusal {
+                    code.reject(statuses, reason, &detail);
                     (*code.ci).inferred = jl_sys::jl_nothing;
                     uncacheable = true;
                 }
