@@ -9,21 +9,11 @@ const TESTED_ELSEWHERE = Dict(
     :MadeAtInit => "hazards.jl", :DependsOnRejected => "verify.jl", :Different => "verify.jl", :Redefined => "stale.jl",
     :Invalidated => "explain.jl", :KeyDiffers => "explain.jl", :BuiltLater => "explain.jl")
 
-"Reasons that take a machine, a Julia or a bug that a test cannot bring about; and what covers their code instead."
+"Reasons that only a bug, or a Julia that nobody has seen yet, brings about; and what covers their code instead."
 const NOT_PROVOKED = Dict(
-    :NotStarted => "takes a process whose __init__ could not open libnativecache and a later build of it",
-    :StartFailed => "takes a Julia whose Base lacks a function that 1.5.3 has",
-    :GeneratedFunction => "its generator is asked again instead, unless that is not possible; rust/runtime/src/generated.rs",
     :UnknownAddress => "an address that no map knows is met when Julia's code generator does something new; rust/codegen/tests",
-    :PackageMissing => "a library for several packages is looked for when all are loaded; a method waits only if its code
-        refers to one that its signature does not name",
-    :UnknownObject => "an object of a kind that no description has; rust/runtime/src/describe.rs",
     :EdgesUnknown => "Julia's backedges contradict themselves",
-    :Unresolved => "an object that was described and is not found under the same build ids",
-    :ReturnTypeDiffers => "inference of the same code with the same edges gives another type: a bug",
-    :Replaced => "a file that changed between check and mapping; faults",
-    :InferredCode => "inferred code that holds what cannot be described; the method itself is compiled",
-    :OpaqueModule => "a module made at run time inside a package")
+    :InferredCode => "inferred code that holds what cannot be described; the method itself is compiled")
 
 const WHY = """
     module Why
@@ -38,6 +28,16 @@ const WHY = """
     @generated nameless(x) = :(ccall(\$(cglobal(:abs) + 1), Cint, (Cint,), x))
     @generated interpolated(x) = :(\$(Ref(5))[] + x)
     @generated broken(x) = error("no body for that")
+    @generated idle(x) = :(isa(\$(Ref(5)), Int); x)
+    struct Unset
+        field
+        Unset() = new()
+    end
+    @generated unset(x) = :((x, \$(Unset())))
+    # A module of its own in each session.
+    __init__() = ccall(:jl_generating_output, Cint, ()) == 0 && (global First = Core.eval(Module(:Loose), :(struct T end; T)))
+    struct Peculiar end
+    peculiar(x) = isempty(x) ? nothing : Peculiar()
     end
     """
 
@@ -76,7 +76,8 @@ end
     statements = ["Tuple{typeof(Why.f), Int64}", "Tuple{typeof(Why.g), Int64}", "Tuple{typeof(Why.callback), Int32}",
         "Tuple{typeof(Why.none), Int64}", "Tuple{typeof(Main.mine), Int64}",
         "Tuple{typeof(Base.print), Base.GenericIOBuffer{Array{UInt8, 1}}, String}", "Tuple{Type{Base.Multimedia.TextDisplay}, Base.IOStream}", "Tuple{typeof(Base.identity), Array{Late.L, 1}}", "Tuple{typeof(Late.f), Int64}",
-        ("Tuple{typeof(Why.$f), Int32}" for f in ("pointer", "nameless", "interpolated", "broken"))...]
+        ("Tuple{typeof(Why.$f), Int32}" for f in ("pointer", "nameless", "interpolated", "broken", "idle", "unset"))...,
+        "Tuple{typeof(Why.f), Why.First}"]
     out = julia!(box, """
         using NativeCache, Why, Late
         results = NativeCache.build([Why, Late]; statements = $(repr(statements)), quiet = true)
@@ -86,7 +87,8 @@ end
         end
         """).out
     foreach(name -> provoked(name, out), (:NoSuchMethod, :NamesMain, :ForeignCallback, :InSysimage, :CompiledAtStart,
-        :IntegerAddress, :UnknownForeignCall, :UnknownConstant, :NotInferred))
+        :IntegerAddress, :UnknownForeignCall, :UnknownConstant, :NotInferred,
+        :GeneratedFunction, :UnknownObject, :OpaqueModule))
 
     out = julia!(box, """
         using NativeCache, Why
@@ -117,21 +119,50 @@ end
     provoked(:Unproved, julia!(box, "using NativeCache, Why\n" * show_it("status(\"Why\")");
         env = ["JULIA_NATIVECACHE" => "verify", "PATH" => box.root]).out)
 
-    # Libraries that are whole, but not what this machine or NativeCache can use.
-    library = build(box, repr("Why"), statements[1:2]).library
+    # Libraries that are whole, but not what this machine, this session or NativeCache can use.
+    library = build(box, repr("Why"), [statements[1:2]; "Tuple{typeof(Why.waits), Int64}"; "Tuple{typeof(Why.peculiar), String}"]).library
     original = read(library)
     image = findfirst(at -> original[at:at+7] == b"NCIMAGE\0", 1:length(original)-7)
+    other = hex2bytes(replace(Sandbox.uuid("Other"), "-" => ""))
     for (name, old, new) in ((:CpuFeatures, b"sse2", b"sse9"),
                              # Another number of sections (docs/image-format.md).
                              (:Malformed, original[image:image+12], [original[image:image+11]; 0x63]),
                              (:SymbolMissing, b"nativecache_slots\0", b"nativecache_sloth\0"),
                              # For another processor (e_machine of the ELF header).
-                             (:LinkFailed, original[9:24], [original[9:18]; 0xf3; original[20:24]]))
+                             (:LinkFailed, original[9:24], [original[9:18]; 0xf3; original[20:24]]),
+                             # The hash of the tables, as the code has it.
+                             (:Replaced, original[end-47:end-32], zeros(UInt8, 16)),
+                             (:PackageMissing, other, reverse(other)),
+                             (:Unresolved, b"Peculiar", b"Peculier"))
         write(library, original)
         forge(library, old, new)
         provoked(name, julia!(box, "using NativeCache, Why\n" * show_it("status(\"Why\")")).out)
     end
     write(library, original)
+
+    # What inference has found in this session is not what the library says.
+    provoked(:ReturnTypeDiffers, julia!(box, """
+        using Why
+        method = which(Why.f, (Int,))
+        instance = ccall(:jl_specializations_get_linfo, Ref{Core.MethodInstance}, (Any, Any, Any),
+            method, Tuple{typeof(Why.f), Int}, Core.svec())
+        ccall(:jl_set_method_inferred, Any, (Any, Any, Any, Any, Int32, UInt, UInt),
+            instance, Real, nothing, nothing, 0, ccall(:jl_get_world_counter, UInt, ()), typemax(UInt))
+        using NativeCache
+        $(show_it("status(\"Why\")"))
+        """).out)
+
+    # A NativeCache whose parts are of two versions.
+    for (name, old, new) in ((:NotStarted, ":nativecache_start,", ":nativecache_begin,"), (:StartFailed, "const ROOTS", "const ROOT"))
+        copy = joinpath(box.root, string(name))
+        for part in ("Project.toml", "src", joinpath("deps", "lib"))
+            mkpath(dirname(joinpath(copy, part)))
+            cp(joinpath(ROOT, part), joinpath(copy, part))
+        end
+        load = joinpath(copy, "src", "load.jl")
+        write(load, replace(read(load, String), old => new))
+        provoked(name, julia!(box, "pushfirst!(LOAD_PATH, $(repr(copy)))\nusing NativeCache\nprint(NativeCache.status(\"Why\").message)").out)
+    end
 
     failed = build(box, repr("Why"), statements[1:1]; keywords = "linker = \"false\"")
     provoked(:BuildFailed, join((item[2] for item in failed["failed"]), ' '))

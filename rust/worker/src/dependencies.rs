@@ -103,7 +103,7 @@ impl Functions {
             propagate(&mut rejected, &depends, &self.list);
             for (at, error) in &rejected {
                 let (reason, detail) = match error.reason {
-                    Reason::MadeAtInit => (error.reason, error.detail.clone()),
+                    Reason::MadeAtInit | Reason::GeneratedFunction => (error.reason, error.detail.clone()),
                     _ => (Reason::EdgesUnknown, error.to_string()),
                 };
                 for status in statuses.iter_mut() {
