@@ -1,7 +1,5 @@
 # Build: seconds and peak memory against the number of functions, on one core and on two.
 
-building_sizes(settings) = settings.quick ? [104, 1000] : [104, 1000, 5000, 20000]
-
 "(seconds, peak memory of the build process in bytes)"
 function build_once(box, count, cores)
     report = tempname(box.root; cleanup = false)
@@ -23,7 +21,7 @@ end
 
 function building(settings)
     rows = Row[]
-    for count in building_sizes(settings)
+    for count in settings.sizes
         settings.say("build: $count functions")
         box = generated_box(count)
         try

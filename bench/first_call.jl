@@ -1,12 +1,9 @@
 # First call: a fresh process, `using` and a workload, with nothing, with NativeCache, and with a sysimage
 # for which the same statements were compiled.
 
-"Packages whose sessions are measured. The quick form makes no sysimage: that takes minutes."
-first_call_packages(settings) = settings.quick ? ["Dates"] : ["Dates", "Markdown", "Statistics", "SHA", "Pkg"]
-
 function first_call(settings)
     rows = Row[]
-    for package in first_call_packages(settings)
+    for package in settings.sessions
         settings.say("first call: $package")
         box = Box()
         try

@@ -1,7 +1,5 @@
 # Load: what `using NativeCache` costs, and linking per function of generated packages of several sizes.
 
-sizes(settings) = settings.quick ? [104, 1000] : [104, 1000, 5000, 20000]
-
 # In one process: wall seconds of `using NativeCache` with the package loaded, and what linking says of itself.
 const LINK_SCRIPT = """
 using Generated
@@ -30,7 +28,7 @@ end
 
 function load(settings)
     rows = load_using(settings)
-    for count in sizes(settings)
+    for count in settings.sizes
         settings.say("load: $count functions")
         box = generated_box(count)
         try

@@ -28,6 +28,8 @@ struct Settings
     quick::Bool
     runs::Int
     packages::Vector{String}          # folders of packages from elsewhere, with a session each
+    sizes::Vector{Int}                # numbers of functions of the generated packages
+    sessions::Vector{String}          # of test/sessions, for the first call
     say::Function
 end
 

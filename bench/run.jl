@@ -1,7 +1,7 @@
 # make bench: everything that is measured, side by side in one run. Prints a table; writes results.json,
 # results.md and, with the first calls among them, first-call.svg beside this file.
 #
-#     julia bench/run.jl [--quick] [--runs=N] [--package=FOLDER]... [group...]
+#     julia bench/run.jl [--quick] [--runs=N] [--sizes=N,...] [--sessions=NAME,...] [--package=FOLDER]... [group...]
 #
 # Groups: first-call load steady callers build memory; all of them if none is named. `--quick` measures fewer and
 # smaller things in some minutes and writes to a temporary folder. FOLDER is a package from elsewhere with
@@ -31,7 +31,11 @@ function main(arguments)
     quick = "--quick" in arguments
     value(name) = [split(a, '='; limit = 2)[2] for a in arguments if startswith(a, "--$name=")]
     runs = isempty(value("runs")) ? (quick ? 3 : 5) : parse(Int, value("runs")[1])
-    settings = Settings(quick, runs, String.(value("package")), text -> println(stderr, "bench: ", text))
+    list(name, default) = isempty(value(name)) ? default : split(value(name)[1], ',')
+    # The quick form makes no sysimage: that takes minutes.
+    sizes = parse.(Int, list("sizes", quick ? ["104", "1000"] : ["104", "1000", "5000", "20000"]))
+    sessions = String.(list("sessions", quick ? ["Dates"] : ["Dates", "Markdown", "Statistics", "SHA", "Pkg"]))
+    settings = Settings(quick, runs, String.(value("package")), sizes, sessions, text -> println(stderr, "bench: ", text))
     chosen = filter(a -> !startswith(a, "--"), arguments)
     unknown = setdiff(chosen, first.(GROUPS))
     isempty(unknown) || error("there is no group $(unknown[1]); there are $(join(first.(GROUPS), ", "))")

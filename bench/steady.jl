@@ -27,14 +27,14 @@ for name in $(Symbol.(LOOPS))
     println(name, '\\t', result, '\\t', best)
 end
 # What the session itself defines calls into the package: inlining must work as without the cache.
-function calls_small()
+@noinline function calls_small()     # or it would be inlined, and left out since nobody reads the result
     total = 0
     for i in 1:60_000_000
         total += HotLoops.small(i)
     end
     return total
 end
-function calls_generic()
+@noinline function calls_generic()
     total = 0.0
     for i in 1:1500
         total += HotLoops.generic([i, 2.5, i + 1], x -> x * 2)
