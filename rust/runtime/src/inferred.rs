@@ -199,7 +199,7 @@ unsafe fn add_roots(method: *mut jl_method_t, roots: &[Value]) -> Option<Vec<u16
         let mut numbers = Vec::with_capacity(roots.len());
         for root in roots {
             let known = array_items(array);
-            let place = known.iter().position(|k| same_root(*k, *root));
+            let place = place_of(known, *root);
             let number = u16::try_from(place.unwrap_or(known.len())).ok()?;
             if place.is_none() {
                 jl_array_ptr_1d_push(array, *root);
@@ -207,6 +207,20 @@ unsafe fn add_roots(method: *mut jl_method_t, roots: &[Value]) -> Option<Vec<u16
             numbers.push(number);
         }
         Some(numbers)
+    }
+}
+
+/// Where a root stands that is this object, or equal to it.
+unsafe fn place_of(known: &[Value], root: Value) -> Option<usize> {
+    // SAFETY: all are live, or null.
+    unsafe {
+        // Most are types or symbols, which are equal to themselves only: no other need be looked into.
+        let place = known.iter().position(|k| *k == root);
+        let alone = is_type(root)
+            || is(root, jl_sys::jl_symbol_type)
+            || is(root, jl_sys::jl_method_instance_type)
+            || is(root, jl_sys::jl_module_type);
+        place.or_else(|| known.iter().position(|k| !alone && same_root(*k, root)))
     }
 }
 
