@@ -58,7 +58,7 @@ function chart(io, rows)
     order = ["nothing", "sysimage", "NativeCache"]
     colours = Dict("nothing" => "#9aa5b1", "sysimage" => "#5b8def", "NativeCache" => "#2f9e6e")
     height = 40 + 78 * length(packages)
-    most = maximum([last(bar) for bar in bars]; init = 1.0)
+    most = maximum([1e-9; [last(bar) for bar in bars]])
     println(io, """<svg xmlns="http://www.w3.org/2000/svg" width="720" height="$height" font-family="sans-serif" font-size="13">""")
     println(io, """<text x="10" y="20" font-weight="bold">First call of a session's workload</text>""")
     y = 38
