@@ -28,6 +28,7 @@ test: set-up
 
 faults: set-up
 	@rust/image/fuzz/run.sh --seconds 300
+	@$(julia) deps/build.jl sanitize
 	@NATIVECACHE_FAULTS=full $(julia) test/runtests.jl faults
 
 random: set-up

@@ -2,6 +2,7 @@
 #
 #     julia deps/build.jl          libnativecache.so and libnativecache_worker.so
 #     julia deps/build.jl check    the crates' own checks: format, lints, tests
+#     julia deps/build.jl sanitize the libraries with AddressSanitizer, into target/asan/lib, and tests with it
 #
 # The first is what `Pkg.build("NativeCache")` runs, and `make`. It writes to `target` and `deps/lib`
 # in this clone and nothing else; if nothing has changed, it does nothing.
@@ -77,11 +78,11 @@ end
 "Where a test that is linked to libjulia finds it; cargo itself is not to see these libraries."
 libraries(julia) = join((joinpath(julia, folder) for folder in ("lib", "lib/$(Sys.ARCH)-linux-gnu", "lib/julia")), ':')
 
-function cargo(arguments)
+function cargo(arguments; target = "target", environment = Dict{String,String}())
     program("cc", "install a C compiler and the C library's headers")
     without_spaces(prefix()) do julia
         env = merge(Dict(ENV), Dict{String,String}(bindgen()),
-            Dict("JULIA_DIR" => julia, "CARGO_TARGET_DIR" => joinpath(ROOT, "target"),
+            Dict("JULIA_DIR" => julia, "CARGO_TARGET_DIR" => joinpath(ROOT, target), environment...,
                 "NATIVECACHE_BUILD" => "$(version()) ($(stamp()))",     # a part of the key of each library
                 "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER" => "env LD_LIBRARY_PATH=$(libraries(julia))"))
         command = Cmd(`$(program("cargo", "install Rust")) $arguments`; env = env, dir = ROOT)
@@ -132,10 +133,29 @@ function check()
     cargo(["test", workspace...])
 end
 
+"""
+The stable toolchain has AddressSanitizer's runtime and hides the flag: RUSTC_BOOTSTRAP shows it. The libraries take
+the runtime from the process: test/faults/sanitizer.jl loads them.
+"""
+function sanitize()
+    environment = Dict("RUSTC_BOOTSTRAP" => "1", "RUSTFLAGS" => "-Zsanitizer=address -Cforce-frame-pointers=yes")
+    # With a target the flags are not used for build scripts and macros.
+    common = ["--release", "--locked", "--target", "$(Sys.ARCH)-unknown-linux-gnu"]
+    run(arguments) = cargo(arguments; target = "target/asan", environment = environment)
+    run(["test", common..., "--package", "nativecache-image", "--package", "nativecache-profile"])
+    run(["build", common..., "--package", "nativecache-session", "--package", "nativecache-worker",
+         "--features", "nativecache-runtime/$(feature())"])
+    folder = joinpath(ROOT, "target", "asan")
+    mkpath(joinpath(folder, "lib"))
+    for name in NAMES
+        cp(joinpath(folder, common[end], "release", name), joinpath(folder, "lib", name); force = true)
+    end
+end
+
 function main(arguments)
     try
-        arguments == ["check"] ? check() : isempty(arguments) ? build() :
-            throw(Missing("usage: julia deps/build.jl [check]"))
+        arguments == ["check"] ? check() : arguments == ["sanitize"] ? sanitize() : isempty(arguments) ? build() :
+            throw(Missing("usage: julia deps/build.jl [check|sanitize]"))
     catch err
         err isa Missing || rethrow()
         println(stderr, "NativeCache: ", err.message)

@@ -262,26 +262,54 @@ end
 function remove!(doomed, dry_run; mapped = mapped_files())
     items = Removal[]
     real(path) = try realpath(path) catch; path end
-    for (path, why) in unique(doomed)
-        bytes = Int(filesize(lstat(path)))
-        kept = real(path) in mapped ? "a running process uses it" : ""
-        removed = false
-        if isempty(kept) && !dry_run
-            try
-                rm(path)
-                removed = true
-                remove_empty(dirname(path))
-            catch err
-                err isa InterruptException && rethrow()
-                kept = sprint(showerror, err)
+    doomed = unique(doomed)
+    locks = dry_run ? FileLock[] : locks_over(doomed)
+    try
+        for (path, why) in doomed
+            bytes = Int(filesize(lstat(path)))
+            kept = real(path) in mapped ? "a running process uses it" : is_taken(path) ? "a build has begun there" : ""
+            removed = false
+            if isempty(kept) && !dry_run
+                try
+                    rm(path; force = true)      # another gc! may have been first
+                    removed = true
+                    remove_empty(dirname(path))
+                catch err
+                    err isa InterruptException && rethrow()
+                    kept = sprint(showerror, err)
+                end
             end
+            push!(items, Removal(path, bytes, why, removed, kept))
         end
-        push!(items, Removal(path, bytes, why, removed, kept))
+    finally
+        foreach(release, locks)
     end
     gone = Set(item.path for item in items if isempty(item.kept))
     left = sum(Int[filesize(library.path) for library in stored() if !(library.path in gone)])
     return Removals(items, left, dry_run)
 end
+
+"""
+The locks that those take who write where something is to go: of a profile's folder, which a session that ends would
+write back, and of the store, in which a work folder is made.
+"""
+function locks_over(doomed)
+    places = String[]
+    for (path, _) in doomed
+        folder = dirname(path)
+        basename(dirname(folder)) == "profiles" && push!(places, joinpath(folder, "lock"))
+        startswith(basename(folder), "build-") && push!(places, joinpath(dirname(folder), "lock"))
+    end
+    locks = FileLock[]
+    for place in unique(places)
+        lock = isfile(place) ? take_lock(place; seconds = 1) : nothing
+        lock === nothing || push!(locks, lock)
+    end
+    return locks
+end
+
+"Is it in a work folder in which a build has begun since it was looked at?"
+is_taken(path) = startswith(basename(dirname(path)), "build-") && is_held(dirname(path))
 
 "Remove a folder that has become empty, and those above it up to the store and its own folder."
 function remove_empty(folder)
@@ -289,6 +317,7 @@ function remove_empty(folder)
         rm(folder)
         folder = dirname(folder)
     end
+    return nothing
 end
 
 Base.show(io::IO, list::Removals) = print(io, "Removals(", length(list), " files)")

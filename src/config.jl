@@ -96,6 +96,9 @@ function preference_files()
     return filter(place -> isfile(place.second), places)
 end
 
+# What may stand around names and values; rust/session/src/settings.rs reads the same.
+const BLANKS = (' ', '\t', '\r', '\v', '\f')
+
 """
 The settings in a preference file, name => (value, line), and what is wrong in it. Lines are
 `name = value`, the part of TOML that settings need.
@@ -104,13 +107,13 @@ function read_preferences(path::AbstractString)
     found = Dict{String,Tuple{String,Int}}()
     problems = String[]
     for (number, line) in enumerate(eachline(path))
-        if !isvalid(line)
-            push!(problems, string(path, ", line ", number, ": it is no UTF-8"))
+        if !isvalid(line) || '\0' in line
+            push!(problems, string(path, ", line ", number, ": it is no text in UTF-8"))
             continue
         end
-        text = strip(line)
+        text = strip(line, BLANKS)
         (isempty(text) || startswith(text, '#')) && continue
-        pair = match(r"^([A-Za-z_]+)\s*=\s*(?:\"([^\"]*)\"|([^\s#\"]+))\s*(?:#.*)?$", text)
+        pair = match(r"^([A-Za-z_]+)[ \t\r\x0b\f]*=[ \t\r\x0b\f]*(?:\"([^\"]*)\"|([^ \t\r\x0b\f#\"]+))[ \t\r\x0b\f]*(?:#.*)?$"s, text)
         place = string(path, ", line ", number, ": ")
         if pair === nothing
             push!(problems, string(place, "expected `name = value`, got ", repr(String(text))))

@@ -19,17 +19,18 @@ function note_built(ids::Vector{PkgId}, library::String, message::String)
     key = isempty(library) ? session_key() : basename(dirname(dirname(library)))
     build = current_build_id(ids[1])
     failed = string("failed-", key, '-', build === nothing ? "none" : hex(build))
-    kept = isfile(file) ? filter(line -> !startswith(line, key), readlines(file)) : String[]
-    length(kept) > MANY_KEYS && deleteat!(kept, 1:length(kept)-MANY_KEYS)
     name = isempty(library) ? "none" : basename(library)
-    push!(kept, join((key, name, content_hash(statements(layers_of(ids))), escape_field(message)), '\t'))
-    temporary = string(file, ".tmp-", getpid(), '-', time_ns())
-    write(temporary, join(kept, '\n'), '\n')
-    Base.Filesystem.rename(temporary, file)
-    for other in readdir(dirname(file))
-        startswith(other, "failed-$key") && rm(joinpath(dirname(file), other); force = true)
+    line = join((key, name, content_hash(statements(layers_of(ids))), escape_field(message)), '\t')
+    # So that builds for other flags that end at once keep their lines.
+    locked(joinpath(dirname(file), "lock")) do
+        kept = isfile(file) ? filter(line -> !startswith(line, key), readlines(file)) : String[]
+        length(kept) > MANY_KEYS && deleteat!(kept, 1:length(kept)-MANY_KEYS)
+        write_whole(file, string(join([kept; line], '\n'), '\n'))
+        for other in readdir(dirname(file))
+            startswith(other, "failed-$key") && rm(joinpath(dirname(file), other); force = true)
+        end
+        isempty(library) && write_whole(joinpath(dirname(file), failed), "")
     end
-    isempty(library) && touch(joinpath(dirname(file), failed))
     return nothing
 end
 

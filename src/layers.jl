@@ -240,11 +240,14 @@ function drop!(package, layers::Union{Symbol,AbstractString}...)
     for depot in DEPOT_PATH
         folder = joinpath(profiles_root(depot), profile_folder(ids))
         isdir(folder) || continue
-        for file in readdir(folder)
-            found = match(r"^([a-z0-9]+)\.(?:profile$|pending-)", file)
-            (found === nothing || !(isempty(names) || found[1] in names)) && continue
-            rm(joinpath(folder, file); force = true)
-            found[1] in dropped || push!(dropped, found[1])
+        # A session that ends meanwhile would write back what it has read.
+        locked(joinpath(folder, "lock")) do
+            for file in readdir(folder)
+                found = match(r"^([a-z0-9]+)\.(?:profile$|pending-)", file)
+                (found === nothing || !(isempty(names) || found[1] in names)) && continue
+                rm(joinpath(folder, file); force = true)
+                found[1] in dropped || push!(dropped, found[1])
+            end
         end
     end
     return dropped

@@ -81,9 +81,12 @@ function take(name)
         length(fields) == 3 && fields[1] == "variable" && (job.variables[fields[2]] = fields[3])
         length(fields) == 3 && fields[1] == "package" && append!(job.packages, fields[2:3])
     end
-    haskey(ENV, "LANG") && (job.variables["LANG"] = ENV["LANG"])
     return job
 end
+
+# The environment of the session that started this process, which as a rule wrote the job; what the job says goes before
+# it. The whole of it does not go into a file: there may be secrets in it.
+const ENV_HERE = Dict{String,String}(ENV)
 
 "Jobs of sessions of one kind, in one process."
 function work(group)
@@ -96,7 +99,7 @@ function work(group)
         push!(command, "+")
     end
     how = try
-        process = run(pipeline(ignorestatus(setenv(Cmd(command), group[1].variables)); stdin = devnull, stdout = stdout, stderr = stdout))
+        process = run(pipeline(ignorestatus(setenv(Cmd(command), merge(ENV_HERE, group[1].variables))); stdin = devnull, stdout = stdout, stderr = stdout))
         success(process) ? "done" : "exit code $(process.exitcode), signal $(process.termsignal)"
     catch err
         sprint(showerror, err)      # a Julia that is not there any more, a job file that was cut short

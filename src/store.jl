@@ -61,7 +61,7 @@ end
 
 # ---- locks ----
 
-"A lock that this process holds, on a file that is never removed while it might be held."
+"A lock that this process holds."
 struct FileLock
     file::Base.Filesystem.File
 end
@@ -74,23 +74,32 @@ still held then, or if the file system has no locks. A process that ends, howeve
 holds no lock any more: there are no stale ones.
 """
 function take_lock(path::AbstractString; seconds::Real = 0)
-    file = try
-        # libuv opens with O_CLOEXEC: no child keeps the lock.
-        Base.Filesystem.open(path, Base.JL_O_RDWR | Base.JL_O_CREAT, 0o600)
-    catch err
-        err isa Base.IOError || rethrow()
-        return nothing
-    end
     until = time_ns() + round(UInt64, 1e9 * seconds)
-    while ccall(:flock, Cint, (Cint, Cint), fd(file), LOCK_EXCLUSIVE_AT_ONCE) != 0
-        held = Libc.errno() in (Libc.EAGAIN, Libc.EINTR)
-        if !held || time_ns() >= until
-            close(file)
+    while true
+        file = try
+            # libuv opens with O_CLOEXEC: no child keeps the lock.
+            Base.Filesystem.open(path, Base.JL_O_RDWR | Base.JL_O_CREAT, 0o600)
+        catch err
+            err isa Base.IOError || rethrow()
             return nothing
         end
+        if ccall(:flock, Cint, (Cint, Cint), fd(file), LOCK_EXCLUSIVE_AT_ONCE) == 0
+            # clear! and the end of a build remove files with a lock on them: who comes next locks a new file.
+            is_at(file, path) && return FileLock(file)
+            close(file)
+            continue
+        end
+        held = Libc.errno() in (Libc.EAGAIN, Libc.EINTR)
+        close(file)
+        held && time_ns() < until || return nothing
         sleep(0.01)
     end
-    return FileLock(file)
+end
+
+"Is the open file still the one of this name?"
+function is_at(file::Base.Filesystem.File, path::AbstractString)
+    mine, there = stat(file), stat(path)
+    return (mine.device, mine.inode) == (there.device, there.inode)
 end
 
 release(lock::FileLock) = close(lock.file)
@@ -131,11 +140,15 @@ function work_folder(keep::Bool)
         isempty(problem) || !startswith(abspath(depot), julia) || continue
         try
             store = trusted_folder(abspath(depot, STORE))
-            # Nobody sweeps between the making of a folder and the taking of its lock.
-            return locked(joinpath(store, "lock")) do
-                sweep(store)
+            # Nobody sweeps between the making of a folder and the taking of its lock: who has not the store's
+            # lock does not sweep.
+            lock = take_lock(joinpath(store, "lock"); seconds = 10)
+            try
+                lock === nothing || sweep(store)
                 path = mktempdir(store; prefix = keep ? "kept-" : "build-", cleanup = false)
-                WorkFolder(path, take_lock(joinpath(path, "lock")))
+                return WorkFolder(path, take_lock(joinpath(path, "lock")))
+            finally
+                release(lock)
             end
         catch err
             err isa InterruptException && rethrow()
@@ -178,10 +191,41 @@ end
 "Move a finished library from the work folder into its place; returns that."
 function put_into_store(temporary::String, work::String, key::String, builds)
     folder = joinpath(dirname(work), key, package_folder(builds[1].first))
-    trusted_folder(folder)
     path = joinpath(folder, library_name(builds))
-    Base.Filesystem.rename(temporary, path)
+    for attempt in 1:RACES
+        trusted_folder(folder)
+        try
+            Base.Filesystem.rename(temporary, path)
+            break
+        catch err
+            # gc! has just removed the folder, which was empty.
+            err isa Base.IOError && err.code == Base.UV_ENOENT && attempt < RACES && isfile(temporary) || rethrow()
+        end
+    end
     return path
+end
+
+# How often something that another process undoes at the same moment is done again.
+const RACES = 10
+
+"""
+Write a whole file beside its place and rename it there: a reader sees all of it or the old one. For others to
+read at most, whatever the umask says.
+"""
+function write_whole(path::AbstractString, text::AbstractString)
+    # rust/profile removes what a process that died here has left: it reads the process from the name.
+    temporary = string(path, ".tmp-", getpid(), '-', time_ns())
+    file = Base.Filesystem.open(temporary, Base.JL_O_WRONLY | Base.JL_O_CREAT | Base.JL_O_EXCL, 0o644)
+    try
+        write(file, text)
+        close(file)
+        Base.Filesystem.rename(temporary, path)
+    catch
+        isopen(file) && close(file)
+        rm(temporary; force = true)
+        rethrow()
+    end
+    return nothing
 end
 
 # `stat` throws on a loop of links, and where this user may not look.

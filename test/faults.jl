@@ -4,8 +4,14 @@
 
 include("faults/common.jl")
 
-const FAULTS = ["libraries", "trust", "killed", "surroundings", "signals", "many", "life", "stress", "profiles"]
-const CHOSEN_FAULTS = filter(in(FAULTS), split(get(ENV, "NATIVECACHE_FAULTS", ""), ','))
+const FAULTS = ["libraries", "trust", "killed", "surroundings", "signals", "many", "life", "stress", "profiles", "settings"]
+const CHOSEN_FAULTS = filter(in([FAULTS; "sanitizer"]), split(get(ENV, "NATIVECACHE_FAULTS", ""), ','))
+
+const FAULT_COUNTS = Dict{String,Int}()     # of what was done to it, for the line at the end
+counted!(what, n) = (FAULT_COUNTS[what] = get(FAULT_COUNTS, what, 0) + n)
+
+# Only in full, or when asked for: it takes libraries that are built for it.
+FULL && push!(FAULTS, "sanitizer")
 
 for file in (isempty(CHOSEN_FAULTS) ? FAULTS : CHOSEN_FAULTS)
     since = time()
@@ -14,3 +20,6 @@ for file in (isempty(CHOSEN_FAULTS) ? FAULTS : CHOSEN_FAULTS)
     end
     println("  ", rpad(file, 14), lpad(round(Int, time() - since), 4), " s")
 end
+
+remove(TEMPLATE.box)
+println("  faults: ", join(("$n $what" for (what, n) in sort!(collect(FAULT_COUNTS))), ", "))

@@ -1,17 +1,11 @@
 # Killed at any moment: what was there stays, or the new is there whole; the next run cleans up.
 
 const KILLED = small()
-const FEW = SMALL_STATEMENTS[1:2]       # another library for the same place
-const FEW_BYTES = let result = build(KILLED.box, repr("Small"), FEW)
-    bytes = read(result.library)
-    write(KILLED.library, KILLED.good)
-    bytes
-end
 
 "After a kill: the old library or the new one, and a session that works with it."
 function whole(t)
     bytes = read(t.library)
-    @test bytes == t.good || bytes == FEW_BYTES
+    @test bytes == t.good || bytes == t.few
     return bytes == t.good
 end
 
@@ -28,11 +22,12 @@ end
     # A build takes about 3 s on a quiet machine; the delays go beyond.
     t = KILLED
     old = Ref(0)
-    delays = range(0.3, 5.0; length = points(4, 60))
+    delays = points(3.0:3.0, range(0.3, 5.0; length = 60))
     for (number, delay) in enumerate(delays)
         started = start(t.box, build_script(isodd(number) ? FEW : SMALL_STATEMENTS))
         timedwait(() -> !process_running(started.process), delay)
         kill(started.process, Base.SIGKILL)
+        counted!("kills", 1)
         finish(started)
         old[] += whole(t)
         # Whatever it had started goes with it.
@@ -53,10 +48,11 @@ function last_journal_step(box)
     return ""
 end
 
-@testset "builds, at each step: $step, the $victim" for step in points(("load", "infer", "emit", "object"), ("load", "statement", "infer", "emit", "optimise", "object", "link")),
-        victim in (FULL ? ("session", "worker") : step in ("load", "object") ? ("session",) : ("worker",))
+@testset "builds, at each step: $step, the $victim" for step in points(("object",), ("load", "statement", "infer", "emit", "optimise", "object", "link")),
+        victim in (FULL ? ("session", "worker") : ("worker",))
     t = KILLED
     write(t.library, t.good)
+    counted!("kills", 1)
     started = start(t.box, build_script(FEW))
     # Steps are short: whichever is seen at or after the one that was asked for.
     order = ["load", "statement", "infer", "emit", "optimise", "object", "link", "done"]
@@ -78,7 +74,49 @@ end
     whole(t)
 end
 
-@testset "at the linker, which kills $victim" for victim in ("the worker", "all of the build")
+@testset "builds, at operations on files" begin
+    # Of the session, the worker and the linker, whichever does it.
+    t = KILLED
+    killed = killed_at_operations(t.box; prepare = () -> write(t.library, t.good), count = points(3, 1000),
+            check = n -> whole(t)) do env
+        run_in(t.box, build_script(FEW); env = env)
+    end
+    println("  killed: builds at ", killed, " operations on files")
+end
+
+@testset "gc!, at operations on files" begin
+    t = KILLED
+    root = store_of(t.box)
+    doomed = Dict{String,Vector{UInt8}}(
+        joinpath(dirname(t.library), "0123456789abcdef.so") => t.good,
+        joinpath(dirname(t.library), "0123456789abcdee.so") => t.few,
+        joinpath(dirname(dirname(t.library)), "Gone-12345678", basename(t.library)) => t.good,
+        joinpath(root, "profiles", "Gone-12345678", "trace.profile") => codeunits("# NativeCache profile\n"),
+        joinpath(root, "profiles", "Gone-12345678", "lock") => UInt8[],
+        joinpath(root, "build-dead", "lock") => UInt8[],
+        joinpath(root, "build-dead", "code.o") => t.few)
+    function prepare()
+        write(t.library, t.good)
+        for (path, bytes) in doomed
+            mkpath(dirname(path); mode = 0o755)
+            write(path, bytes)
+        end
+    end
+    killed = killed_at_operations(t.box; prepare = prepare, count = points(3, 1000), check = function (n)
+            @test read(t.library) == t.good
+            # Each is there as it was, or gone.
+            @test all(path -> !ispath(path) || read(path) == doomed[path], keys(doomed))
+        end) do env
+        run_in(t.box, "using NativeCache; NativeCache.gc!()"; env = env)
+    end
+    println("  killed: gc! at ", killed, " operations on files")
+    run = run_in(t.box, "using NativeCache; print(all(item -> item.removed, NativeCache.gc!()))")
+    @test run.out == "true" && run.err == ""
+    @test !any(ispath, keys(doomed)) && isempty(leftovers(t.box)) && read(t.library) == t.good
+    unharmed(run_in(t.box, SMALL_SESSION))
+end
+
+@testset "at the linker, which kills $victim" for victim in points(("all of the build",), ("the worker", "all of the build"))
     t = KILLED
     write(t.library, t.good)
     linker = joinpath(t.box.root, "linker.sh")

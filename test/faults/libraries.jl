@@ -1,59 +1,6 @@
 # Damaged and foreign libraries: each is refused with a reason before any of its code runs, and
 # the session does what it would do without a library.
 
-# Everything that can be done to the bytes is tried in one session, which must survive all of it;
-# what stands in the library's place in the file system, in a session each.
-const DAMAGE = raw"""
-    using NativeCache, Small
-    function outcome(path)
-        counts = zeros(UInt8, 64)
-        id = ccall((:nativecache_link, NativeCache.LIBRARY), Int64, (Cstring, Any, Ptr{UInt8}),
-            path, Base.loaded_modules_array(), counts)
-        code = reinterpret(Int32, counts[33:36])[1]
-        return id, code == 0 ? :none : NativeCache.reason_name(code)
-    end
-    good = read(GOOD)
-    place = joinpath(dirname(GOOD), "damaged.so")
-    seen = Dict{Symbol,Int}()
-    function refused(bytes)
-        write(place, bytes)
-        id, reason = outcome(place)
-        id < 0 && reason !== :none || error("not refused: ", length(bytes), " bytes")
-        seen[reason] = get(seen, reason, 0) + 1
-    end
-    # Every length near the ends and near the border of code and tables, and many between.
-    lengths = sort!(unique!([0:200; length(good) .- (1:200); 1:max(1, length(good) ÷ TRUNCATIONS):length(good)-1]))
-    foreach(n -> refused(good[1:n]), lengths)
-    # One bit, in every part.
-    flips = sort!(unique!([1:64; length(good) .- (0:95); 1:max(1, length(good) ÷ FLIPS):length(good)]))
-    for at in flips
-        bytes = copy(good)
-        bytes[at] ⊻= 0x01 << (at % 8)
-        refused(bytes)
-    end
-    # Pages of zeros, as a file system leaves them after a crash; a page from elsewhere; more at the end.
-    for start in 1:4096:length(good)-4096
-        bytes = copy(good)
-        bytes[start:start+4095] .= 0
-        bytes == good || refused(bytes)
-        copyto!(bytes, start, good, length(good) - start > 8192 ? start + 4096 : 1, 4096)
-        bytes == good || refused(bytes)
-    end
-    refused([good; good])
-    refused([good; zeros(UInt8, 96)])
-    refused([good; 0x0a])
-    refused(zeros(UInt8, length(good)))
-    refused(good[end:-1:1])
-    # Read in pieces too large to read: nothing but its end is looked at.
-    open(io -> truncate(io, 1 << 40), place, "w")
-    outcome(place)[1] < 0 || error("a hole was accepted")
-    rm(place)
-    id, reason = outcome(GOOD)
-    println(length(lengths), " ", length(flips), " ", id >= 0, " ", reason)
-    println(join(sort!([string(k) for k in keys(seen)]), " "))
-    print(length(NativeCache.status("Small").installed))
-    """
-
 const LIBRARY_TEST = small()
 
 @testset "any byte" begin
@@ -114,7 +61,7 @@ end
         t = LIBRARY_TEST
         chmod(t.library, 0o600)
         # Sources and .ji files are root's and readable: another user may use them, and root's library if it could.
-        foreach(path -> chmod(path, 0o755), (t.box.root, t.box.depot))
+        foreach(path -> chmod(path, 0o755), (t.box.root, t.box.depot, TEMPLATE.box.root))
         refused = run_in(t.box, SMALL_STATUS; wrapper = `setpriv --reuid=65534 --regid=65534 --clear-groups`)
         @test startswith(refused.out, string(SMALL_OUT, "0 ")) && occursin("cannot be read", refused.out)
         chmod(t.library, 0o644)
@@ -127,13 +74,11 @@ end
 @testset "vanishing and replaced while sessions look" begin
     t = LIBRARY_TEST
     going = Ref(true)
-    other = build(t.box, repr("Small"), SMALL_STATEMENTS[1:2])
-    second = read(other.library)
     swaps = Ref(0)
     swapper = @async while going[]
         # As a build does it: a whole file, renamed into place; and as gc does: unlinked.
         temporary = string(t.library, ".new")
-        write(temporary, isodd(swaps[]) ? t.good : second)
+        write(temporary, isodd(swaps[]) ? t.good : t.few)
         Base.Filesystem.rename(temporary, t.library)
         swaps[] += 1
         swaps[] % 3 == 0 && rm(t.library)

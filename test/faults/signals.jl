@@ -19,7 +19,7 @@ end
         ("an error in cached code", "$(SMALL_BODY)Small.fail(5)", 1, 0),
         ("no memory", "$(SMALL_BODY)try Array{UInt8}(undef, 1 << 60) catch e; print(typeof(e)) end; exit(5)", 5, 0),
         ("killed", "$(SMALL_BODY)flush(stdout); ccall(:kill, Cint, (Cint, Cint), getpid(), 9); sleep(9)", 0, 9)]
-    FULL || what in ("exit in atexit", "an error in cached code", "killed") || continue
+    FULL || what in ("exit in atexit", "an error in cached code", "no memory", "killed") || continue
     with, without = both(SIGNALLED, body)
     @test with.code == without.code == code
     @test with.signal == without.signal == signal
@@ -91,10 +91,57 @@ end
     rm(joinpath(dirname(t.library), "copy.so"))
 end
 
+@testset "Ctrl-C while a session is traced" begin
+    # trace! again and again, interrupted: the profile is whole each time, no lock stays taken, the session goes on.
+    t = SIGNALLED
+    run_in(t.box, "using Taught")
+    started = start(t.box, """
+        ccall(:jl_exit_on_sigint, Cvoid, (Cint,), 0)
+        using NativeCache, Taught
+        function rounds(seconds)
+            traces, interrupts = 0, 0
+            until = time() + seconds
+            while time() < until
+                try
+                    NativeCache.trace!()
+                    traces += 1
+                catch err
+                    err isa InterruptException || rethrow()
+                    interrupts += 1
+                end
+            end
+            return traces, interrupts
+        end
+        Taught.f(Val(1))
+        rounds(0.1)
+        println("ready")
+        flush(stdout)
+        traces, interrupts = rounds(2.0)
+        ccall(:jl_exit_on_sigint, Cvoid, (Cint,), 1)
+        print(traces > 5, " ", interrupts > 5, " ", GC.enable(true), " ", Taught.f(Val(2)))
+        """; env = ["JULIA_NATIVECACHE_FADE" => "0"])
+    wait_until(() -> occursin("ready", read("$(started.path).out", String)) || !process_running(started.process))
+    for _ in 1:60
+        sleep(0.025)
+        process_running(started.process) && kill(started.process, Base.SIGINT)
+    end
+    run = finish(started)
+    @test run.out == "ready\ntrue true true number 2" && run.err == "" && run.code == 0 && !run.hung
+    @test taught(t.box) == [1, 2] && isempty(unfinished(t.box))
+    # In a script it ends the session, wherever it is.
+    for delay in points(0.5:0.5, range(0.3, 0.9; length = 20))
+        started = start(t.box, taught_session(3))
+        timedwait(() -> !process_running(started.process), delay)
+        kill(started.process, Base.SIGINT)
+        run = finish(started; limit = 30)
+        @test !run.hung && issubset([1, 2], taught(t.box))
+    end
+end
+
 @testset "Ctrl-C at a terminal during a build" begin
     # A terminal sends it to all processes of the group: the session, the worker, the linker.
     t = SIGNALLED
-    for (survives, delay) in points(((false, 1.5), (true, 1.0)), ((false, 0.5), (false, 1.5), (true, 0.5), (true, 1.0), (true, 2.5), (true, 3.5)))
+    for (survives, delay) in points(((true, 1.0),), ((false, 0.5), (false, 1.5), (true, 0.5), (true, 1.0), (true, 2.5), (true, 3.5)))
         script = survives ? """
             ccall(:jl_exit_on_sigint, Cvoid, (Cint,), 0)
             try

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of rust/image and rust/profile with libFuzzer, from the corpus beside this file.
+# Fuzzes the readers of rust/image, rust/profile and of settings in rust/session with libFuzzer, from the corpus beside this file.
 #
 #   run.sh                     every target, RUNS inputs each from a fixed seed (the test command does this)
 #   run.sh --seconds N         every target, N seconds each, looking on its own way each time
@@ -32,9 +32,9 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 # With --target the flags are not used for build scripts.
 RUSTFLAGS=$(echo $flags) cargo build --quiet --release --locked --target "$host" --target-dir "$target"
 
-mkdir -p artifacts corpus/tables corpus/library corpus/profile
+mkdir -p artifacts corpus/tables corpus/library corpus/profile corpus/settings
 "$target/$host/release/seeds" corpus
-for name in tables library profile; do
+for name in tables library profile settings; do
     fuzzer=$target/$host/release/$name
     common="-artifact_prefix=artifacts/$name- -max_len=65536 -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=0"
     if [ -n "$minimise" ]; then

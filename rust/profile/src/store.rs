@@ -7,9 +7,9 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,8 +19,11 @@ use crate::limits::{self, Limits};
 use crate::merge::{merge, Mode};
 use crate::text::Profile;
 
-/// How long a session that ends waits for others that end at the same moment.
+/// How long a session that ends waits for others that end at the same moment: in all, however many profiles it has.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often something that another process undoes at the same moment is done again.
+const RACES: usize = 10;
 
 /// What became of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +56,18 @@ pub fn update(
     mode: Mode,
     limits: Limits,
 ) -> Result<Updated, ProfileError> {
-    update_within(PATIENCE, folder, layer, found, mode, limits)
+    static WAITED_IN_VAIN: AtomicU64 = AtomicU64::new(0);
+    let patience = match mode {
+        Mode::Add => PATIENCE.saturating_sub(Duration::from_micros(WAITED_IN_VAIN.load(Ordering::Relaxed))),
+        Mode::Replace | Mode::Measure => PATIENCE,
+    };
+    let started = Instant::now();
+    let updated = update_within(patience, folder, layer, found, mode, limits);
+    if matches!(updated, Ok(Updated::Pending)) {
+        let waited = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        WAITED_IN_VAIN.fetch_add(waited, Ordering::Relaxed);
+    }
+    updated
 }
 
 fn update_within(
@@ -65,13 +79,37 @@ fn update_within(
     limits: Limits,
 ) -> Result<Updated, ProfileError> {
     let target = path(folder, layer)?;
+    for _ in 1..RACES {
+        match update_once(patience, folder, layer, &target, found, mode, limits) {
+            // Somebody has removed the folder at this moment: it was empty, or its package gone. It exists, says
+            // the making of a folder that is removed right after it was tried.
+            Err(ProfileError::Io { cause, .. })
+                if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {}
+            other => return other,
+        }
+    }
+    update_once(patience, folder, layer, &target, found, mode, limits)
+}
+
+fn update_once(
+    patience: Duration,
+    folder: &Path,
+    layer: &str,
+    target: &Path,
+    found: &Profile,
+    mode: Mode,
+    limits: Limits,
+) -> Result<Updated, ProfileError> {
     file::create_folder(folder).map_err(ProfileError::at(folder))?;
     let Some(_lock) = lock(folder, patience)? else {
-        leave_pending(folder, layer, found)?;
+        // What a build has measured is worth no file of its own, which would be merged as a session's.
+        if mode != Mode::Measure {
+            leave_pending(folder, layer, found)?;
+        }
         return Ok(Updated::Pending);
     };
     sweep(folder);
-    let mut known = read(&target)?;
+    let mut known = read(target)?;
     let mut pending = pending_files(folder, layer);
     pending.sort_unstable();
     for path in &pending {
@@ -84,7 +122,7 @@ fn update_within(
     merge(&mut known, found, mode);
     limits::apply(&mut known, limits);
     let new = known.entries.keys().filter(|name| before.binary_search(name).is_err()).count();
-    write(&target, known.to_string().as_bytes())?;
+    write(target, known.to_string().as_bytes())?;
     for path in pending {
         // One that cannot be removed is merged again: its methods are known then, only counted twice.
         let _ = fs::remove_file(path);
@@ -94,12 +132,12 @@ fn update_within(
 
 /// A layer as it stands, with what waits beside it.
 pub fn load(folder: &Path, layer: &str) -> Result<Profile, ProfileError> {
-    let mut known = read(&path(folder, layer)?)?;
-    for path in pending_files(folder, layer) {
-        if let Ok(waiting) = read(&path) {
-            merge(&mut known, &waiting, Mode::Add);
-        }
-    }
+    let target = path(folder, layer)?;
+    // In this order: what is merged into the file meanwhile is seen in it.
+    let waiting: Vec<Profile> =
+        pending_files(folder, layer).iter().filter_map(|path| read(path).ok()).collect();
+    let mut known = read(&target)?;
+    waiting.iter().for_each(|waiting| merge(&mut known, waiting, Mode::Add));
     Ok(known)
 }
 
@@ -132,18 +170,20 @@ fn pending_files(folder: &Path, layer: &str) -> Vec<PathBuf> {
 /// The lock of a folder, held until the file is dropped; `None` when others hold it for too long.
 fn lock(folder: &Path, patience: Duration) -> Result<Option<File>, ProfileError> {
     let path = folder.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(ProfileError::at(&path))?;
     let started = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(ProfileError::at(&path))?;
         match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
+            // `clear!` removes files with a lock on them: who comes next locks a new file.
+            Ok(()) if is_at(&file, &path) => return Ok(Some(file)),
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) if started.elapsed() < patience => {
                 sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(16));
@@ -152,6 +192,15 @@ fn lock(folder: &Path, patience: Duration) -> Result<Option<File>, ProfileError>
             // A file system without locks: a file of its own is as safe as it gets there.
             Err(TryLockError::Error(_)) => return Ok(None),
         }
+    }
+}
+
+/// Is the open file still the one of this name?
+fn is_at(file: &File, path: &Path) -> bool {
+    let place = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(mine), Ok(there)) => place(mine) == place(there),
+        _ => false,
     }
 }
 
@@ -248,6 +297,53 @@ mod tests {
         assert_eq!(load(&folder, "trace").unwrap().entries.len(), 1);
         drop(held);
         assert_eq!(update().unwrap(), Updated::Merged { methods: 1, new: 0 });
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_removed_all_the_time_loses_nothing() {
+        let folder = folder("removed");
+        let mut lost = None;
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // As `gc!` does it: the lock is taken, all files go, then the folder.
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    sleep(Duration::from_micros(100));
+                    if let Ok(Some(_lock)) = lock(&folder, Duration::ZERO) {
+                        let empty = !folder.join("trace.profile").exists();
+                        if empty {
+                            let _ = fs::remove_file(folder.join("lock"));
+                            let _ = fs::remove_dir(&folder);
+                        }
+                    }
+                }
+            });
+            for i in 0..200 {
+                let _ = fs::remove_file(folder.join("trace.profile"));
+                let statement = format!("Tuple{{{i}}}");
+                let updated = update(&folder, "trace", &one(&statement), Mode::Add, Limits::default());
+                let kept = load(&folder, "trace").is_ok_and(|p| p.entries.contains_key(&statement));
+                if !kept {
+                    lost = Some(format!("{statement}: {updated:?}"));
+                    break;
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(lost, None);
+        let _ = fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn what_a_build_measures_does_not_wait() {
+        let folder = folder("measured");
+        update(&folder, "trace", &one("A"), Mode::Add, Limits::default()).unwrap();
+        let held = lock(&folder, PATIENCE).unwrap();
+        let patience = Duration::ZERO;
+        update_within(patience, &folder, "trace", &one("B"), Mode::Measure, Limits::default()).unwrap();
+        drop(held);
+        assert_eq!(load(&folder, "trace").unwrap().entries.keys().collect::<Vec<_>>(), ["A"]);
         fs::remove_dir_all(folder).unwrap();
     }
 

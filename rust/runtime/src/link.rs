@@ -278,9 +278,46 @@ impl Linked {
                     break;
                 }
             }
-            self.parts = Some(parts);
+            self.parts = self.kept(parts, roots);
         }
         Ok(())
+    }
+
+    /// The parts, unless nothing of the library is in use and nothing can be: then its code is unmapped. So is that
+    /// of one whose methods the session has compiled, or has from another library.
+    ///
+    /// # Safety
+    /// As [`Linked::open`].
+    unsafe fn kept(&mut self, parts: Parts, roots: *mut jl_array_t) -> Option<Parts> {
+        if self.may_advance() || self.in_use(&parts) {
+            return Some(parts);
+        }
+        // SAFETY: no code instance points into it, so nobody has called it or put its address into a slot. Its
+        // objects are the last of the roots, and nothing else needs them there.
+        unsafe {
+            jl_array_del_end(roots, 1);
+            parts.code.close();
+        }
+        None
+    }
+
+    /// Does a code instance, valid or not, point into the code? What inference found lies in the code instances
+    /// themselves. Of a constant result it cannot be told whether it came from here.
+    fn in_use(&self, parts: &Parts) -> bool {
+        self.image.functions().any(|(id, function)| {
+            let installed = matches!(self.states.get(id.index()), Some(State::Installed));
+            if installed && matches!(function.invoke, Invoke::ConstReturn) {
+                return true;
+            }
+            let Ok(mi) = parts.resolver.method_instance(function.method_instance) else { return false };
+            // SAFETY: resolved objects are rooted; code instances stay in the list of their method instance.
+            unsafe {
+                inspect::code_instances(mi).any(|ci| {
+                    let invoke = (*ci).invoke.map_or(0, |invoke| invoke as usize);
+                    parts.code.owns(invoke) || parts.code.owns((*ci).specptr.fptr as usize)
+                })
+            }
+        })
     }
 
     unsafe fn new_parts(&self, world: usize) -> Result<Parts, Rejected> {
@@ -630,5 +667,6 @@ pub fn state_of(trouble: &Trouble) -> State {
 }
 
 extern "C" {
+    fn jl_array_del_end(array: *mut jl_array_t, count: usize);
     fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: crate::value::Value);
 }

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::ffi::{CStr, OsStr};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,7 +129,7 @@ fn log(root: &Path) -> Result<File, Box<dyn Error>> {
     if path.metadata().is_ok_and(|meta| meta.len() > LONG) {
         fs::rename(&path, root.join("background.log.old"))?;
     }
-    Ok(OpenOptions::new().create(true).append(true).open(path)?)
+    Ok(OpenOptions::new().create(true).append(true).mode(0o644).open(path)?)
 }
 
 /// Starts a process that works off the queue, detached from this session unless that waits for it.

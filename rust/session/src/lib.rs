@@ -182,6 +182,22 @@ pub unsafe extern "C" fn nativecache_distrust(path: *const c_char) -> *mut c_cha
     })
 }
 
+/// The value that a session reads for a setting from the preference file at `path`, behind a `=`; empty if the file has
+/// none for it.
+///
+/// # Safety
+/// `path` and `name` are NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_preference(path: *const c_char, name: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let (path, name) = unsafe { (path_of(path), CStr::from_ptr(name).to_string_lossy()) };
+        let file = nativecache_profile::file::read(path)?;
+        let value = settings::preference(&file, &name);
+        Ok(hand_out(&value.map_or_else(String::new, |value| format!("={value}"))))
+    })
+}
+
 /// A reason's name, its text and what to do about it, between tabs; empty for an unknown code.
 #[no_mangle]
 pub extern "C" fn nativecache_reason(code: c_int) -> *mut c_char {

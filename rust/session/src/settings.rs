@@ -36,11 +36,7 @@ impl Settings {
         let beside = project.and_then(Path::parent).map(|folder| folder.join("NativeCache.toml"));
         let places =
             beside.into_iter().chain(depots.iter().map(|depot| depot.join("config/NativeCache.toml")));
-        // What is no UTF-8 costs its line.
-        let files: Vec<String> = places
-            .filter_map(|place| file::read(&place).ok())
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .collect();
+        let files: Vec<Vec<u8>> = places.filter_map(|place| file::read(&place).ok()).collect();
         Self::from(|name| {
             let given = |variable: &str| std::env::var(variable).ok().filter(|value| !value.is_empty());
             // Nothing is built under CI because of a file that was written for somebody's own machine.
@@ -51,7 +47,7 @@ impl Settings {
     }
 
     /// What is no value of a setting counts as not said: a session never stops for it.
-    fn from(value: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn from(value: impl Fn(&str) -> Option<String>) -> Self {
         let limits = Limits::default();
         let number = |name: &str| value(name).and_then(|text| text.trim().parse::<u32>().ok());
         Settings {
@@ -84,20 +80,31 @@ fn is_ci(value: Option<&str>) -> bool {
     !matches!(value, None | Some("" | "false" | "0"))
 }
 
-/// `name = value` in the preference file, with or without quotes.
-fn preference(file: &str, name: &str) -> Option<String> {
-    file.lines().find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        if key.trim() != name {
+/// The value of a setting in a preference file: of the first line that gives it one. A line that is not of the form
+/// `name = value`, with or without quotes, is passed over, as `read_preferences` of src/config.jl does.
+pub(crate) fn preference(file: &[u8], name: &str) -> Option<String> {
+    file.split(|byte| *byte == b'\n').find_map(|line| {
+        let line = std::str::from_utf8(line).ok().filter(|line| !line.contains('\0'))?;
+        let (key, value) = line.trim_matches(BLANKS).split_once('=')?;
+        if key.trim_end_matches(BLANKS) != name {
             return None;
         }
-        let value = value.trim();
-        Some(match value.strip_prefix('"') {
-            Some(quoted) => quoted.split('"').next().unwrap_or("").to_owned(),
-            None => value.split([' ', '\t', '#']).next().unwrap_or("").to_owned(),
-        })
+        let value = value.trim_start_matches(BLANKS);
+        let (value, behind) = match value.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => {
+                let end = value.find(|c| BLANKS.contains(&c) || c == '#' || c == '"').unwrap_or(value.len());
+                // Nothing is a value only between quotes.
+                value.split_at_checked(end).filter(|(value, _)| !value.is_empty())?
+            }
+        };
+        let behind = behind.trim_start_matches(BLANKS);
+        (behind.is_empty() || behind.starts_with('#')).then(|| value.to_owned())
     })
 }
+
+/// What may stand around names and values.
+const BLANKS: [char; 5] = [' ', '\t', '\r', '\x0b', '\x0c'];
 
 #[cfg(test)]
 mod tests {
@@ -105,11 +112,20 @@ mod tests {
 
     #[test]
     fn as_the_preference_file_says() {
-        let file = "# mine\nauto = \"now\" # at once\nfade=7\ntrace = no\n";
+        let file = b"# mine\nauto = \"now\" # at once\nfade=7\ntrace = no\n";
         let settings = Settings::from(|name| preference(file, name));
         assert_eq!(settings.auto, Auto::Now);
         assert_eq!(settings.limits, Limits { sessions: 7, ..Limits::default() });
         assert!(!settings.trace);
+    }
+
+    #[test]
+    fn a_bad_line_costs_itself() {
+        let file =
+            b"auto = now or never\nauto = \"now\nauto =\nauto = \xff\nauto \"now\"\nauto = ask#\nauto = off";
+        assert_eq!(preference(file, "auto").as_deref(), Some("ask"));
+        assert_eq!(preference(b"linker = \"\"", "linker").as_deref(), Some(""));
+        assert_eq!(preference(b"linker = \"a b\" c", "linker"), None);
     }
 
     #[test]
