@@ -146,7 +146,8 @@ function work_folder(keep::Bool)
             try
                 lock === nothing || sweep(store)
                 path = mktempdir(store; prefix = keep ? "kept-" : "build-", cleanup = false)
-                return WorkFolder(path, take_lock(joinpath(path, "lock")))
+                # gc! may be looking whether somebody holds it.
+                return WorkFolder(path, take_lock(joinpath(path, "lock"); seconds = 1))
             finally
                 release(lock)
             end

@@ -224,7 +224,9 @@ function killed_at_operations(session, box; prepare = () -> nothing, check, coun
         prepare()
         session(shimmed(counter; kill_at = n))
         wait_until(() -> isempty(processes_with(box.root)); limit = 60)
-        killed += counted(counter)[1] >= n
+        reached = counted(counter)[1]
+        killed += reached >= n
+        reached >= n || println("  operation ", n, " of ", operations, " was not reached: ", reached)
         counted!("kills", 1)
         check(n)
     end
