@@ -108,7 +108,7 @@ function read_preferences(path::AbstractString)
     problems = String[]
     for (number, line) in enumerate(eachline(path))
         if !isvalid(line) || '\0' in line
-            push!(problems, string(path, ", line ", number, ": it is no text in UTF-8"))
+            push!(problems, string(path, ", line ", number, isvalid(line) ? ": there is a NUL in it" : ": it is no UTF-8"))
             continue
         end
         text = strip(line, BLANKS)

@@ -46,12 +46,12 @@ pub struct Compiled {
     pub spec: usize,
 }
 
-/// Installs one function for `world` and later.
+/// Installs one function for `world` and later; says whether it was put in place. It is not if another library was first.
 ///
 /// # Safety
 /// All objects are live and rooted, the pointers are code whose slots are filled and whose edges hold
 /// in `world`, and `world` is the newest one. Called on a Julia thread.
-pub unsafe fn install(function: &Compiled, world: usize) -> Result<(), (Reason, String)> {
+pub unsafe fn install(function: &Compiled, world: usize) -> Result<bool, (Reason, String)> {
     // SAFETY: as the caller says; the fields that other threads read are stored atomically.
     unsafe {
         let mut target: *mut jl_code_instance_t = std::ptr::null_mut();
@@ -61,17 +61,17 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<(), (Reason, 
             }
             // Inference in this session has found a result itself: that one stays.
             if matches!(function.invoke, InvokePointer::Inferred) {
-                return Ok(());
+                return Ok(false);
             }
             if let Some(invoke) = (*ci).invoke {
                 if invoke as usize == jl_fptr_const_return as *const () as usize
                     && matches!(function.invoke, InvokePointer::ConstReturn)
                 {
-                    return Ok(());
+                    return Ok(false);
                 }
                 // Another library of this session was first: it is the same method instance.
                 if library::owned(invoke as usize) || library::owned((*ci).specptr.fptr as usize) {
-                    return Ok(());
+                    return Ok(false);
                 }
                 return Err((Reason::AlreadyCompiled, String::new()));
             }
@@ -101,7 +101,7 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<(), (Reason, 
             return Err((Reason::ReturnTypeDiffers, String::new()));
         }
         set_pointers(target, function);
-        Ok(())
+        Ok(true)
     }
 }
 

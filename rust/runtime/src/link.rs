@@ -61,6 +61,8 @@ pub struct Linked {
     rejected: Option<Rejected>,
     /// Functions that verify mode found to differ from what would be compiled now.
     refused: Vec<FunctionId>,
+    /// A code instance was made to point into its code, or to return a constant of it.
+    in_use: bool,
     /// Packages that were not loaded when it was last tried.
     missing: Vec<PackageId>,
     /// Seconds spent on it so far.
@@ -179,6 +181,7 @@ impl Linked {
             states: vec![pending; count],
             rejected,
             refused,
+            in_use: false,
             missing: Vec::new(),
             seconds: 0.0,
             steps: Steps::default(),
@@ -289,35 +292,17 @@ impl Linked {
     /// # Safety
     /// As [`Linked::open`].
     unsafe fn kept(&mut self, parts: Parts, roots: *mut jl_array_t) -> Option<Parts> {
-        if self.may_advance() || self.in_use(&parts) {
+        if self.may_advance() || self.in_use {
             return Some(parts);
         }
-        // SAFETY: no code instance points into it, so nobody has called it or put its address into a slot. Its
-        // objects are the last of the roots, and nothing else needs them there.
+        // SAFETY: no code instance was made to point into it, so nobody has called it or put its address into a slot.
+        // Its objects are the last of the roots, and nothing else needs them there: what inference found lies in the
+        // code instances themselves.
         unsafe {
             jl_array_del_end(roots, 1);
             parts.code.close();
         }
         None
-    }
-
-    /// Does a code instance, valid or not, point into the code? What inference found lies in the code instances
-    /// themselves. Of a constant result it cannot be told whether it came from here.
-    fn in_use(&self, parts: &Parts) -> bool {
-        self.image.functions().any(|(id, function)| {
-            let installed = matches!(self.states.get(id.index()), Some(State::Installed));
-            if installed && matches!(function.invoke, Invoke::ConstReturn) {
-                return true;
-            }
-            let Ok(mi) = parts.resolver.method_instance(function.method_instance) else { return false };
-            // SAFETY: resolved objects are rooted; code instances stay in the list of their method instance.
-            unsafe {
-                inspect::code_instances(mi).any(|ci| {
-                    let invoke = (*ci).invoke.map_or(0, |invoke| invoke as usize);
-                    parts.code.owns(invoke) || parts.code.owns((*ci).specptr.fptr as usize)
-                })
-            }
-        })
     }
 
     unsafe fn new_parts(&self, world: usize) -> Result<Parts, Rejected> {
@@ -393,7 +378,10 @@ impl Linked {
             });
             self.states[index] = match installed {
                 Ok(None) => State::Inferred,
-                Ok(Some(_)) => State::Installed,
+                Ok(Some(put)) => {
+                    self.in_use |= put;
+                    State::Installed
+                }
                 Err(state) => state,
             };
         }
@@ -436,13 +424,14 @@ impl Linked {
         parts.starts.sort_unstable();
     }
 
+    /// `None` if it has no code; else whether its code is used, and not that of another library that was first.
     unsafe fn install_one(
         &self,
         id: FunctionId,
         parts: &Parts,
         troubles: &[Option<Trouble>],
         world: usize,
-    ) -> Result<Option<Compiled>, State> {
+    ) -> Result<Option<bool>, State> {
         let function =
             self.image.function(id).map_err(|e| State::Rejected(Reason::Malformed, e.to_string()))?;
         if let Some(trouble) =
@@ -457,8 +446,9 @@ impl Linked {
                 None
             } else {
                 let compiled = compiled(&function, parts).map_err(|t| state_of(&t))?;
-                install(&compiled, world).map_err(|(reason, detail)| State::Rejected(reason, detail))?;
-                (!matches!(function.invoke, Invoke::Inferred)).then_some(compiled)
+                let put =
+                    install(&compiled, world).map_err(|(reason, detail)| State::Rejected(reason, detail))?;
+                (!matches!(function.invoke, Invoke::Inferred)).then_some(put)
             };
             Ok(done)
         }
