@@ -3,6 +3,7 @@
 #   make demo     real packages, a first session of each without and with the cache, a table
 #   make test     everything that is tested: Rust, then Julia in fresh processes
 #   make faults   the fault tests with many more points, and fuzzing; takes most of an hour
+#   make sanitize  the tests of the crates without Julia, sessions and a build under AddressSanitizer
 #   make random   random packages and sessions with and without the cache, for an hour (MINUTES, SEED)
 #   make suites   the test suites of copies of standard libraries: off, on and verify
 #   make mutations  takes out one protection after the other and shows that a test notices
@@ -16,7 +17,7 @@
 SHELL := /bin/bash
 julia = "$$(deps/julia.sh)" --startup-file=no --history-file=no --color=no
 
-.PHONY: demo test random suites mutations faults bench docs set-up clean
+.PHONY: demo test random suites mutations faults sanitize bench docs set-up clean
 
 demo: set-up
 	@$(julia) bench/demo.jl
@@ -28,8 +29,11 @@ test: set-up
 
 faults: set-up
 	@rust/image/fuzz/run.sh --seconds 300
-	@$(julia) deps/build.jl sanitize
 	@NATIVECACHE_FAULTS=full $(julia) test/runtests.jl faults
+
+sanitize: set-up
+	@$(julia) deps/build.jl sanitize
+	@NATIVECACHE_FAULTS=sanitizer $(julia) test/runtests.jl faults
 
 random: set-up
 	@$(julia) test/random/run.jl $(or $(SEED),1) $(or $(MINUTES),60)

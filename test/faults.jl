@@ -1,6 +1,7 @@
 # Faults: what can go wrong around the cache costs no more than a compilation. Each file of
 # test/faults has one kind; every case runs in processes of its own, all bounded in time.
 # `NATIVECACHE_FAULTS=full` (`make faults`) tries more; `NATIVECACHE_FAULTS=libraries,killed` only those.
+# `sanitizer` takes libraries that are built for it: `make sanitize`.
 
 include("faults/common.jl")
 
@@ -9,9 +10,6 @@ const CHOSEN_FAULTS = filter(in([FAULTS; "sanitizer"]), split(get(ENV, "NATIVECA
 
 const FAULT_COUNTS = Dict{String,Int}()     # of what was done to it, for the line at the end
 counted!(what, n) = (FAULT_COUNTS[what] = get(FAULT_COUNTS, what, 0) + n)
-
-# Only in full, or when asked for: it takes libraries that are built for it.
-FULL && push!(FAULTS, "sanitizer")
 
 for file in (isempty(CHOSEN_FAULTS) ? FAULTS : CHOSEN_FAULTS)
     since = time()
