@@ -152,8 +152,22 @@ function retire(id::PkgId)
     return nothing
 end
 
-"What background.jl runs. Is there a library?"
+"""
+What background.jl runs: a library for these packages, and one for each set that has them in it and is not up to date
+either, since it holds for one build of each of its packages. Is all there?
+"""
 function build_in_background(ids::Vector{PkgId})
+    good = build_unattended(ids)
+    for set in profiled()
+        length(set) > length(ids) && issubset(ids, set) || continue
+        # One that has to wait for a package to be precompiled is built when that is loaded.
+        all(id -> current_build_id(id) !== nothing, set) && !isempty(staleness(set)) && (good &= build_unattended(set))
+    end
+    return good
+end
+
+"A library; what comes of it is printed."
+function build_unattended(ids::Vector{PkgId})
     own = Source[]
     options = Options(linker = nothing, timeout = nothing, keep = nothing, quiet = true)
     result = try

@@ -27,18 +27,20 @@ end
     low(n) = "module Low\nstruct P x::Int end\narea(p) = sum(map(y -> y * $n, [p.x, p.x]))\nend"
     add_package(box, "Low", low(1))
     add_package(box, "Top", "module Top\nimport Low\nf(x; k = 1) = map(y -> y + k + Low.area(Low.P(y)), x)\nend"; deps = ["Low" => Sandbox.uuid("Low")])
-    session = "using NativeCache, Top\nusing Top: Low\nprint(Top.f([1, 2]; k = 3), Low.area(Low.P(5)))\n"
+    # What needs it and one that does not load it has a library of its own.
+    add_package(box, "Beside", "module Beside\nstruct W{T} x::T end\nopened(w) = [w.x]\nend")
+    session = "using NativeCache, Beside, Top\nusing Top: Low\nprint(Top.f([1, 2]; k = 3), Low.area(Low.P(5)))\nBeside.opened(Beside.W(Low.P(1)))\n"
     env = by_itself("now")
     @test julia!(box, session; env = env).out == "[6, 9]10"      # traced, and built at its end
-    @test length(libraries_of(box)) >= 2
-    run, here = compiled(box, session, ("Top", "Low"); env = env)
+    @test any(path -> occursin("Beside-", path) && occursin('+', basename(path)), libraries_of(box))
+    run, here = compiled(box, session, ("Top", "Low", "Beside"); env = env)
     @test run.out == "[6, 9]10" && run.err == "" && here == []
     # A dependency's source changes: both are precompiled again, and their libraries with them.
     old = filter(path -> occursin("Low-", path) || occursin("Top-", path), libraries_of(box))
     write(joinpath(box.packages, "Low", "src", "Low.jl"), low(10))
     @test julia!(box, session; env = env).out == "[24, 45]100"
     @test !any(isfile, old)
-    run, here = compiled(box, session, ("Top", "Low"); env = env)
+    run, here = compiled(box, session, ("Top", "Low", "Beside"); env = env)
     @test run.out == "[24, 45]100" && here == []
     remove(box)
 end
