@@ -150,7 +150,7 @@ function write_request(job::Job, work::String, mode::String)
         println(io, "memory\t", job.memory)
         # A session has NativeCache among its modules: so must the process that stands for it.
         here = Base.root_module_key(@__MODULE__)
-        here.uuid === nothing || here in job.packages || println(io, "load\t", uuid_text(here), '\t', here.name)
+        here.uuid === nothing || println(io, "load\t", uuid_text(here), '\t', here.name)
         for id in job.packages
             id == here || println(io, "load\t", uuid_text(id), '\t', id.name)
             println(io, "wanted\t", uuid_text(id), '\t', id.name)

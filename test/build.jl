@@ -167,6 +167,14 @@ part("two address layouts, one library") && @testset "two address layouts, one l
     @test read(again.library) == first_bytes
 end
 
+@testset "NativeCache itself" begin
+    box = Box()
+    result = build(box, repr("NativeCache"), ["Tuple{typeof(NativeCache.settings)}"])
+    @test statements(result["compiled"]) == ["Tuple{typeof(NativeCache.settings)}"]
+    @test statements(status(box, repr("NativeCache"), "nothing")["installed"]) == ["Tuple{typeof(NativeCache.settings)}"]
+    remove(box)
+end
+
 @testset "a compiler that does not come back" begin
     box = Box()
     add_package(box, "Endless", """
