@@ -142,7 +142,8 @@ function sanitize()
     # With a target the flags are not used for build scripts and macros.
     common = ["--release", "--locked", "--target", "$(Sys.ARCH)-unknown-linux-gnu"]
     run(arguments) = cargo(arguments; target = "target/asan", environment = environment)
-    run(["test", common..., "--package", "nativecache-image", "--package", "nativecache-profile"])
+    # Not the examples in comments, which are compiled with flags of their own.
+    run(["test", common..., "--lib", "--tests", "--package", "nativecache-image", "--package", "nativecache-profile"])
     run(["build", common..., "--package", "nativecache-session", "--package", "nativecache-worker",
          "--features", "nativecache-runtime/$(feature())"])
     folder = joinpath(ROOT, "target", "asan")
