@@ -23,7 +23,7 @@
     symlink("/bin/false", joinpath(tools, "cargo"))
     code, lines = attempt()
     @test code == 1 && length(lines) == 1 && occursin(r"^NativeCache: `cargo build .*` failed", lines[1])
-    @test attempt("nonsense") == (1, ["NativeCache: usage: julia deps/build.jl [check]"])
+    @test attempt("nonsense") == (1, ["NativeCache: usage: julia deps/build.jl [check|sanitize]"])
     # Nothing half made is left.
     @test !ispath(joinpath(clone, "deps", "lib"))
     rm(clone; recursive = true)
