@@ -95,8 +95,14 @@ end
 function stamp()
     sum = hash((VERSION, Base.GIT_VERSION_INFO.commit, prefix(), feature()))
     files = [joinpath(ROOT, name) for name in ("Cargo.toml", "Cargo.lock", "Project.toml", "deps/build.jl", "src/worker.jl")]
-    for (folder, _, names) in walkdir(joinpath(ROOT, "rust")), name in names
-        push!(files, joinpath(folder, name))
+    # Not the tests and the fuzzers, which write files there.
+    for crate in readdir(joinpath(ROOT, "rust"); join = true), part in ("Cargo.toml", "build.rs", "src")
+        path = joinpath(crate, part)
+        isfile(path) && push!(files, path)
+        isdir(path) || continue
+        for (folder, _, names) in walkdir(path)
+            append!(files, joinpath.(folder, names))
+        end
     end
     for file in sort!(files)
         sum = hash((relpath(file, ROOT), read(file)), sum)
