@@ -74,7 +74,7 @@ end
     @test occursin(r"^Plain +statements +2 of 2 +\S"m, before)
     # The library of both lies with one of them.
     waits = "it waits for a package that is not loaded (Second); load the package: it is then installed"
-    @test all(occursin(waits), filter(startswith("Plain: "), split(before, '\n')))
+    @test all(line -> occursin(waits, line), filter(startswith("Plain: "), split(before, '\n')))
     @test startswith(after, "6") && occursin("1 invalidated", after)
     @test occursin("Plain: 1 invalidated: a definition made in this session after it was installed", after)
     sleep(1.1)      # the time stamps that Julia compares
