@@ -137,24 +137,32 @@ pub unsafe extern "C" fn nativecache_loaded() {
 /// # Safety
 /// As [`build_stale`].
 unsafe fn spread() {
-    guard((), || {
-        // SAFETY: as the caller says; the arrays are alive, the collector is off while they are read.
-        unsafe {
-            let off = CollectorOff::new();
-            let Some(workers) = workers()? else { return Ok(()) };
-            let function = match &mut *lock()? {
-                State::On(hook) if workers > hook.workers => {
-                    hook.workers = workers;
-                    Global::of(hook.module, "spread")?
-                }
-                _ => return Ok(()),
-            };
-            // It waits for the workers, so the collector is on; the function is a constant of ours.
-            drop(off);
-            function.call(&mut [])?;
+    // SAFETY: as the caller says; nothing here or above is to be dropped.
+    let function = unsafe { uninterrupted(|| guard(None, || newcomers())) };
+    if let Some(function) = function {
+        // SAFETY: as the caller says. It waits for the workers, which Ctrl-C must end, with the collector on; the
+        // function is a constant of ours.
+        guard((), || unsafe { Global(function).call(&mut []).map(|_| ()) });
+    }
+}
+
+/// The function to call if there are workers that did not have NativeCache before.
+///
+/// # Safety
+/// As [`build_stale`].
+unsafe fn newcomers() -> Result<Option<*mut jl_value_t>, Box<dyn Error>> {
+    // SAFETY: as the caller says; the arrays are alive, the collector is off while they are read.
+    unsafe {
+        let _off = CollectorOff::new();
+        let Some(workers) = workers()? else { return Ok(None) };
+        match &mut *lock()? {
+            State::On(hook) if workers > hook.workers => {
+                hook.workers = workers;
+                Ok(Some(Global::of(hook.module, "spread")?.0))
+            }
+            _ => Ok(None),
         }
-        Ok(())
-    });
+    }
 }
 
 /// How many processes `Distributed` has; it is in the sysimage.
