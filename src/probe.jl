@@ -81,9 +81,8 @@ field(text) = replace(replace(replace(string(text), '\\' => "\\\\"), '\t' => "\\
 # The module NativeCache, where it is loaded: looked up, since this file does without it otherwise.
 nativecache() = first(mod for (id, mod) in Base.loaded_modules if id.name == "NativeCache")
 
-"`methods`: how much of INFERRED belongs to the script; the rest is this file's own."
-function report(begun::Float64, finished::Float64, methods::Int)
-    resize!(INFERRED, methods)
+"`inferred`: what INFERRED had when the script ended; this function's own code comes after it."
+function report(begun::Float64, finished::Float64, inferred::Vector{Any})
     counts = phases(Profile.fetch())
     linked = CACHED ? sum(Float64[library.seconds for library in Base.invokelatest(nativecache().found)]) : 0.0
     open(joinpath(FOLDER, "times"), "w") do io
@@ -91,21 +90,21 @@ function report(begun::Float64, finished::Float64, methods::Int)
         foreach(pair -> println(io, pair.first, '\t', pair.second), collect(counts))
     end
     open(joinpath(FOLDER, "inference"), "w") do io
-        for i in 1:2:length(INFERRED)
-            INFERRED[i].def isa Method && INFERRED[i].def.module !== NativeCacheProbe &&
-                println(io, INFERRED[i+1], '\t', field(INFERRED[i].specTypes))
+        for i in 1:2:length(inferred)
+            inferred[i].def isa Method && inferred[i].def.module !== NativeCacheProbe &&
+                println(io, inferred[i+1], '\t', field(inferred[i].specTypes))
         end
     end
     if CACHED
-        open(reasons, joinpath(FOLDER, "reasons"), "w")
+        open(io -> reasons(io, inferred), joinpath(FOLDER, "reasons"), "w")
         open(gains, joinpath(FOLDER, "status"), "w")
     end
     return nothing
 end
 
-function reasons(io)
+function reasons(io, inferred)
     cache = nativecache()
-    slow = sort!([(INFERRED[i+1], INFERRED[i]) for i in 1:2:length(INFERRED)]; by = first, rev = true)
+    slow = sort!([(inferred[i+1], inferred[i]) for i in 1:2:length(inferred)]; by = first, rev = true)
     for (_, instance) in slow[1:min(end, 60)]
         (instance.def isa Method && instance.def.module !== NativeCacheProbe) || continue
         try
@@ -139,8 +138,8 @@ try
     NativeCacheProbe.CACHED && Base.require(Main, :NativeCache)
     Base.include(Main, NativeCacheProbe.SCRIPT)
 finally
-    let finished = time(), methods = length(NativeCacheProbe.INFERRED)
+    let finished = time(), inferred = copy(NativeCacheProbe.INFERRED)
         NativeCacheProbe.Profile.stop_timer()
-        NativeCacheProbe.report(nativecache_probe_begun, finished, methods)
+        NativeCacheProbe.report(nativecache_probe_begun, finished, inferred)
     end
 end
