@@ -75,3 +75,33 @@ end
     @test occursin("Ref{Array{Opened.T,1}}", with.out)
     remove(box)
 end
+
+@testset "one inlineable method with hundreds of roots" begin
+    # Its compressed code, one for each type, refers to types by their numbers among them.
+    box = Box()
+    count = 120
+    add_package(box, "Rooted", """
+        module Rooted
+        for i in 1:$count
+            @eval struct \$(Symbol(:T, i)); v::Int; end
+        end
+        describe(x::T) where {T} = (T, Val{T}, Vector{T}, x.v)
+        @noinline through(x) = describe(x)
+        end
+        """)
+    julia!(box, "using Rooted")
+    lists = ["Tuple{typeof(Rooted.through), Rooted.T$i}" for i in 1:count]
+    @test length(build(box, repr("Rooted"), lists)["compiled"]) == count
+    script = """
+        using Rooted
+        for i in 1:$count
+            T = getfield(Rooted, Symbol(:T, i))
+            f(x) = Rooted.describe(x)
+            println(Rooted.through(T(i)), f(T(i)), Base.code_typed(f, (T,); debuginfo = :none))
+        end
+        """
+    with = julia!(box, "using NativeCache\n" * script)
+    @test with.out == julia!(box, script).out
+    @test occursin("(Rooted.T$count, Val{Rooted.T$count}, Array{Rooted.T$count,1}, $count)", with.out)
+    remove(box)
+end

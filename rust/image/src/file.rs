@@ -7,7 +7,7 @@ use crate::error::{Hash, ImageError};
 use crate::layout::FORMAT_VERSION;
 use crate::reader::Image;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -26,6 +26,27 @@ const ELF_MAGIC: [u8; 4] = *b"\x7fELF";
 #[must_use]
 pub fn content_hash(bytes: &[u8]) -> Hash {
     Hash(XxHash3_128::oneshot(bytes).to_be_bytes())
+}
+
+/// The content hash of what comes piece by piece.
+struct Pieces(XxHash3_128);
+
+impl Pieces {
+    fn new() -> Self {
+        Self(XxHash3_128::new())
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        self.0.write(piece);
+    }
+
+    fn is(&self, part: &'static str, expected: Hash) -> Result<(), ImageError> {
+        let found = Hash(self.0.finish_128().to_be_bytes());
+        if found == expected {
+            return Ok(());
+        }
+        Err(ImageError::HashMismatch { part, found, expected })
+    }
 }
 
 /// What stands at the end of a library file.
@@ -129,6 +150,38 @@ impl Trailer {
         Ok(decoded)
     }
 
+    /// Where the parts lie in a file of `len` bytes that ends in this.
+    ///
+    /// # Errors
+    /// If it is not the end of a file of that length.
+    pub fn layout(&self, len: u64) -> Result<Layout, ImageError> {
+        if self.file_len > len {
+            let (found, expected) = (len, self.file_len);
+            return Err(ImageError::Truncated { part: "library file", found, expected });
+        }
+        if self.file_len != len {
+            return Err(mismatch("file length", self.file_len, len));
+        }
+        let image_offset = self.elf_len.checked_next_multiple_of(IMAGE_ALIGN as u64).unwrap_or(u64::MAX);
+        if self.image_offset != image_offset {
+            return Err(mismatch("image offset", self.image_offset, image_offset));
+        }
+        let body = len.saturating_sub(TRAILER_SIZE as u64);
+        let Some(image_len) = body.checked_sub(self.image_offset) else {
+            return Err(mismatch("image offset", self.image_offset, body));
+        };
+        if self.image_len != image_len {
+            return Err(mismatch("image length", self.image_len, image_len));
+        }
+        let place =
+            |at: u64| usize::try_from(at).map_err(|_| mismatch("file length", len, usize::MAX as u64));
+        Ok(Layout {
+            elf: 0..place(self.elf_len)?,
+            image: place(self.image_offset)?..place(body)?,
+            image_hash: self.image_hash,
+        })
+    }
+
     /// The bytes that the trailer's own hash covers: all fields.
     fn hashed(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(TRAILER_SIZE);
@@ -168,37 +221,64 @@ fn mismatch(what: &'static str, found: u64, expected: u64) -> ImageError {
 /// If it is not a library file of this format version, or not byte for byte what was written.
 pub fn verify(file: &[u8]) -> Result<Layout, ImageError> {
     let trailer = Trailer::read(file)?;
-    if trailer.file_len > file.len() as u64 {
-        let (found, expected) = (file.len() as u64, trailer.file_len);
-        return Err(ImageError::Truncated { part: "library file", found, expected });
-    }
-    if trailer.file_len != file.len() as u64 {
-        return Err(mismatch("file length", trailer.file_len, file.len() as u64));
-    }
-    let (body, _) = file.split_last_chunk::<TRAILER_SIZE>().unwrap_or((file, &[0; TRAILER_SIZE]));
-    let image_offset = trailer.elf_len.checked_next_multiple_of(IMAGE_ALIGN as u64).unwrap_or(u64::MAX);
-    if trailer.image_offset != image_offset {
-        return Err(mismatch("image offset", trailer.image_offset, image_offset));
-    }
-    let Some((before, image)) =
-        usize::try_from(trailer.image_offset).ok().and_then(|offset| body.split_at_checked(offset))
-    else {
-        return Err(mismatch("image offset", trailer.image_offset, body.len() as u64));
-    };
-    if trailer.image_len != image.len() as u64 {
-        return Err(mismatch("image length", trailer.image_len, image.len() as u64));
-    }
-    for (part, bytes, expected) in
-        [("machine code", before, trailer.elf_hash), ("image", image, trailer.image_hash)]
-    {
+    let layout = trailer.layout(file.len() as u64)?;
+    let (before, rest) = file.split_at_checked(layout.image.start).unwrap_or((file, &[]));
+    let image = rest.get(..layout.image.len()).unwrap_or_default();
+    for (part, bytes, expected) in [(CODE, before, trailer.elf_hash), (IMAGE, image, trailer.image_hash)] {
         let found = content_hash(bytes);
         if found != expected {
             return Err(ImageError::HashMismatch { part, found, expected });
         }
     }
-    // Within `before`, so it fits.
-    let elf_len = trailer.elf_len as usize;
-    Ok(Layout { elf: 0..elf_len, image: before.len()..body.len(), image_hash: trailer.image_hash })
+    Ok(layout)
+}
+
+const CODE: &str = "machine code";
+const IMAGE: &str = "image";
+
+/// How much of the code is in memory at a time: it stays in the processor's cache until it is hashed, and no page but
+/// those of the image has to be made for the file.
+const PIECE: usize = 64 << 10;
+
+/// The same as [`verify`] for a file of `len` bytes that ends in `trailer`, read piece by piece: the image, which is all
+/// that is kept of it.
+///
+/// # Errors
+/// The outer one if it cannot be read, the inner one as for [`verify`].
+pub fn read_verified(
+    source: &mut impl Read,
+    trailer: &Trailer,
+    len: u64,
+) -> io::Result<Result<Vec<u8>, ImageError>> {
+    let layout = match trailer.layout(len) {
+        Ok(layout) => layout,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut code = Pieces::new();
+    let mut buffer = vec![0; PIECE.min(layout.image.start)];
+    let mut left = layout.image.start;
+    while left > 0 {
+        let count = left.min(buffer.len());
+        let piece = buffer.get_mut(..count).unwrap_or_default();
+        source.read_exact(piece)?;
+        code.add(piece);
+        left -= count;
+    }
+    if let Err(error) = code.is(CODE, trailer.elf_hash) {
+        return Ok(Err(error));
+    }
+    let mut image = Vec::new();
+    image.try_reserve_exact(layout.image.len()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let mut hash = Pieces::new();
+    while image.len() < layout.image.len() {
+        let done = image.len();
+        let count = PIECE.min(layout.image.len() - done) as u64;
+        if source.by_ref().take(count).read_to_end(&mut image)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        hash.add(image.get(done..).unwrap_or_default());
+    }
+    Ok(hash.is(IMAGE, trailer.image_hash).map(|()| image))
 }
 
 /// Writes a library file: the ELF file `elf`, then `image`, then a trailer; on disk when this returns.

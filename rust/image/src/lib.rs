@@ -7,7 +7,8 @@
 //! * [`ImageBuilder`] makes an image; equal input gives equal bytes.
 //! * [`Image::parse`] checks every offset, count, tag and operand in one pass; afterwards every record can be read in
 //!   constant time. Operands always refer to earlier nodes, so nodes can be resolved in order.
-//! * [`append`] puts ELF file and image together; [`verify`] finds the parts again and checks that they are whole.
+//! * [`append`] puts ELF file and image together; [`verify`] finds the parts again and checks that they are whole;
+//!   [`read_verified`] does so with a file that is read piece by piece.
 //! * [`Reason`] is the one list of reasons for which something is not used.
 //!
 //! No function of this crate panics, whatever the bytes.
@@ -90,7 +91,9 @@ pub use builder::ImageBuilder;
 pub use builtin::Builtin;
 pub use digest::{Digest, Digests};
 pub use error::{Hash, ImageError};
-pub use file::{append, content_hash, verify, Layout, Trailer, IMAGE_ALIGN, TRAILER_MAGIC, TRAILER_SIZE};
+pub use file::{
+    append, content_hash, read_verified, verify, Layout, Trailer, IMAGE_ALIGN, TRAILER_MAGIC, TRAILER_SIZE,
+};
 pub use ids::{CodeIndex, EdgeId, EntryId, FunctionId, ListItem, NodeId, PackageId, SlotId, TableId};
 pub use layout::{FORMAT_VERSION, IMAGE_MAGIC};
 pub use list::{List, ListIter};

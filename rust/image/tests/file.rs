@@ -4,8 +4,8 @@ mod common;
 
 use common::full_image;
 use nativecache_image::{
-    append, content_hash, verify, Image, ImageError, Reason, Trailer, FORMAT_VERSION, IMAGE_ALIGN,
-    TRAILER_MAGIC, TRAILER_SIZE,
+    append, content_hash, read_verified, verify, Image, ImageError, Reason, Trailer, FORMAT_VERSION,
+    IMAGE_ALIGN, TRAILER_MAGIC, TRAILER_SIZE,
 };
 use std::fs;
 use std::path::PathBuf;
@@ -129,6 +129,50 @@ fn every_length_is_noticed() {
     // A piece missing from, or doubled in, the middle.
     assert!(verify(&[&file[..50], &file[51..]].concat()).is_err());
     assert!(verify(&[&file[..50], &file[49..]].concat()).is_err());
+}
+
+/// A reader that hands over as little as it likes, as files on a network do.
+struct Slow<'a>(&'a [u8]);
+
+impl std::io::Read for Slow<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.len().min(buffer.len()).min(1000);
+        buffer[..count].copy_from_slice(&self.0[..count]);
+        self.0 = &self.0[count..];
+        Ok(count)
+    }
+}
+
+#[test]
+fn piece_by_piece_says_the_same() {
+    let same = |file: &[u8]| {
+        let Ok(trailer) = Trailer::read(file) else { return };
+        let read = read_verified(&mut Slow(file), &trailer, file.len() as u64).unwrap();
+        match (verify(file), read) {
+            (Ok(layout), Ok(image)) => assert_eq!(image, layout.image_bytes(file)),
+            (Err(one), Err(other)) => assert_eq!(one.to_string(), other.to_string()),
+            (one, other) => panic!("{one:?} but {other:?}"),
+        }
+    };
+    // One and several pieces of code.
+    for elf_len in [100, 64 << 10, 200_001] {
+        let mut file = library("pieces", elf_len);
+        same(&file);
+        for at in (0..file.len()).step_by(if elf_len > 100 { 997 } else { 1 }) {
+            file[at] ^= 1;
+            same(&file);
+            file[at] ^= 1;
+        }
+        // Shorter than its trailer says it was when that was read.
+        let trailer = Trailer::read(&file).unwrap();
+        for missing in [1, TRAILER_SIZE, file.len() / 2] {
+            let cut = &file[..file.len() - missing];
+            let read = read_verified(&mut Slow(cut), &trailer, file.len() as u64);
+            let lost = missing > TRAILER_SIZE;
+            assert_eq!(read.is_err(), lost, "{missing} missing of {elf_len}");
+            assert!(read_verified(&mut Slow(cut), &trailer, cut.len() as u64).unwrap().is_err());
+        }
+    }
 }
 
 #[test]

@@ -9,10 +9,9 @@ use jl_sys::{jl_array_t, jl_code_instance_t, jl_expr_t, jl_method_t};
 use nativecache_image::Reason;
 
 use crate::error::Undescribable;
-use crate::julia::{
-    jl_array_ptr_1d_push, jl_compress_ir, jl_ir_flag_inlineable, jl_uncompress_ir, write_barrier, MethodLock,
-};
+use crate::julia::{jl_compress_ir, jl_ir_flag_inlineable, jl_uncompress_ir};
 use crate::paths::holds_pointer;
+use crate::roots::Roots;
 use crate::value::{array_bytes, array_items, is, is_type, type_of, Value};
 
 /// Inferred code in a form that does not depend on the process.
@@ -162,6 +161,7 @@ unsafe fn bits_with_pointer(node: Value, depth: u32) -> bool {
 /// On a Julia thread with the collector off; `method` and `roots` are live; each of `places` is that of a
 /// half-word in `bytes` which holds an index into `roots`.
 pub unsafe fn unpack(
+    known: &mut Roots,
     method: *mut jl_method_t,
     bytes: &[u8],
     roots: &[Value],
@@ -169,7 +169,7 @@ pub unsafe fn unpack(
 ) -> Option<*mut jl_array_t> {
     // SAFETY: as the caller says.
     unsafe {
-        let numbers = add_roots(method, roots)?;
+        let numbers = known.add(method, roots)?;
         let array = jl_sys::jl_alloc_array_1d(jl_sys::jl_array_uint8_type.cast(), bytes.len());
         let data = std::slice::from_raw_parts_mut((*array).data.cast::<u8>(), bytes.len());
         data.copy_from_slice(bytes);
@@ -180,58 +180,5 @@ pub unsafe fn unpack(
             two.copy_from_slice(&number.to_le_bytes());
         }
         Some(array)
-    }
-}
-
-/// The numbers of `roots` among those of the method; the new ones go to the end.
-unsafe fn add_roots(method: *mut jl_method_t, roots: &[Value]) -> Option<Vec<u16>> {
-    if roots.is_empty() {
-        return Some(Vec::new());
-    }
-    // SAFETY: the method's own lock protects its roots (dump.c); the collector is off.
-    unsafe {
-        let _lock = MethodLock::new(method);
-        if (*method).roots.is_null() {
-            (*method).roots = jl_sys::jl_alloc_array_1d(jl_sys::jl_array_any_type.cast(), 0);
-            write_barrier(method.cast());
-        }
-        let array = (*method).roots;
-        let mut numbers = Vec::with_capacity(roots.len());
-        for root in roots {
-            let known = array_items(array);
-            let place = place_of(known, *root);
-            let number = u16::try_from(place.unwrap_or(known.len())).ok()?;
-            if place.is_none() {
-                jl_array_ptr_1d_push(array, *root);
-            }
-            numbers.push(number);
-        }
-        Some(numbers)
-    }
-}
-
-/// Where a root stands that is this object, or equal to it.
-unsafe fn place_of(known: &[Value], root: Value) -> Option<usize> {
-    // SAFETY: all are live, or null.
-    unsafe {
-        // Most are types or symbols, which are equal to themselves only: no other need be looked into.
-        let place = known.iter().position(|k| *k == root);
-        let alone = is_type(root)
-            || is(root, jl_sys::jl_symbol_type)
-            || is(root, jl_sys::jl_method_instance_type)
-            || is(root, jl_sys::jl_module_type);
-        place.or_else(|| known.iter().position(|k| !alone && same_root(*k, root)))
-    }
-}
-
-/// Does a root stand for another one? dump.c's `literal_val_id` asks the same.
-unsafe fn same_root(known: Value, root: Value) -> bool {
-    // SAFETY: both are live, or null.
-    unsafe {
-        known == root
-            || (!known.is_null()
-                && type_of(known) == type_of(root)
-                && !is_type(root)
-                && jl_sys::jl_egal(known, root) != 0)
     }
 }

@@ -186,25 +186,40 @@ extern "C" {
     pub fn jl_set_typeinf_func(f: *mut jl_value_t);
 }
 
-/// A method's `writelock`, which protects its roots (julia_locks.h, `jl_mutex_wait` and `jl_mutex_unlock`). No
-/// Julia code, and nothing that throws, may run while it is held.
-pub struct MethodLock {
+/// A lock of Julia's own (julia_locks.h, `jl_mutex_wait` and `jl_mutex_unlock`). No Julia code, and nothing that throws,
+/// may run while it is held.
+pub struct RuntimeLock {
     owner: *mut u64,
     count: *mut u32,
 }
 
-impl MethodLock {
-    /// Takes the lock.
+impl RuntimeLock {
+    /// A method's `writelock`, which protects its roots and specialisations.
     ///
     /// # Safety
     /// On a Julia thread with the collector off: it does not stop to let a collection begin. `method` is live
     /// and outlives the lock.
-    pub unsafe fn new(method: *mut jl_method_t) -> Self {
-        // SAFETY: the fields of a live method; the owner is written atomically by all.
+    pub unsafe fn of_method(method: *mut jl_method_t) -> Self {
+        // SAFETY: a field of a live method.
+        unsafe { Self::take(&raw mut (*method).writelock) }
+    }
+
+    /// A module's `lock`, which protects its bindings.
+    ///
+    /// # Safety
+    /// As [`RuntimeLock::of_method`], of a module.
+    pub unsafe fn of_module(module: *mut jl_module_t) -> Self {
+        // SAFETY: a field of a live module.
+        unsafe { Self::take(&raw mut (*module).lock) }
+    }
+
+    unsafe fn take(lock: *mut jl_sys::jl_mutex_t) -> Self {
+        // SAFETY: the fields of a lock; the owner is written atomically by all.
         unsafe {
-            let lock = &raw mut (*method).writelock;
-            let taken =
-                MethodLock { owner: (&raw mut (*lock).owner).cast(), count: (&raw mut (*lock).count).cast() };
+            let taken = RuntimeLock {
+                owner: (&raw mut (*lock).owner).cast(),
+                count: (&raw mut (*lock).count).cast(),
+            };
             let this = libc::pthread_self();
             let owner = AtomicU64::from_ptr(taken.owner);
             if owner.load(Ordering::Acquire) == this {
@@ -220,7 +235,7 @@ impl MethodLock {
     }
 }
 
-impl Drop for MethodLock {
+impl Drop for RuntimeLock {
     fn drop(&mut self) {
         // SAFETY: this thread holds the lock.
         unsafe {

@@ -3,7 +3,7 @@
 //! installs function pointers.
 //!
 //! Build side: [`inspect`] -> [`paths`] -> [`describe`], [`edges`]. Load side: [`trust`], [`library`] -> [`key`],
-//! [`modules`] -> [`resolve`], [`tables`], [`specialisations`] -> [`verify`] -> [`install`], led by [`link`]. What is particular to one version of
+//! [`modules`] -> [`resolve`], [`tables`], [`specialisations`], [`roots`] -> [`verify`] -> [`install`], led by [`link`]. What is particular to one version of
 //! Julia stands in [`julia`].
 
 pub mod code_digest;
@@ -30,14 +30,18 @@ pub mod library;
 pub mod link;
 pub mod mapped;
 pub mod modules;
+pub mod names;
 pub mod objects;
 pub mod origin;
 pub mod packages;
 pub mod paths;
 pub mod pristine;
+pub mod quick;
 pub mod resolve;
+pub mod roots;
 pub mod specialisations;
 pub mod statement;
+pub mod steps;
 pub mod sysimage;
 pub mod tables;
 pub mod trace;

@@ -5,6 +5,7 @@
 //! installed. A function whose objects are not all there stays out, with the reason.
 
 use std::ffi::CString;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use jl_sys::{jl_array_t, jl_code_instance_t, jl_method_instance_t};
@@ -22,6 +23,8 @@ use crate::library::{Code, LibraryFile};
 use crate::modules::{self, Loaded};
 use crate::pristine;
 use crate::resolve::{Resolver, Trouble};
+use crate::steps::Lap;
+pub use crate::steps::Steps;
 use crate::sysimage::Sysimage;
 use crate::verify::{add_backedge, Verifier};
 
@@ -71,65 +74,15 @@ pub struct Linked {
     pub steps: Steps,
 }
 
-/// Seconds of processor time spent on each step of linking, of all tries together.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Steps {
-    /// The file mapped, its hash made, its tables checked, the key compared.
-    pub check: f64,
-    /// Descriptions to objects.
-    pub resolve: f64,
-    /// The code mapped by the dynamic linker.
-    pub map: f64,
-    /// Slots filled.
-    pub fill: f64,
-    /// Edges compared with the session's methods.
-    pub verify: f64,
-    /// Code instances and backedges.
-    pub install: f64,
-}
-
-impl Steps {
-    /// Each step by name, in the order in which they are made.
-    pub fn named(&self) -> [(&'static str, f64); 6] {
-        [
-            ("check", self.check),
-            ("resolve", self.resolve),
-            ("map", self.map),
-            ("fill", self.fill),
-            ("verify", self.verify),
-            ("install", self.install),
-        ]
-    }
-}
-
-/// Adds the time since the last call to a step.
-struct Lap(f64);
-
-impl Lap {
-    fn new() -> Self {
-        Lap(thread_seconds())
-    }
-
-    fn add_to(&mut self, step: &mut f64) {
-        let now = thread_seconds();
-        *step += now - self.0;
-        self.0 = now;
-    }
-}
-
-/// Processor time of this thread: on a busy machine the wall clock says how busy it is.
-fn thread_seconds() -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is valid for writing; the clock exists since Linux 2.6.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
+/// Where code begins, ascending, and the method instance that it is of; sorted when a frame is looked up for the first
+/// time.
+#[derive(Default)]
+struct Starts(OnceLock<Vec<(usize, *mut jl_method_instance_t)>>);
 
 struct Parts {
     code: Code,
     sysimage: Option<Sysimage>,
-    /// Where code begins, ascending, and the method instance that it is of.
-    starts: Vec<(usize, *mut jl_method_instance_t)>,
+    starts: Starts,
     resolver: Resolver,
     filled: Vec<bool>,
     strings: Vec<CString>,
@@ -159,19 +112,20 @@ impl Linked {
         session_key: &[(String, String)],
         verdict: Result<&[FunctionId], Rejected>,
     ) -> Result<Self, Rejected> {
-        let image = file.image()?;
-        let library_key = (0..image.key_count())
-            .map(|i| image.key_component(i).map(|(n, v)| (n.to_owned(), v.to_owned())))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| Rejected::new(e.reason(), e.to_string()))?;
-        key::check(&library_key, session_key)?;
+        // The tables are read in place for as long as the code is mapped, and that is for ever.
+        let file = Box::into_raw(Box::new(file));
+        // SAFETY: nothing else refers to it, and it stays where it is unless the library is rejected below.
+        let checked = for_session(unsafe { &*file }, session_key);
+        let image = checked.inspect_err(|_| {
+            // SAFETY: the error holds texts of its own; with it, no reference to the file is left.
+            drop(unsafe { Box::from_raw(file) });
+        })?;
+        // SAFETY: as above.
+        let file: &'static LibraryFile = unsafe { &*file };
         let (refused, rejected) = match verdict {
             Ok(refused) => (refused.to_vec(), None),
             Err(unproved) => (Vec::new(), Some(unproved)),
         };
-        // The tables are read in place for as long as the code is mapped, and that is for ever.
-        let file: &'static LibraryFile = Box::leak(Box::new(file));
-        let image = file.image()?;
         let count = image.function_count() as usize;
         let pending = State::Rejected(Reason::Unresolved, "not tried".to_owned());
         let mut linked = Linked {
@@ -243,7 +197,7 @@ impl Linked {
                 .collect();
             let _off = CollectorOff::new();
             let world = jl_get_world_counter();
-            let mut lap = Lap::new();
+            let mut lap = Lap::start();
             let mut parts = match self.parts.take() {
                 Some(parts) => parts,
                 None => self.new_parts(world)?,
@@ -313,7 +267,7 @@ impl Linked {
         Ok(Parts {
             code: self.file.load()?,
             sysimage,
-            starts: Vec::new(),
+            starts: Starts::default(),
             resolver,
             filled: vec![false; self.image.slot_count() as usize],
             strings: Vec::new(),
@@ -391,8 +345,8 @@ impl Linked {
             if jl_get_world_counter() != world {
                 fresh.iter().for_each(|mi| close(*mi, world));
             }
-            self.find_starts(parts);
         }
+        parts.starts = Starts::default();
     }
 
     /// Makes Julia watch over what one function depends on; its method instance.
@@ -408,20 +362,23 @@ impl Linked {
 
     /// Where the code of each method instance begins, installed or not: other code of the library may
     /// call it directly.
-    unsafe fn find_starts(&self, parts: &mut Parts) {
-        parts.starts.clear();
-        for (_, function) in self.image.functions() {
-            let Ok(mi) = parts.resolver.method_instance(function.method_instance) else { continue };
-            let wrapper = match function.invoke {
-                Invoke::Wrapper(code) => Some(code),
-                _ => None,
-            };
-            for code in [function.spec, wrapper].into_iter().flatten() {
-                // SAFETY: code indices were checked against the count when the image was parsed.
-                parts.starts.push((unsafe { parts.code.function(code.0) }, mi));
+    fn starts<'a>(&self, parts: &'a Parts) -> &'a [(usize, *mut jl_method_instance_t)] {
+        parts.starts.0.get_or_init(|| {
+            let mut starts = Vec::new();
+            for (_, function) in self.image.functions() {
+                let Ok(mi) = parts.resolver.method_instance(function.method_instance) else { continue };
+                let wrapper = match function.invoke {
+                    Invoke::Wrapper(code) => Some(code),
+                    _ => None,
+                };
+                for code in [function.spec, wrapper].into_iter().flatten() {
+                    // SAFETY: code indices were checked against the count when the image was parsed.
+                    starts.push((unsafe { parts.code.function(code.0) }, mi));
+                }
             }
-        }
-        parts.starts.sort_unstable();
+            starts.sort_unstable();
+            starts
+        })
     }
 
     /// `None` if it has no code; else whether its code is used, and not that of another library that was first.
@@ -605,7 +562,7 @@ impl Linked {
 
     /// The method instance whose installed code is the last to begin at or before `address`.
     pub fn instance_at(&self, address: usize) -> Option<*mut jl_method_instance_t> {
-        let starts = &self.parts.as_ref()?.starts;
+        let starts = self.starts(self.parts.as_ref()?);
         let after = starts.partition_point(|(start, _)| *start <= address);
         starts.get(after.checked_sub(1)?).map(|(_, mi)| *mi)
     }
@@ -619,6 +576,17 @@ impl Linked {
     pub fn image_hash(&self) -> Hash {
         self.file.image_hash()
     }
+}
+
+/// The tables, if they are well-formed and the key of the library is that of this session.
+fn for_session<'a>(file: &'a LibraryFile, session_key: &[(String, String)]) -> Result<Image<'a>, Rejected> {
+    let image = file.image()?;
+    let library_key = (0..image.key_count())
+        .map(|i| image.key_component(i).map(|(n, v)| (n.to_owned(), v.to_owned())))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| Rejected::new(e.reason(), e.to_string()))?;
+    key::check(&library_key, session_key)?;
+    Ok(image)
 }
 
 unsafe fn compiled(function: &FunctionRef<'_>, parts: &Parts) -> Result<Compiled, Trouble> {

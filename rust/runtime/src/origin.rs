@@ -7,7 +7,6 @@
 //! What was defined at run time is told apart by its lowered code.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::Range;
 
 use jl_sys::{jl_method_t, jl_module_t};
@@ -15,13 +14,14 @@ use jl_sys::{jl_method_t, jl_module_t};
 use crate::code_digest::{digest_source, Mix};
 use crate::inspect;
 use crate::julia::jl_module_build_id;
+use crate::quick::QuickMap;
 use crate::value::{is, is_type, module_name, root_module, symbol, type_name, type_of, Value};
 
 /// Knows the origin of each method of this process.
 pub struct Origins {
     sysimage: Range<usize>,
     unproved: u64,
-    restored: RefCell<HashMap<*mut jl_module_t, Option<usize>>>,
+    restored: RefCell<QuickMap<*mut jl_module_t, Option<usize>>>,
 }
 
 /// Of methods that the sysimage holds.

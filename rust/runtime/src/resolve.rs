@@ -20,7 +20,9 @@ use crate::julia::{
 };
 use crate::layout;
 use crate::modules::Loaded;
+use crate::names::Names;
 use crate::origin::Origins;
+use crate::roots::Roots;
 use crate::specialisations::Specialisations;
 use crate::sysimage::Sysimage;
 use crate::tables::MethodTables;
@@ -49,6 +51,8 @@ pub struct Resolver {
     origins: Origins,
     tables: MethodTables,
     specialisations: RefCell<Specialisations>,
+    roots: RefCell<Roots>,
+    names: Names,
     /// Where the sysimage's objects lie.
     sysimage: std::ops::Range<usize>,
     /// The same if they are known by their place.
@@ -84,7 +88,9 @@ impl Resolver {
             apply_type,
             origins: Origins::at_load(sysimage.clone()),
             tables: MethodTables::new(sysimage.clone(), world),
-            specialisations: RefCell::default(),
+            specialisations: RefCell::new(Specialisations::new(places.clone())),
+            roots: RefCell::default(),
+            names: Names::default(),
             sysimage,
             places,
         })
@@ -100,6 +106,8 @@ impl Resolver {
         self.tables.enter(world);
         self.tables.set_pristine(pristine);
         self.troubles.clear();
+        // SAFETY: as the caller says.
+        self.names = unsafe { Names::of(self.package_modules(modules), image.node_count() as usize) };
         for index in 0..self.values.len() {
             if !self.values[index].is_null() {
                 continue;
@@ -116,6 +124,15 @@ impl Resolver {
                 Err(trouble) => drop(self.troubles.insert(index, trouble)),
             }
         }
+    }
+
+    /// The root modules of loaded packages outside of the sysimage.
+    fn package_modules<'a>(&self, modules: &'a [Loaded]) -> impl Iterator<Item = *mut jl_module_t> + 'a {
+        let sysimage = self.sysimage.clone();
+        modules.iter().filter_map(move |loaded| match loaded {
+            Loaded::Yes(module) => (!sysimage.contains(&(*module as usize))).then_some(*module),
+            _ => None,
+        })
     }
 
     /// The object of a node, or why there is none.
@@ -170,7 +187,7 @@ impl Resolver {
         // SAFETY: operands are live objects of the kinds that are checked before each use.
         unsafe {
             match *node {
-                NodeRef::Symbol(name) => Ok(symbol(name).cast()),
+                NodeRef::Symbol(name) => Ok(self.names.symbol(name).cast()),
                 NodeRef::RootModule(package) => match modules.get(package.index()) {
                     Some(Loaded::Yes(module)) => Ok((*module).cast()),
                     Some(Loaded::OtherBuild(what)) => Err(Trouble::OtherBuild(what.clone())),
@@ -178,12 +195,12 @@ impl Resolver {
                 },
                 NodeRef::Submodule { parent, name } | NodeRef::ConstValue { module: parent, name } => {
                     let module = self.module(parent)?;
-                    constant(module, symbol(name))
+                    constant(module, self.names.symbol(name))
                         .ok_or_else(|| missing(format!("constant {}.{name}", module_path(module))))
                 }
                 NodeRef::TypeName { module, name } => {
                     let module = self.module(module)?;
-                    constant(module, symbol(name))
+                    constant(module, self.names.symbol(name))
                         .filter(|v| is_type(*v))
                         .and_then(|v| type_name(v))
                         .map(|n| n.cast())
@@ -203,7 +220,7 @@ impl Resolver {
                 }
                 NodeRef::Tuple { params } => self.tuple(self.all(params.iter())?),
                 NodeRef::TypeVar { name, lb, ub, .. } => {
-                    Ok(jl_sys::jl_new_typevar(symbol(name), self.get(lb)?, self.get(ub)?).cast())
+                    Ok(jl_sys::jl_new_typevar(self.names.symbol(name), self.get(lb)?, self.get(ub)?).cast())
                 }
                 NodeRef::UnionAll { var, body } => {
                     let (var, body) = (self.get(var)?, self.get(body)?);
@@ -293,7 +310,10 @@ impl Resolver {
                     let any = jl_sys::jl_array_any_type.cast();
                     let array = jl_sys::jl_alloc_array_1d(any, args.len());
                     fill(array, args.into_iter());
-                    self.new_struct(jl_sys::jl_expr_type, smallvec![symbol(head).cast(), array.cast()])
+                    self.new_struct(
+                        jl_sys::jl_expr_type,
+                        smallvec![self.names.symbol(head).cast(), array.cast()],
+                    )
                 }
                 NodeRef::Array { ty, items } => {
                     let array = self.new_vector(ty, items.len())?;
@@ -318,7 +338,7 @@ impl Resolver {
                 NodeRef::InferredCode { method, bytes, roots, places } => {
                     let method = self.method(method)?;
                     let roots = self.all(roots.iter())?;
-                    inferred::unpack(method, bytes, &roots, places.iter())
+                    inferred::unpack(&mut self.roots.borrow_mut(), method, bytes, &roots, places.iter())
                         .map(|array| array.cast())
                         .ok_or_else(|| missing("room among the roots of its method"))
                 }
@@ -484,7 +504,7 @@ impl Resolver {
                 SlotRef::Object(node) => Ok(self.get(node)?.cast()),
                 SlotRef::Binding { module, name, offset } => {
                     let module = self.module(module)?;
-                    let binding: *mut Binding = jl_get_binding(module, symbol(name));
+                    let binding: *mut Binding = jl_get_binding(module, self.names.symbol(name));
                     if binding.is_null() || (*binding).owner != module {
                         return Err(missing(format!("binding {}.{name}", module_path(module))));
                     }

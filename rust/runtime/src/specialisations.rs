@@ -6,29 +6,36 @@
 //! some methods of Base have hundreds. Here those of a method are sorted once, while libraries are linked, by
 //! what their types look like, and only those that look alike are compared.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use jl_sys::{jl_datatype_t, jl_method_instance_t, jl_method_t, jl_svec_t};
 use smallvec::SmallVec;
 
 use crate::describe::same_type;
-use crate::julia::{jl_new_method_instance_uninit, jl_specializations_get_linfo, write_barrier, MethodLock};
+use crate::julia::{jl_new_method_instance_uninit, jl_specializations_get_linfo, write_barrier, RuntimeLock};
+use crate::quick::QuickMap;
 use crate::value::{is, is_type, svec_items, type_name, unwrap_unionall, Value};
 
 /// The unhashed specialisations of the methods that were asked about.
-#[derive(Default)]
 pub struct Specialisations {
-    of: HashMap<*mut jl_method_t, Unhashed>,
+    of: QuickMap<*mut jl_method_t, Unhashed>,
+    places: Range<usize>,
 }
 
 #[derive(Default)]
 struct Unhashed {
     /// How many of them were sorted: Julia only adds to them.
     known: usize,
-    by_shape: HashMap<u64, SmallVec<[*mut jl_method_instance_t; 1]>>,
+    by_shape: QuickMap<u64, SmallVec<[*mut jl_method_instance_t; 1]>>,
 }
 
 impl Specialisations {
+    /// `places` is where objects lie that a library names by their place. A method instance that it describes was none
+    /// of them at build, when it was the only one of its method with these types, so none of them need be compared.
+    pub fn new(places: Range<usize>) -> Self {
+        Specialisations { of: QuickMap::default(), places }
+    }
+
     /// The method instance with these types, made if there is none; null if Julia could not tell.
     ///
     /// # Safety
@@ -47,7 +54,7 @@ impl Specialisations {
                 return std::ptr::null_mut();
             }
             if (*body.cast::<jl_datatype_t>()).hash == 0 {
-                let _lock = MethodLock::new(method);
+                let _lock = RuntimeLock::of_method(method);
                 if let Some(found) = self.unhashed(method, spec_types, sparams) {
                     return found;
                 }
@@ -67,13 +74,18 @@ impl Specialisations {
         unsafe {
             let all = (*method).specializations;
             let items = svec_items(all);
-            let count = items.iter().rev().take_while(|item| !item.is_null()).count();
             let of = self.of.entry(method).or_default();
-            if of.known > count {
+            // Those that are sorted stand behind the others: they need not be counted again.
+            let others = items.len().checked_sub(of.known)?;
+            if items[others..].first().is_some_and(|item| item.is_null()) {
                 return None;
             }
+            let count = of.known + items[..others].iter().rev().take_while(|item| !item.is_null()).count();
             let free = items.len() - count;
             for item in items[free..items.len() - of.known].iter().rev() {
+                if self.places.contains(&(*item as usize)) {
+                    continue;
+                }
                 let mi = item.cast::<jl_method_instance_t>();
                 of.by_shape.entry(shape((*mi).specTypes)).or_default().push(mi);
             }

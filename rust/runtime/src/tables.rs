@@ -6,7 +6,6 @@
 //! candidates, and of those the few that look alike.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -18,6 +17,7 @@ use crate::edges::method_identity;
 use crate::inspect;
 use crate::julia::{jl_method_table_for, jl_methtable_lookup};
 use crate::origin::Origins;
+use crate::quick::QuickMap;
 use crate::value::{is, svec_items, type_name, unwrap_unionall, Value};
 
 /// What a walk over one method table found.
@@ -33,7 +33,7 @@ pub struct Scan {
     /// Methods that are not deleted and do not lie in the sysimage.
     pub others: Vec<*mut jl_method_t>,
     /// The same by what their signatures look like.
-    by_shape: HashMap<u64, SmallVec<[*mut jl_method_t; 1]>>,
+    by_shape: QuickMap<u64, SmallVec<[*mut jl_method_t; 1]>>,
 }
 
 impl Scan {
@@ -88,7 +88,7 @@ pub struct MethodTables {
     world: usize,
     /// They are as they were at build: nothing of the sysimage is dead that was not then.
     pristine: bool,
-    scans: RefCell<HashMap<*mut jl_methtable_t, Rc<Scan>>>,
+    scans: RefCell<QuickMap<*mut jl_methtable_t, Rc<Scan>>>,
 }
 
 impl MethodTables {

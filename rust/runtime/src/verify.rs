@@ -9,7 +9,12 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 
-use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t, jl_typename_t};
+use jl_sys::{
+    jl_array_t, jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
+    jl_typename_t,
+};
+use smallvec::SmallVec;
+
 use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, PackageId, Reason, TableId};
 
 use crate::describe::type_text;
@@ -88,10 +93,13 @@ impl<'a> Verifier<'a> {
             edges: vec![None; image.edge_count() as usize],
             own,
         };
+        let packages = match resolver.tables().pristine() {
+            true => HashSet::new(),
+            false => growth::packages_of_build(&image),
+        };
         // SAFETY: as the caller says.
-        let packages = growth::packages_of_build(&image);
-        verifier.tables =
-            (0..image.table_count()).map(|t| unsafe { verifier.standing(TableId(t), &packages) }).collect();
+        let standing = |t| unsafe { verifier.standing(TableId(t), &packages) };
+        verifier.tables = (0..image.table_count()).map(standing).collect();
         verifier
     }
 
@@ -141,22 +149,15 @@ impl<'a> Verifier<'a> {
     pub unsafe fn functions(&mut self, refused: &[FunctionId]) -> Vec<Verdict> {
         let count = self.image.function_count();
         let mut verdicts: Vec<Verdict> = Vec::with_capacity(count as usize);
-        let mut dependents: Vec<Vec<u32>> = vec![Vec::new(); count as usize];
         for index in 0..count {
             verdicts.push(match refused.contains(&FunctionId(index)) {
                 true => Err(State::Rejected(Reason::Different, String::new())),
                 // SAFETY: as the caller says.
                 false => unsafe { self.own_edges(FunctionId(index)) },
             });
-            if let Ok(function) = self.image.function(FunctionId(index)) {
-                for on in function.depends.iter() {
-                    if let Some(list) = dependents.get_mut(on.index()) {
-                        list.push(index);
-                    }
-                }
-            }
         }
         let mut invalid: Vec<u32> = (0..count).filter(|i| verdicts[*i as usize].is_err()).collect();
+        let dependents = if invalid.is_empty() { Vec::new() } else { self.dependents() };
         while let Some(index) = invalid.pop() {
             let because = match &verdicts[index as usize] {
                 // What waits makes its callers wait for the same package.
@@ -175,6 +176,19 @@ impl<'a> Verifier<'a> {
         verdicts
     }
 
+    /// For each function, those that rely on it.
+    fn dependents(&self) -> Vec<Vec<u32>> {
+        let mut dependents = vec![Vec::new(); self.image.function_count() as usize];
+        for (id, function) in self.image.functions() {
+            for on in function.depends.iter() {
+                if let Some(list) = dependents.get_mut(on.index()) {
+                    list.push(id.0);
+                }
+            }
+        }
+        dependents
+    }
+
     unsafe fn own_edges(&mut self, id: FunctionId) -> Verdict {
         let Ok(function) = self.image.function(id) else {
             return Err(State::Rejected(Reason::Malformed, String::new()));
@@ -187,8 +201,10 @@ impl<'a> Verifier<'a> {
     }
 
     unsafe fn edge(&mut self, id: EdgeId) -> Verdict {
-        if let Some(Some(verdict)) = self.edges.get(id.index()) {
-            return verdict.clone();
+        match self.edges.get(id.index()) {
+            Some(Some(Ok(()))) => return Ok(()),
+            Some(Some(verdict)) => return verdict.clone(),
+            _ => {}
         }
         let verdict = match self.image.edge(id) {
             // SAFETY: as `functions`.
@@ -213,7 +229,7 @@ impl<'a> Verifier<'a> {
                 EdgeTarget::Signature(node) => self.get(node)?,
                 EdgeTarget::Generated(node) => return self.check_generated(node, edge),
             };
-            let mut expected: Vec<*mut jl_method_t> = Vec::new();
+            let mut expected: SmallVec<[*mut jl_method_t; 4]> = SmallVec::new();
             for method in edge.methods.iter() {
                 expected.push(self.get(method)?.cast());
             }
@@ -279,6 +295,15 @@ impl<'a> Verifier<'a> {
         };
         // SAFETY: `mi` is live.
         unsafe {
+            // Most often the first that is valid is the sysimage's own, whose code Julia keeps, but not for inlining.
+            let valid = |ci: &*mut jl_code_instance_t| {
+                (**ci).min_world <= self.world && self.world <= (**ci).max_world
+            };
+            if inspect::code_instances(mi).find(valid).is_some_and(|ci| {
+                sysimage.data.contains(&(ci as usize)) && (*ci).inferred == jl_sys::jl_nothing
+            }) {
+                return Ok(());
+            }
             let had = inspect::code_instances(mi)
                 .any(|ci| sysimage.data.contains(&(ci as usize)) && !(*ci).inferred.is_null());
             if !had {
