@@ -115,7 +115,7 @@ function run_workers(job::Job, work::String)
         if step in ("statement", "infer") && 1 <= number <= length(job.statements)
             decided = string(decided, number, '\t', COMPILER_ABORTED, '\t', escape_field(how), '\n')
             mode = "normal"
-        elseif mode == "normal" && step in ("emit", "optimise", "object")
+        elseif mode == "normal" && step in ("emit", "optimise")
             mode = "isolate"
         else
             return Failure(string("the build process died", isempty(step) ? "" : " in step `$step`", ", ", how))
@@ -138,7 +138,7 @@ function write_request(job::Job, work::String, mode::String)
         end
         line("mode", mode)
         line("linker", job.linker)
-        job.compare === nothing || line("compare", job.compare)
+        job.compare === nothing ? line("objects", held_objects(job.packages)) : line("compare", job.compare)
         line("opt", Base.JLOptions().opt_level)
         for id in job.packages
             line("package", id.name, uuid_text(id))
@@ -316,6 +316,7 @@ function collect_success(job::Job, work::String)
     end
     bytes = filesize(temporary)
     library = job.compare === nothing ? put_into_store(temporary, work, key, builds) : job.compare
+    job.compare === nothing && put_objects(work, key, job.packages)
     retire(builds[1].first)
     job.compare === nothing && keep_within_cap()
     return Success(library, bytes, parse_entries(result), statistics, compared(result), read_lasting(joinpath(work, "lasting")),

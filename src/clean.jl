@@ -34,8 +34,8 @@ Remove what is of no use any more, in the depots of this session:
 - libraries of a package build that has no `.ji` file any more
 - libraries for another Julia build, or made by another NativeCache
 - damaged libraries
-- the libraries that were built longest ago, while all together are larger than `max_size` bytes
-  (a setting, 2 GB)
+- object files that are kept for the next build of a package without any library, or of all packages while all
+  together is larger than `max_size` bytes (a setting, 2 GB); then the libraries that were built longest ago
 - profiles of packages that are not installed
 - work folders that a killed build left behind
 
@@ -60,11 +60,20 @@ function gc!(; dry_run::Bool = false, max_size = nothing)
         isempty(why) ? push!(alive, (path = library.path, bytes = filesize(library.path), built = mtime(library.path))) :
             push!(doomed, library.path => why)
     end
-    total = sum(Int[library.bytes for library in alive])
+    objects = [(path = item.path, bytes = file_size(item.path), built = file_time(item.path)) for item in stored(OBJECTS_NAME) if are_objects(item.path)]
+    total = sum(Int[file.bytes for file in Iterators.flatten((alive, objects))])
+    folders = Set(dirname(library.path) for library in alive)
+    for file in sort(objects; by = file -> file.built)
+        useless = !(dirname(file.path) in folders)
+        useless || total > cap || continue
+        total -= file.bytes
+        push!(doomed, file.path => useless ? "object files for the next build of a package that has no library here" :
+            "object files for the next build; all together is larger than $(size_text(cap))")
+    end
     for library in sort(alive; by = library -> library.built)
         total <= cap && break
         total -= library.bytes
-        push!(doomed, library.path => string("all libraries together are larger than ", size_text(cap), ", and it was built longest ago"))
+        push!(doomed, library.path => string("all together is larger than ", size_text(cap), ", and it was built longest ago"))
     end
     append!(doomed, useless_profiles())
     append!(doomed, left_behind())
@@ -74,7 +83,7 @@ end
 "Each new version of a package leaves a library behind: a build calls [`gc!`](@ref) once they take more than `max_size`."
 function keep_within_cap()
     try
-        sum(Int[file_size(library.path) for library in stored()]) > setting("max_size") && gc!()
+        sum(Int[file_size(file.path) for file in Iterators.flatten((stored(), stored(OBJECTS_NAME)))]) > setting("max_size") && gc!()
     catch err
         err isa InterruptException && rethrow()     # the library is in its place, whatever is wrong with others
     end
@@ -100,7 +109,8 @@ have written one, the line from your `startup.jl`, and the package itself.
 """
 function clear!(package; dry_run::Bool = false)
     folders = package_folder.(package_ids(package))
-    doomed = Pair{String,String}[library.path => "of $(library.package)" for library in stored() if library.package in folders]
+    doomed = Pair{String,String}[file.path => "of $(file.package)" for file in Iterators.flatten((stored(), stored(OBJECTS_NAME)))
+                                 if file.package in folders]
     for (folder, names) in profile_folders()
         any(in(folders), names) && append!(doomed, (path => "profile" for path in files_below(folder)))
     end
@@ -236,9 +246,14 @@ function is_ours(path::AbstractString)
         occursin(r"^([a-z0-9]+\.(profile|pending-.*)|lock|built|failed-.*|.*\.tmp.*)$", parts[3])
     length(parts) == 1 && return occursin(r"^(lock|[a-z-]+\.(log|log\.old|lock|pid|queue))$", parts[1])
     parts[1] == "queue" && return length(parts) == 2 && occursin(r"\.(job|job\.running|tmp-.*)$", parts[2])
-    occursin(r"^[0-9a-f]{16}$", parts[1]) && length(parts) == 3 && occursin(r"^[0-9a-f]{16}(\+[0-9a-f]{16})?\.so$", parts[3]) || return false
+    occursin(r"^[0-9a-f]{16}$", parts[1]) && length(parts) == 3 || return false
+    occursin(OBJECTS_NAME, parts[3]) && return are_objects(path)
+    occursin(LIBRARY_NAME, parts[3]) || return false
     return !any(problem -> problem.first in (:BadMagic, :Truncated, :Unreadable), inspect_library(path).problems)
 end
+
+"Are these object files of a build? They begin with the mark of rust/worker/src/object_files.rs."
+are_objects(path) = isfile(path) && filesize(path) >= 24 && open(io -> read(io, 5) == b"NCOBJ", path)
 
 "The files of the store that a running process has mapped, as far as this user may see."
 function mapped_files()

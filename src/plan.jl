@@ -187,8 +187,11 @@ end
 
 "Statements given by hand become a layer; the others learn what they cost."
 function keep_statements(ids, given, texts, used, outcome::Success)
-    share = get(outcome.statistics, "object_seconds", 0.0) * 1e3 / max(1, length(outcome.milliseconds))
-    cost(number) = haskey(outcome.milliseconds, number) ?
+    # Of what was taken over from an earlier build, that one has said what it costs.
+    statistic(name) = get(outcome.statistics, name, 0.0)
+    compiled = statistic("parts_compiled") / max(1.0, statistic("parts"))
+    share = statistic("compile_seconds") * statistic("processes") / max(compiled, 0.5) * 1e3 / max(1, length(outcome.milliseconds))
+    cost(number) = compiled >= 0.5 && haskey(outcome.milliseconds, number) ?
         string("  # seen 1, last 1, ", round(outcome.milliseconds[number] + share; digits = 1), " ms") : ""
     if given !== nothing
         lasting = [get(outcome.lasting, number, (text, PkgId[]))[1] for (number, text) in enumerate(texts)]

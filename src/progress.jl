@@ -17,8 +17,7 @@ end
 # Stages in their order with their words, and the seconds that each took for 300 methods of
 # Markdown: what the estimate of the rest goes by, scaled with the time that passed so far.
 const STAGES = (("load", "loading packages", 2.5), ("statement", "looking up methods", 0.3),
-    ("infer", "inferring types", 4.5), ("emit", "generating code", 1.1), ("optimise", "optimising", 3.9),
-    ("object", "writing machine code", 5.2), ("link", "linking", 0.4))
+    ("infer", "inferring types", 4.5), ("emit", "generating code", 1.1), ("optimise", "compiling", 7.5), ("link", "linking", 0.4))
 
 function Progress(quiet::Bool)
     wanted = setting("progress")

@@ -1,6 +1,7 @@
 # Where the libraries lie:
 #
 #   <depot>/nativecache/v1.5/<key>/<Name>-<uuid, first 8>/<build id>[+<others>].so
+#                                                         objects[+<others>]
 #
 # key       hash of everything that a library depends on besides packages (Julia
 #           build, sysimage, flags, CPU, format): 16 hex digits, from libnativecache
@@ -206,6 +207,38 @@ function put_into_store(temporary::String, work::String, key::String, builds)
     return path
 end
 
+# ---- object files for the next build ----
+#
+# Beside the libraries of a package lie the object files of its last build, in one file: what comes out the same
+# in the next one is not compiled again (rust/worker/src/parts.rs).
+
+"The file name of the object files of a library for these packages, whatever their builds."
+function objects_name(ids::Vector{PkgId})
+    length(ids) == 1 && return "objects"
+    others = hash(UInt64(0))
+    for id in ids[2:end]
+        others = hash(id.uuid === nothing ? UInt128(0) : id.uuid.value, others)
+    end
+    return string("objects+", hex(others))
+end
+
+"The newest object files of an earlier build for sessions like this one; empty if there are none."
+function held_objects(ids::Vector{PkgId})
+    places = String[joinpath(depot, STORE, session_key(), package_folder(ids[1]), objects_name(ids)) for depot in DEPOT_PATH]
+    filter!(isfile, places)
+    return isempty(places) ? "" : places[findmax(file_time.(places))[2]]
+end
+
+"Move the object files of a build into their place. Without them the next build only takes longer."
+function put_objects(work::String, key::String, ids::Vector{PkgId})
+    try
+        Base.Filesystem.rename(joinpath(work, "objects"), joinpath(dirname(work), key, package_folder(ids[1]), objects_name(ids)))
+    catch err
+        err isa Base.IOError || rethrow()
+    end
+    return nothing
+end
+
 # How often something that another process undoes at the same moment is done again.
 const RACES = 10
 
@@ -236,8 +269,11 @@ stat_of(path::AbstractString) = try stat(path) catch err; err isa Base.IOError |
 file_time(path::AbstractString) = mtime(stat_of(path))
 file_size(path::AbstractString) = Int(filesize(stat_of(path)))
 
-"Every library of the store: (key, package folder, path)."
-function stored()
+const LIBRARY_NAME = r"^[0-9a-f]{16}(\+[0-9a-f]{16})?\.so$"
+const OBJECTS_NAME = r"^objects(\+[0-9a-f]{16})?$"
+
+"Every library of the store, or every other file of this name: (key, package folder, path)."
+function stored(pattern::Regex = LIBRARY_NAME)
     found = NamedTuple{(:key, :package, :path),NTuple{3,String}}[]
     for depot in DEPOT_PATH
         root = joinpath(depot, STORE)
@@ -248,7 +284,7 @@ function stored()
                 folder = joinpath(root, key, package)
                 isdir(folder) || continue
                 for name in readdir(folder)
-                    occursin(r"^[0-9a-f]{16}(\+[0-9a-f]{16})?\.so$", name) || continue
+                    occursin(pattern, name) || continue
                     push!(found, (key = key, package = package, path = joinpath(folder, name)))
                 end
             end

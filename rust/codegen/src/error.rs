@@ -57,6 +57,12 @@ pub enum CodegenError {
         /// The name.
         name: String,
     },
+    /// Something that cannot be moved to a part of the library.
+    #[error("the library cannot be compiled in parts: {what}")]
+    Unsplittable {
+        /// What it is.
+        what: String,
+    },
     /// LLVM's verifier rejects the module: a mistake of this crate.
     #[error("LLVM's verifier rejects the module: {text}")]
     Verify {

@@ -15,7 +15,9 @@ use crate::handle::Handle;
 use crate::julia_1_5 as julia;
 use crate::literal::{parts, pointer_literal};
 use crate::names;
+use crate::pipeline;
 use crate::references::References;
+use crate::split::{self, Names, Part};
 use crate::value::{is_used, Value};
 
 /// Where the loader finds things in the library.
@@ -34,9 +36,6 @@ pub mod symbol {
 
 /// The slot table, as the code of the library calls it.
 pub(crate) const SLOT_TABLE: &str = "nativecache_slots.real";
-
-/// The name of every module: it is in the object file.
-const MODULE_NAME: &str = "nativecache";
 
 /// A function that the loader can find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +74,42 @@ pub(crate) fn finish(
     rewritten: &Rewritten,
     tables: Tables<'_>,
 ) -> Result<Finished, CodegenError> {
+    let exported = checked_exports(handle, rewritten, &tables)?;
+    make_slot_table(handle, tables.slots, tables.placeholders);
+    make_function_table(handle, &exported);
+    make_build_id(handle, &tables.build_id);
+    let functions = order_functions(handle);
+    order_globals(handle);
+    handle.set_module_name();
+    Ok(Finished { functions })
+}
+
+/// The same in several modules, see [`crate::split`]; in the one of `handle` only the tables are left.
+pub(crate) fn finish_in_parts(
+    handle: &Handle,
+    rewritten: &Rewritten,
+    tables: Tables<'_>,
+    names: &Names,
+    is_mutable: &dyn Fn(u32) -> bool,
+) -> Result<Vec<Part>, CodegenError> {
+    let exported = checked_exports(handle, rewritten, &tables)?;
+    let parts = split::split(handle, names, &tables.placeholders, is_mutable)?;
+    split::make_slot_table(handle, tables.slots, tables.placeholders);
+    split::make_loader_variables(handle);
+    make_function_table(handle, &exported);
+    make_build_id(handle, &tables.build_id);
+    // Declarations of what functions referred to, and data of which the parts have copies.
+    pipeline::delete_unused(handle);
+    handle.set_module_name();
+    Ok(parts)
+}
+
+/// The functions to export, in a module that holds what they reach and nothing else, and no address.
+fn checked_exports(
+    handle: &Handle,
+    rewritten: &Rewritten,
+    tables: &Tables<'_>,
+) -> Result<Vec<Value>, CodegenError> {
     let exported = exported_functions(handle, tables.exported)?;
     if let Some((&slot, _)) = tables.placeholders.iter().next_back().filter(|(&slot, _)| slot >= tables.slots)
     {
@@ -82,16 +117,8 @@ pub(crate) fn finish(
     }
     let reached = References::default().reachable(exported.iter().copied());
     refuse_addresses(rewritten, &reached)?;
-
     delete_unreached(handle, &reached);
-    make_slot_table(handle, tables.slots, tables.placeholders);
-    make_function_table(handle, &exported);
-    make_build_id(handle, &tables.build_id);
-    let functions = order_functions(handle);
-    order_globals(handle);
-    handle.module().set_name(MODULE_NAME);
-    handle.module().set_source_file_name(MODULE_NAME);
-    Ok(Finished { functions })
+    Ok(exported)
 }
 
 /// The functions of the list, which must be defined here.
@@ -258,9 +285,11 @@ fn order_globals(handle: &Handle) {
     }
 }
 
-fn copy_global(new: Value, old: Value) {
-    // SAFETY: both are variables of the same type in one living module.
+/// Gives a variable the properties of another of the same type, but neither its content nor its linkage.
+pub(crate) fn copy_properties(new: Value, old: Value) {
+    // SAFETY: both are variables of living modules of one context.
     unsafe {
+        LLVMSetVisibility(new.raw(), LLVMGetVisibility(old.raw()));
         LLVMSetGlobalConstant(new.raw(), LLVMIsGlobalConstant(old.raw()));
         LLVMSetUnnamedAddress(new.raw(), LLVMGetUnnamedAddress(old.raw()));
         LLVMSetAlignment(new.raw(), LLVMGetAlignment(old.raw()));
@@ -271,6 +300,10 @@ fn copy_global(new: Value, old: Value) {
             LLVMSetSection(new.raw(), section);
         }
     }
+}
+
+fn copy_global(new: Value, old: Value) {
+    copy_properties(new, old);
     if let Some(initializer) = old.initializer() {
         new.set_initializer(initializer);
     }

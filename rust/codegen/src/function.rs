@@ -101,6 +101,13 @@ pub(crate) fn add_attribute(handle: &Handle, function: Value, name: &str) {
 /// # Safety
 /// Nobody keeps the `Value` of `old`: it is deleted.
 pub(crate) unsafe fn take_over(new: Value, old: Value) {
+    move_body(new, old);
+    // SAFETY: as demanded of our caller.
+    unsafe { replace(new, old) };
+}
+
+/// Moves body and debug information; `old` is only declared afterwards. `new` may be in another module of the context.
+pub(crate) fn move_body(new: Value, old: Value) {
     for block in old.blocks() {
         block.move_to(new);
     }
@@ -109,8 +116,6 @@ pub(crate) unsafe fn take_over(new: Value, old: Value) {
         to.set_name(&from.name());
     }
     move_metadata(new, old);
-    // SAFETY: as demanded of our caller.
-    unsafe { replace(new, old) };
 }
 
 /// Puts `new` in the place of `old`, which is deleted with its body.

@@ -1,16 +1,21 @@
 //! The module as the other parts of this crate see it.
 
+use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 
 use inkwell::context::ContextRef;
 use inkwell::llvm_sys::core::*;
+use inkwell::llvm_sys::debuginfo::{LLVMGetMetadataKind, LLVMMetadataKind};
 use inkwell::llvm_sys::prelude::*;
-use inkwell::llvm_sys::LLVMLinkage;
+use inkwell::llvm_sys::{LLVMLinkage, LLVMValueKind, LLVMVisibility};
 use inkwell::module::Module;
 
 use crate::builder::Builder;
 use crate::names;
 use crate::value::{Block, Metadata, Type, Value};
+
+/// The name of every module: it is in the object file.
+const MODULE_NAME: &CStr = c"nativecache";
 
 /// Julia's module, borrowed: `jl_native_code_desc_t` owns it, so inkwell must not dispose of it.
 ///
@@ -43,6 +48,48 @@ impl Handle {
         let module = ManuallyDrop::new(unsafe { Module::new(raw) });
         let context = module.get_context();
         Self { module, context }
+    }
+
+    /// An empty module beside this one: for the same target, with the same flags.
+    pub(crate) fn create_beside(&self) -> Self {
+        // SAFETY: the context is alive; the new module is disposed of by its owner (`dispose`) or never.
+        unsafe {
+            let made = LLVMModuleCreateWithNameInContext(MODULE_NAME.as_ptr(), self.context());
+            LLVMSetSourceFileName(made, MODULE_NAME.as_ptr(), MODULE_NAME.count_bytes());
+            LLVMSetTarget(made, LLVMGetTarget(self.raw()));
+            LLVMSetDataLayout(made, LLVMGetDataLayoutStr(self.raw()));
+            let mut count = 0;
+            let flags = LLVMCopyModuleFlagsMetadata(self.raw(), &raw mut count);
+            for index in 0..count as u32 {
+                let mut length = 0;
+                let name = LLVMModuleFlagEntriesGetKey(flags, index, &raw mut length);
+                let behaviour = LLVMModuleFlagEntriesGetFlagBehavior(flags, index);
+                let value = LLVMModuleFlagEntriesGetMetadata(flags, index);
+                LLVMAddModuleFlag(made, behaviour, name, length, value);
+            }
+            LLVMDisposeModuleFlagsMetadata(flags);
+            Self::new(made)
+        }
+    }
+
+    /// # Safety
+    /// It was made by `create_beside`, no value of it is used any longer, and this is called once.
+    pub(crate) unsafe fn dispose(&self) {
+        llvm!(LLVMDisposeModule(self.raw()));
+    }
+
+    /// Names the module: the name is in the object file.
+    pub(crate) fn set_module_name(&self) {
+        let name = MODULE_NAME.to_string_lossy();
+        self.module().set_name(&name);
+        self.module().set_source_file_name(&name);
+    }
+
+    /// Is there assembly that belongs to no function?
+    pub(crate) fn has_inline_assembly(&self) -> bool {
+        let mut length = 0;
+        llvm!(LLVMGetModuleInlineAsm(self.raw(), &raw mut length));
+        length > 0
     }
 
     pub(crate) fn module(&self) -> &Module<'static> {
@@ -163,11 +210,18 @@ impl Handle {
         llvm!(Block::from_raw(LLVMAppendBasicBlockInContext(self.context(), function.raw(), c"".as_ptr())))
     }
 
-    /// Another name, visible outside, for a variable that is only visible inside. So code in the library
-    /// reaches the variable without going through the global offset table.
-    pub(crate) fn export_alias(&self, global: Value, name: &str) {
+    /// Another name for a variable that is only visible inside, or for a part of one. A visible name is for the
+    /// loader, so that code in the library reaches the variable without going through the global offset table; a
+    /// hidden one is for other objects of the same library.
+    pub(crate) fn add_alias(&self, global: Value, name: &str, hidden: bool) {
         let Ok(name) = std::ffi::CString::new(name) else { return };
-        llvm!(LLVMAddAlias(self.raw(), global.ty().raw(), global.raw(), name.as_ptr()));
+        // SAFETY: `global` belongs to the module, and its type is a pointer.
+        unsafe {
+            let alias = LLVMAddAlias(self.raw(), global.ty().raw(), global.raw(), name.as_ptr());
+            if hidden {
+                LLVMSetVisibility(alias, LLVMVisibility::LLVMHiddenVisibility);
+            }
+        }
     }
 
     /// A variable of the library that the loader writes to: zero in the file, exported as `name`.
@@ -177,7 +231,7 @@ impl Handle {
         global.set_linkage(LLVMLinkage::LLVMInternalLinkage);
         // No pass may conclude from the zero that it stays zero.
         llvm!(LLVMSetExternallyInitialized(global.raw(), 1));
-        self.export_alias(global, name);
+        self.add_alias(global, name, false);
         global
     }
 
@@ -213,6 +267,54 @@ impl Handle {
     pub(crate) fn metadata_node(&self, parts: &[Metadata]) -> Metadata {
         let mut raw: Vec<LLVMMetadataRef> = parts.iter().map(|part| part.raw()).collect();
         llvm!(Metadata::from_raw(LLVMMDNodeInContext2(self.context(), raw.as_mut_ptr(), raw.len())))
+    }
+
+    /// The constant that stands as metadata in an operand (`metadata i64* @x`).
+    pub(crate) fn metadata_constant(&self, operand: Value) -> Option<Value> {
+        if operand.kind() != LLVMValueKind::LLVMMetadataAsValueValueKind {
+            return None;
+        }
+        // SAFETY: LLVM says that a value stands for one operand, itself, and writes as many as it counted.
+        unsafe {
+            let metadata = LLVMValueAsMetadata(operand.raw());
+            let kind = LLVMGetMetadataKind(metadata);
+            if kind as u32 != LLVMMetadataKind::LLVMConstantAsMetadataMetadataKind as u32 {
+                return None;
+            }
+            let mut value = std::ptr::null_mut();
+            LLVMGetMDNodeOperands(operand.raw(), &raw mut value);
+            Value::from_raw(value)
+        }
+    }
+
+    /// A constant as an operand that is metadata.
+    pub(crate) fn constant_metadata(&self, constant: Value) -> Value {
+        // SAFETY: a constant of this context; LLVM's constructors never return null.
+        unsafe {
+            let made = LLVMMetadataAsValue(self.context(), LLVMValueAsMetadata(constant.raw()));
+            Value::from_raw(made).unwrap_or_else(|| std::process::abort())
+        }
+    }
+
+    /// The operands of a metadata node that are metadata themselves.
+    pub(crate) fn node_operands(&self, node: LLVMMetadataRef) -> Vec<LLVMMetadataRef> {
+        // SAFETY: `node` is metadata of this context; LLVM writes as many operands as it counted, null for absent ones.
+        unsafe {
+            let value = LLVMMetadataAsValue(self.context(), node);
+            let mut operands = vec![std::ptr::null_mut(); LLVMGetMDNodeNumOperands(value) as usize];
+            LLVMGetMDNodeOperands(value, operands.as_mut_ptr());
+            operands.retain(|operand| !operand.is_null());
+            operands.into_iter().map(|operand| LLVMValueAsMetadata(operand)).collect()
+        }
+    }
+
+    /// Says that the module's debug information has this compile unit.
+    pub(crate) fn add_compile_unit(&self, unit: LLVMMetadataRef) {
+        llvm!(LLVMAddNamedMetadataOperand(
+            self.raw(),
+            c"llvm.dbg.cu".as_ptr(),
+            LLVMMetadataAsValue(self.context(), unit)
+        ));
     }
 
     pub(crate) fn attach(&self, instruction: Value, kind: u32, node: Metadata) {

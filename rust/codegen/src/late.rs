@@ -13,6 +13,8 @@ use inkwell::llvm_sys::LLVMOpcode;
 use crate::builder::Builder;
 use crate::finish::SLOT_TABLE;
 use crate::handle::Handle;
+use crate::pipeline::SlotLoads;
+use crate::split::FIXED_SLOT;
 use crate::value::{Block, Value};
 
 /// The slot that a constant points to: `getelementptr ([n x i8*], [n x i8*]* @table, i64 0, i64 slot)`, cast or not.
@@ -27,19 +29,34 @@ fn slot_of(mut pointer: Value, table: Value) -> Option<u64> {
     pointer.operand(2).filter(|_| is_element)?.small_int()
 }
 
-/// Marks and moves the loads of all slots that are not in `mutable`.
-pub(crate) fn improve_slot_loads(handle: &Handle, mutable: &BTreeSet<u32>) {
-    let Some(table) = handle.global(SLOT_TABLE) else { return };
+/// Is this constant the address of a slot that has a symbol of its own, and whose content never changes?
+fn is_fixed_symbol(mut pointer: Value) -> bool {
+    while pointer.const_opcode() == Some(LLVMOpcode::LLVMBitCast) {
+        let Some(inner) = pointer.operand(0) else { return false };
+        pointer = inner;
+    }
+    pointer.is_global_variable() && pointer.is_declaration() && pointer.name().starts_with(FIXED_SLOT)
+}
+
+/// Marks and moves the loads of all slots whose content does not change.
+pub(crate) fn improve_slot_loads(handle: &Handle, slots: &SlotLoads<'_>) {
+    let table = handle.global(SLOT_TABLE);
+    let mut known: HashMap<Value, bool> = HashMap::new();
+    let mut is_fixed = |pointer: Value| match slots {
+        SlotLoads::Symbols => {
+            pointer.is_constant() && *known.entry(pointer).or_insert_with(|| is_fixed_symbol(pointer))
+        }
+        SlotLoads::Table { mutable } => table
+            .and_then(|table| slot_of(pointer, table))
+            .is_some_and(|slot| !u32::try_from(slot).is_ok_and(|slot| mutable.contains(&slot))),
+    };
     let builder = handle.builder();
     let (kind, empty) = (handle.metadata_kind("invariant.load"), handle.metadata_node(&[]));
     for block in handle.defined_functions().into_iter().flat_map(Value::blocks) {
         let loads: Vec<Value> = block
             .instructions()
             .filter(|instruction| instruction.opcode() == LLVMOpcode::LLVMLoad)
-            .filter(|load| {
-                let slot = load.operand(0).and_then(|pointer| slot_of(pointer, table));
-                slot.is_some_and(|slot| !u32::try_from(slot).is_ok_and(|slot| mutable.contains(&slot)))
-            })
+            .filter(|load| load.operand(0).is_some_and(&mut is_fixed))
             .collect();
         if loads.is_empty() {
             continue;

@@ -16,6 +16,7 @@
 
 mod addresses;
 mod builder;
+mod compile_units;
 mod disassemble;
 mod emitted;
 mod error;
@@ -36,6 +37,7 @@ mod references;
 mod rewrite;
 mod site;
 mod slots;
+mod split;
 mod target;
 mod thunk;
 mod value;
@@ -47,4 +49,5 @@ pub use error::{CodegenError, Violation};
 pub use finish::{symbol, ExportedFunction, FinalName, Finished};
 pub use inkwell::llvm_sys;
 pub use module::{value_name, NativeModule};
+pub use split::{Names, Part};
 pub use target::{OptLevel, Target};

@@ -14,8 +14,9 @@ use crate::finish::{self, ExportedFunction, Finished, Tables};
 use crate::function::remove_body;
 use crate::handle::Handle;
 use crate::object;
-use crate::pipeline;
+use crate::pipeline::{self, SlotLoads};
 use crate::rewrite::Rewriter;
+use crate::split::{Names, Part};
 use crate::target::Target;
 use crate::value::Value;
 
@@ -118,6 +119,29 @@ impl NativeModule {
         Ok(finished)
     }
 
+    /// As [`finish`](Self::finish), but each function gets into a part of the library that is optimised and written by
+    /// itself, under a name that depends on `names` and not on what else is exported. What is left here are the
+    /// tables: their object is written without any pass, and belongs into the library with those of the parts.
+    ///
+    /// # Errors
+    /// As `finish`, and `Unsplittable`.
+    pub fn finish_in_parts(
+        &mut self,
+        exported: &[ExportedFunction],
+        slots: u32,
+        build_id: [u8; 16],
+        names: &Names,
+    ) -> Result<Vec<Part>, CodegenError> {
+        let State::Rewritten { placeholders, rewritten } = &self.state else {
+            return Err(self.state.error("finish_in_parts"));
+        };
+        let tables = Tables { exported, slots, build_id, placeholders: placeholders.clone() };
+        let is_mutable = |slot: u32| self.mutable.contains(&slot);
+        let parts = finish::finish_in_parts(&self.handle, rewritten, tables, names, &is_mutable)?;
+        self.state = State::Optimised;
+        Ok(parts)
+    }
+
     /// Takes the bodies of all other functions away. With that, a process that a pass has killed can be
     /// repeated for each function alone, to find the culprit. The object of an isolated module is not meant
     /// to be used.
@@ -152,7 +176,7 @@ impl NativeModule {
     pub fn optimise(&mut self, target: &Target) -> Result<(), CodegenError> {
         let State::Finished = self.state else { return Err(self.state.error("optimise")) };
         self.state = State::Optimised;
-        pipeline::optimise(&self.handle, target, &self.mutable)
+        pipeline::optimise(&self.handle, target, &SlotLoads::Table { mutable: &self.mutable })
     }
 
     /// Writes the object file. `target` must be the one that the module was optimised for.

@@ -60,11 +60,15 @@ impl Drop for Passes {
     }
 }
 
-pub(crate) fn optimise(
-    handle: &Handle,
-    target: &Target,
-    mutable: &BTreeSet<u32>,
-) -> Result<(), CodegenError> {
+/// How code loads from slots.
+pub(crate) enum SlotLoads<'a> {
+    /// From the table; the content of these may change.
+    Table { mutable: &'a BTreeSet<u32> },
+    /// By symbols that say it.
+    Symbols,
+}
+
+pub(crate) fn optimise(handle: &Handle, target: &Target, slots: &SlotLoads<'_>) -> Result<(), CodegenError> {
     // The lock guards nothing that a panic could have left half done.
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let machine = target.machine(handle)?;
@@ -85,10 +89,13 @@ pub(crate) fn optimise(
     let passes = Passes::new(handle, &machine);
     lower(&passes, target.level);
     passes.run(handle);
-    improve_slot_loads(handle, mutable);
+    improve_slot_loads(handle, slots);
     // What `RemoveNI` does.
     handle.set_data_layout(layout.trim_end_matches(julia::NON_INTEGRAL));
 
+    if matches!(slots, SlotLoads::Symbols) {
+        return Ok(());
+    }
     // For the loader both are there, whether any function needs them or not.
     let getter = handle.byte_pointer();
     for (name, ty) in [(symbol::PTLS_GETTER, getter), (symbol::TLS_OFFSET, handle.word())] {
@@ -97,6 +104,17 @@ pub(crate) fn optimise(
         }
     }
     Ok(())
+}
+
+/// Deletes what is only visible in the module and used nowhere.
+pub(crate) fn delete_unused(handle: &Handle) {
+    // SAFETY: the pass manager is made here, run on a living module and disposed of once.
+    unsafe {
+        let passes = LLVMCreatePassManager();
+        LLVMAddGlobalDCEPass(passes);
+        LLVMRunPassManager(passes, handle.module().as_mut_ptr());
+        LLVMDisposePassManager(passes);
+    }
 }
 
 fn lower(passes: &Passes, level: OptLevel) {

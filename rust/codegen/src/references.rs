@@ -15,7 +15,7 @@ pub(crate) struct References {
 
 impl References {
     /// The global values in a constant. Those in the initialiser of a variable count too.
-    fn of_constant(&mut self, value: Value) -> Rc<[Value]> {
+    pub(crate) fn of_constant(&mut self, value: Value) -> Rc<[Value]> {
         use LLVMValueKind::*;
         match value.kind() {
             LLVMFunctionValueKind | LLVMGlobalAliasValueKind => Rc::new([value]),

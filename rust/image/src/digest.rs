@@ -15,6 +15,8 @@ pub type Digest = [u8; 16];
 #[derive(Clone, Debug)]
 pub struct Digests<'a> {
     image: Image<'a>,
+    /// Whether the build of a package counts.
+    builds: bool,
     nodes: Vec<Digest>,
 }
 
@@ -45,7 +47,20 @@ impl<'a> Digests<'a> {
     /// # Errors
     /// None for an image that was parsed.
     pub fn of(image: Image<'a>) -> Result<Self, ImageError> {
-        let mut digests = Self { image, nodes: Vec::with_capacity(image.node_count() as usize) };
+        Self::new(image, true)
+    }
+
+    /// The same, but not of which build a package is, nor where exactly a method stands: most of what a package
+    /// consists of is the same in its next build.
+    ///
+    /// # Errors
+    /// None for an image that was parsed.
+    pub fn of_any_build(image: Image<'a>) -> Result<Self, ImageError> {
+        Self::new(image, false)
+    }
+
+    fn new(image: Image<'a>, builds: bool) -> Result<Self, ImageError> {
+        let mut digests = Self { image, builds, nodes: Vec::with_capacity(image.node_count() as usize) };
         for index in 0..image.node_count() {
             let digest = digests.new_node(NodeId(index))?;
             digests.nodes.push(digest);
@@ -66,7 +81,10 @@ impl<'a> Digests<'a> {
         match node {
             NodeRef::RootModule(package) => {
                 let package = self.image.package(package)?;
-                parts.bytes(package.name.as_bytes()).bytes(&package.uuid).word(package.build_id);
+                parts.bytes(package.name.as_bytes()).bytes(&package.uuid);
+                if self.builds {
+                    parts.word(package.build_id);
+                }
             }
             NodeRef::Field { index, .. } | NodeRef::Root { index, .. } => {
                 parts.word(u64::from(index));
@@ -77,7 +95,7 @@ impl<'a> Digests<'a> {
             NodeRef::ArrayBits { len, bytes, .. } => {
                 parts.word(u64::from(len)).bytes(bytes);
             }
-            NodeRef::Method { origin, .. } => {
+            NodeRef::Method { origin, .. } if self.builds => {
                 parts.word(origin);
             }
             NodeRef::Builtin(builtin) => {

@@ -11,9 +11,10 @@ use std::time::Instant;
 use jl_sys::{
     jl_array_t, jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
 };
-use nativecache_codegen::{ExportedFunction, NativeModule, OptLevel, Target};
+use nativecache_codegen::{ExportedFunction, Names, NativeModule, OptLevel, Target};
 use nativecache_image::{
-    content_hash, Bucket, CodeIndex, Entry, Function, FunctionId, ImageBuilder, Invoke, Reason,
+    content_hash, Bucket, CodeIndex, Digest, Digests, Entry, Function, FunctionId, Image, ImageBuilder,
+    Invoke, NodeId, Reason, SlotId,
 };
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::foreign::ForeignTargets;
@@ -39,6 +40,8 @@ use crate::loaded;
 use crate::made_at_init::MadeAtInit;
 use crate::mi;
 use crate::native::{Inference, Native};
+use crate::object_files::ObjectFiles;
+use crate::parts;
 use crate::request::{Mode, Request};
 
 /// Where one requested method stands.
@@ -166,18 +169,22 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
         let emitted = start.elapsed().as_secs_f64();
         let (mut module, image, exported) = assemble(emission, &world, &mut statuses, request)?;
         let id = content_hash(&image.bytes).0;
-        module.finish(&exported, image.slots, id)?;
+        let parts = module.finish_in_parts(&exported, image.slots, id, &lasting_names(&image)?)?;
         module.verify()?;
         let target = session_target(request)?;
+        let tables = request.workdir.join("tables.o");
+        module.emit_object(&target, &tables)?;
+        let split = start.elapsed().as_secs_f64();
         journal.note("optimise");
-        module.optimise(&target)?;
-        let optimised = start.elapsed().as_secs_f64();
-        journal.note("object");
-        let object = request.workdir.join("code.o");
-        module.emit_object(&target, &object)?;
+        let held = request.objects.as_deref().map(ObjectFiles::read).unwrap_or_default();
+        let (mut objects, for_next, made) =
+            parts::compile(parts, &target, &request.workdir, &held, &mut journal)?;
+        for_next.write(&request.workdir.join("objects"))?;
+        objects.insert(0, tables);
+        let compiled = start.elapsed().as_secs_f64();
         journal.note("link");
         let elf = request.workdir.join("code.so");
-        linker::link(&request.linker, &object, &elf)?;
+        linker::link(&request.linker, &objects, &elf)?;
         nativecache_image::append(&elf, &image.bytes, &request.output)?;
         // A linker may be anything: what no session could map must not take a good library's place.
         LibraryFile::open(&request.output)?.load()?;
@@ -193,8 +200,12 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
         for (name, value) in [
             ("infer_seconds", inferred),
             ("emit_seconds", emitted - inferred),
-            ("optimise_seconds", optimised - emitted),
-            ("object_seconds", start.elapsed().as_secs_f64() - optimised),
+            ("describe_seconds", split - emitted),
+            ("compile_seconds", compiled - split),
+            ("link_seconds", start.elapsed().as_secs_f64() - compiled),
+            ("parts", made.all as f64),
+            ("parts_compiled", made.compiled as f64),
+            ("processes", made.processes as f64),
             ("functions", f64::from(image.functions)),
             ("slots", f64::from(image.slots)),
             ("nodes", f64::from(image.nodes)),
@@ -209,6 +220,18 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
         journal.note("done");
     }
     Ok(())
+}
+
+/// What the slots and functions of a library are, in words that no number of this build is in.
+fn lasting_names(tables: &Tables) -> Result<Names, BuildError> {
+    let image = Image::parse(&tables.bytes)?;
+    let digests = Digests::of_any_build(image)?;
+    let text = |digest: Digest| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let slots =
+        (0..tables.slots).map(|slot| digests.slot(SlotId(slot)).map(text)).collect::<Result<_, _>>()?;
+    let functions =
+        tables.named.iter().map(|(name, instance)| (name.clone(), text(digests.node(*instance)))).collect();
+    Ok(Names { slots, functions })
 }
 
 /// What this process's JIT compiles for: the host, or what `-C` says.
@@ -397,6 +420,8 @@ pub struct Tables {
     pub functions: u32,
     pub nodes: u32,
     pub not_kept: u32,
+    /// LLVM functions by name, with the node of the method instance that they are the code of.
+    named: Vec<(String, NodeId)>,
     /// Lines for build.jl.
     pub result: String,
 }
@@ -411,6 +436,7 @@ unsafe fn assemble(
 ) -> Result<Assembled, BuildError> {
     let Emission { module, mut describer, rewritten: _, code_instances } = emission;
     let mut exported = Vec::new();
+    let mut named = Vec::new();
     let mut image_functions = Functions::new();
     // SAFETY: all code instances are live, the collector is off.
     unsafe {
@@ -420,7 +446,10 @@ unsafe fn assemble(
                 CodeIndex(u32::try_from(exported.len() - 1).unwrap_or(u32::MAX))
             };
             match code.describe(world, &mut describer, &mut code_index) {
-                Ok(function) => image_functions.add((*code.ci).def, function),
+                Ok(function) => {
+                    named.extend(code.names().iter().map(|name| (name.clone(), function.method_instance)));
+                    image_functions.add((*code.ci).def, function);
+                }
                 Err(error) => code.reject(statuses, error.reason, &error.detail),
             }
         }
@@ -456,6 +485,7 @@ unsafe fn assemble(
     let image: ImageBuilder = describer.image;
     let tables = Tables {
         not_kept,
+        named,
         slots: image.slot_count(),
         functions: image.function_count(),
         nodes: image.node_count(),

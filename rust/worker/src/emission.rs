@@ -219,6 +219,11 @@ impl Emission {
 }
 
 impl EmittedCode {
+    /// The names of its LLVM functions.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// The record of this code instance in the image.
     ///
     /// # Safety

@@ -17,6 +17,10 @@ pub enum BuildError {
     Mismatch { methods: usize, statements: usize },
     #[error("linker {linker:?}: {error}")]
     Linker { linker: String, error: String },
+    #[error("no process to compile in: {0}")]
+    Process(std::io::Error),
+    #[error("{0}")]
+    Part(String),
     #[error("Julia's code generator gave no module")]
     NoModule,
     #[error("the sysimage of this process has no native code to refer to")]

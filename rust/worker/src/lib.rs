@@ -14,6 +14,8 @@ mod loaded;
 mod made_at_init;
 mod mi;
 mod native;
+mod object_files;
+mod parts;
 mod request;
 mod statements;
 

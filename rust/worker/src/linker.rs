@@ -1,14 +1,14 @@
-//! Object file -> shared object.
+//! Object files -> shared object.
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::BuildError;
 use crate::lifetime;
 
 /// Runs the C compiler driver as a linker. No shell is involved.
-pub fn link(linker: &str, object: &Path, out: &Path) -> Result<(), BuildError> {
+pub fn link(linker: &str, objects: &[PathBuf], out: &Path) -> Result<(), BuildError> {
     let failed = |error: String| BuildError::Linker { linker: linker.to_owned(), error };
     let mut command = Command::new(linker);
     // SAFETY: one system call, which is safe between fork and exec.
@@ -23,7 +23,7 @@ pub fn link(linker: &str, object: &Path, out: &Path) -> Result<(), BuildError> {
         .args(["-Wl,--gc-sections", "-Wl,--hash-style=gnu"])
         .arg("-o")
         .arg(out)
-        .arg(object)
+        .args(objects)
         .stdin(Stdio::null())
         .output()
         .map_err(|e| failed(e.to_string()))?;

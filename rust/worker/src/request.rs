@@ -25,6 +25,8 @@ pub struct Request {
     pub exclude: PathBuf,
     /// A library that the new one is to be compared with.
     pub compare: Option<PathBuf>,
+    /// Object files of an earlier build.
+    pub objects: Option<PathBuf>,
     pub mode: Mode,
     pub linker: String,
     pub opt: i32,
@@ -77,6 +79,7 @@ impl Request {
             result: field("result")?.into(),
             exclude,
             mode,
+            objects: fields.get("objects").map(PathBuf::from),
             compare: fields.get("compare").map(PathBuf::from),
             linker: field("linker")?.to_owned(),
             opt,

@@ -1,0 +1,241 @@
+//! From the parts of a library to object files: by as many processes as there are cores, and only what no earlier
+//! build has made of the same text.
+//!
+//! LLVM can optimise several modules at the same time, but Julia's passes have global state; a forked process has
+//! its own. Which part gets to which process makes no difference to what is made of it.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nativecache_codegen::{Part, Target};
+use nativecache_image::content_hash;
+
+use crate::error::BuildError;
+use crate::journal::Journal;
+use crate::lifetime;
+use crate::object_files::{Key, ObjectFiles};
+
+/// How many parts were made, and how many there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Made {
+    pub compiled: usize,
+    pub all: usize,
+    pub processes: usize,
+}
+
+/// A part that has to be compiled, and where its object goes.
+struct Job {
+    part: Part,
+    object: PathBuf,
+}
+
+/// The object files of all parts, in their order. Those that `held` has are not made again; all of them are in what is
+/// returned for the next build.
+///
+/// # Safety
+/// This process has one thread that matters, and no Julia code runs.
+pub unsafe fn compile(
+    parts: Vec<Part>,
+    target: &Target,
+    workdir: &Path,
+    held: &ObjectFiles,
+    journal: &mut Journal,
+) -> Result<(Vec<PathBuf>, ObjectFiles, Made), BuildError> {
+    let io = |what: &Path| {
+        let what = what.to_owned();
+        move |e: std::io::Error| BuildError::Io { what, error: e.to_string() }
+    };
+    let mut paths = Vec::new();
+    let mut keys = Vec::new();
+    let mut jobs = Vec::new();
+    for (number, part) in parts.into_iter().enumerate() {
+        let object = workdir.join(format!("part-{number}.o"));
+        let key = key(&part, target);
+        match held.get(&key) {
+            Some(bytes) => std::fs::write(&object, bytes).map_err(io(&object))?,
+            None => jobs.push(Job { part, object: object.clone() }),
+        }
+        paths.push(object);
+        keys.push(key);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let made = Made { compiled: jobs.len(), all: paths.len(), processes: cores.min(jobs.len()).max(1) };
+    if made.processes == 1 {
+        for job in jobs {
+            job.part.write(target, &job.object)?;
+            journal.note("optimise");
+        }
+    } else {
+        // SAFETY: as the caller says.
+        unsafe { side_by_side(jobs, made.processes, target, workdir, journal) }?;
+    }
+    let mut objects = ObjectFiles::default();
+    for (key, path) in keys.into_iter().zip(&paths) {
+        objects.insert(key, std::fs::read(path).map_err(io(path))?);
+    }
+    Ok((paths, objects, made))
+}
+
+/// What the object of a part depends on: its text, the processor, and all that the key of a library says, this
+/// program among it.
+fn key(part: &Part, target: &Target) -> Key {
+    let mut said = format!("{target:?}\n");
+    for (name, value) in nativecache::key() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(said, "{name}={value}");
+    }
+    let text = content_hash(&part.text()).0;
+    content_hash(&[said.as_bytes(), &text].concat()).0
+}
+
+/// A number that forked processes share.
+struct Shared(*mut AtomicUsize);
+
+impl Shared {
+    fn new() -> Result<Self, BuildError> {
+        // SAFETY: a new mapping, large enough and aligned to a page; zero is a valid AtomicUsize.
+        let memory = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size_of::<AtomicUsize>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(BuildError::Process(std::io::Error::last_os_error()));
+        }
+        Ok(Self(memory.cast()))
+    }
+
+    fn next(&self) -> usize {
+        // SAFETY: mapped until `drop`.
+        unsafe { &*self.0 }.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: `new` mapped it, and only `next` uses it.
+        unsafe { libc::munmap(self.0.cast(), size_of::<AtomicUsize>()) };
+    }
+}
+
+/// Each process takes the next job that none has taken.
+///
+/// # Safety
+/// As [`compile`].
+unsafe fn side_by_side(
+    jobs: Vec<Job>,
+    processes: usize,
+    target: &Target,
+    workdir: &Path,
+    journal: &mut Journal,
+) -> Result<(), BuildError> {
+    let next = Shared::new()?;
+    let failure = |number: usize| workdir.join(format!("part-failure-{number}"));
+    let mut jobs: Vec<Option<Job>> = jobs.into_iter().map(Some).collect();
+    let mut children = Vec::new();
+    for number in 0..processes {
+        // SAFETY: the child has the one thread that fork keeps, runs the compiler, and leaves without exit hooks.
+        match unsafe { libc::fork() } {
+            0 => {
+                lifetime::end_with_parent();
+                let outcome = work(&mut jobs, &next, target, journal);
+                let code = match outcome {
+                    Ok(()) => 0,
+                    Err(error) => {
+                        let _ = std::fs::write(failure(number), error.to_string());
+                        1
+                    }
+                };
+                // SAFETY: nothing of Julia's is to run here.
+                unsafe { libc::_exit(code) }
+            }
+            -1 => {
+                let error = std::io::Error::last_os_error();
+                children.into_iter().for_each(stop);
+                return Err(BuildError::Process(error));
+            }
+            child => children.push(child),
+        }
+    }
+    let mut ends = Vec::new();
+    for (number, child) in children.iter().enumerate() {
+        let end = wait(*child);
+        if end != End::Code(0) {
+            children.iter().skip(number + 1).copied().for_each(stop);
+            ends.push((number, end));
+            break;
+        }
+    }
+    match ends.pop() {
+        None => Ok(()),
+        // What the compiler does to one process, it does to the build: who started it looks for the culprit.
+        Some((_, End::Signal(signal))) => end_like(signal),
+        Some((number, End::Code(code))) => {
+            if let Ok(said) = std::fs::read_to_string(failure(number)) {
+                return Err(BuildError::Part(said));
+            }
+            // LLVM ends a process by itself too; what it had to say is in the log.
+            // SAFETY: as above.
+            unsafe { libc::_exit(if code == 0 { 1 } else { code }) }
+        }
+    }
+}
+
+fn work(
+    jobs: &mut [Option<Job>],
+    next: &Shared,
+    target: &Target,
+    journal: &mut Journal,
+) -> Result<(), BuildError> {
+    while let Some(job) = jobs.get_mut(next.next()) {
+        if let Some(job) = job.take() {
+            job.part.write(target, &job.object)?;
+            // That there is progress.
+            journal.note("optimise");
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Code(i32),
+    Signal(i32),
+}
+
+fn wait(child: libc::pid_t) -> End {
+    let mut status = 0;
+    // SAFETY: waits for a child of ours and writes its status.
+    while unsafe { libc::waitpid(child, &raw mut status, 0) } == -1 {
+        if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
+            return End::Code(-1);
+        }
+    }
+    if libc::WIFSIGNALED(status) {
+        End::Signal(libc::WTERMSIG(status))
+    } else {
+        End::Code(libc::WEXITSTATUS(status))
+    }
+}
+
+fn stop(child: libc::pid_t) {
+    // SAFETY: a child of ours that nobody has waited for, so the number is still its.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    wait(child);
+}
+
+/// Ends this process by the signal that ended a child.
+fn end_like(signal: i32) -> ! {
+    // SAFETY: as if the compiler had died here; Julia's handler would only print a second trace.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+        libc::_exit(128 + signal)
+    }
+}
