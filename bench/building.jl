@@ -1,7 +1,11 @@
-# Build: seconds and peak memory against the number of functions, on one core and on two.
+# Build: seconds and peak memory against the number of functions, on one core and on two, and of what has changed only.
 
-"(seconds, peak memory of the build process in bytes)"
-function build_once(box, count, cores)
+"""
+`(seconds, peak memory of the largest process in bytes)` of a build of the first `count` statements. From nothing,
+unless the object files of an earlier build are to be used.
+"""
+function build_once(box, count, cores; again = false)
+    again || forget_objects(box)
     report = tempname(box.root; cleanup = false)
     statements = string(report, ".statements")
     write(statements, join(package_statements("Generated", count), '\n'), '\n')
@@ -19,6 +23,13 @@ function build_once(box, count, cores)
     return (seconds = seconds, memory = memory)
 end
 
+"Take away what the next build would take over."
+function forget_objects(box)
+    for (folder, _, names) in walkdir(box.depot), name in names
+        startswith(name, "objects") && rm(joinpath(folder, name))
+    end
+end
+
 function building(settings)
     rows = Row[]
     for count in settings.sizes
@@ -26,10 +37,15 @@ function building(settings)
         box = generated_box(count)
         try
             runs = count > 1000 ? 1 : settings.runs
-            one, two = in_turn(runs, () -> build_once(box, count, 1), () -> build_once(box, count, 2))
+            one, two, same, fewer, more = in_turn(runs, () -> build_once(box, count, 1), () -> build_once(box, count, 2),
+                () -> build_once(box, count, 1; again = true), () -> build_once(box, count - 8, 1; again = true),
+                () -> build_once(box, count, 1; again = true))
             column(list, name) = [getfield(item, name) for item in list]
-            push!(rows, row("build", "$count functions", "s", "one core" => "two cores", column(one, :seconds), column(two, :seconds)))
-            push!(rows, row("build", "$count functions, per function", "ms", "" => "one core", [], 1e3 / count .* column(one, :seconds)))
+            seconds = column(one, :seconds)
+            push!(rows, row("build", "$count functions", "s", "one core" => "two cores", seconds, column(two, :seconds)))
+            push!(rows, row("build", "$count functions, nothing changed", "s", "from nothing" => "again", seconds, column(same, :seconds)))
+            push!(rows, row("build", "$count functions, eight statements more", "s", "from nothing" => "again", seconds, column(more, :seconds)))
+            push!(rows, row("build", "$count functions, per function", "ms", "" => "one core", [], 1e3 / count .* seconds))
             push!(rows, row("build", "$count functions, peak memory", "B", "" => "one core", [], column(one, :memory)))
         finally
             remove(box)

@@ -73,7 +73,7 @@ end
     expected, path = read(first.library), object_files(first.library)
     good = read(path)
     for (what, bytes, mode) in (("a byte changed", [good[1:end÷2]; xor(good[end÷2+1], 0x01); good[end÷2+2:end]], 0o644),
-                                ("cut short", good[1:end÷2], 0o644), ("empty", UInt8[], 0o644), ("for all to write", good, 0o666))
+                                ("cut short", good[1:end÷2], 0o644), ("for all to write", good, 0o666))
         write(path, bytes)
         chmod(path, mode)
         again = build_parts(box, "Generated", statements)

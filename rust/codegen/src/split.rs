@@ -215,16 +215,32 @@ fn name_functions(functions: &[Value], names: &Names, unique: &mut Unique) -> Ve
     for (index, (function, name)) in functions.iter().zip(&before).enumerate() {
         match (names.functions.get(name), finals.get_mut(index)) {
             (Some(text), Some(place)) => *place = give(*function, name, hash(text), unique),
-            _ => helpers.push((index, *function, name)),
+            _ => helpers.push((*function, index)),
         }
     }
-    // What is not asked for by itself is what it refers to.
+    // What is not asked for by itself (a prototype, a thunk) belongs to the function that refers to it first.
+    let helpers: HashMap<Value, usize> = helpers.into_iter().collect();
     let mut references = References::default();
-    for (index, function, name) in helpers {
-        let names: Vec<String> = references.of_function(function).into_iter().map(Value::name).collect();
-        let text = names.join(" ");
-        if let Some(place) = finals.get_mut(index) {
-            *place = give(function, name, hash(&text), unique);
+    let mut pending: Vec<usize> = (0..functions.len())
+        .rev()
+        .filter(|index| finals.get(*index).is_some_and(|name| !name.is_empty()))
+        .collect();
+    while let Some(index) = pending.pop() {
+        let (Some(&owner), Some(name)) = (functions.get(index), finals.get(index).cloned()) else { continue };
+        let mut found = Vec::new();
+        for global in references.of_function(owner) {
+            let Some(&helper) = helpers.get(&global) else { continue };
+            let (Some(place), Some(before)) = (finals.get_mut(helper), before.get(helper)) else { continue };
+            if place.is_empty() {
+                *place = give(global, before, hash(&format!("{name} {}", found.len())), unique);
+                found.push(helper);
+            }
+        }
+        pending.extend(found.into_iter().rev());
+    }
+    for (index, name) in finals.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
+        if let (Some(&function), Some(before)) = (functions.get(index), before.get(index)) {
+            *name = give(function, before, 0, unique);
         }
     }
     finals

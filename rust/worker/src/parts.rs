@@ -24,6 +24,9 @@ pub struct Made {
     pub processes: usize,
 }
 
+/// Each needs some memory of its own, and inference, which comes before, has one process whatever there is.
+const MOST_PROCESSES: usize = 8;
+
 /// A part that has to be compiled, and where its object goes.
 struct Job {
     part: Part,
@@ -59,7 +62,7 @@ pub unsafe fn compile(
         paths.push(object);
         keys.push(key);
     }
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_PROCESSES);
     let made = Made { compiled: jobs.len(), all: paths.len(), processes: cores.min(jobs.len()).max(1) };
     if made.processes == 1 {
         for job in jobs {
