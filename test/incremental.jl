@@ -32,24 +32,21 @@ end
 
 @testset "a statement more, a function changed" begin
     box = Box()
-    source = package_source("Generated", 104)
+    source = package_source("Generated", 64)
     add_package(box, "Generated", source)
-    session = "using Generated\nprintln([getfield(Generated, Symbol(:f, i))(3) for i in 1:104 if i % 8 != 0])"
+    session = "using Generated\nprintln([getfield(Generated, Symbol(:f, i))(3) for i in 1:64 if i % 8 != 0])"
     julia!(box, session)
-    statements = package_statements("Generated", 104)
+    statements = package_statements("Generated", 64)
 
-    first = build_parts(box, "Generated", statements[1:96])
+    first = build_parts(box, "Generated", statements[1:56])
     @test first.compiled == first.parts > 4
-    same = build_parts(box, "Generated", statements[1:96])
+    same = build_parts(box, "Generated", statements[1:56])
     @test (same.parts, same.compiled) == (first.parts, 0)
     more = build_parts(box, "Generated", statements)
     @test 0 < more.compiled < more.parts / 2
     @test is_from_nothing(box, "Generated", statements, more.library)
 
-    # Other flags, other code.
-    @test build_parts(box, "Generated", statements; flags = `-O1`).compiled > more.parts / 2
-
-    changed = replace(source, "x > 103 ?" => "x > 2 ?")
+    changed = replace(source, "x > 63 ?" => "x > 2 ?")
     @test changed != source
     write(joinpath(box.packages, "Generated", "src", "Generated.jl"), changed)
     expected = julia!(box, session).out
@@ -59,7 +56,7 @@ end
     cached = string("using NativeCache\n", session, "\nprint(stderr, length(NativeCache.status(\"Generated\").installed))")
     run = julia!(box, cached)
     @test run.out == expected
-    @test parse(Int, run.err) > 90
+    @test parse(Int, run.err) > 50
     @test is_from_nothing(box, "Generated", statements, edited.library)
     remove(box)
 end
