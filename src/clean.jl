@@ -326,11 +326,19 @@ end
 "Is it in a work folder in which a build has begun since it was looked at?"
 is_taken(path) = startswith(basename(dirname(path)), "build-") && is_held(dirname(path))
 
-"Remove a folder that has become empty, and those above it up to the store and its own folder."
+"Remove a folder of a store that has become empty, and those above it up to the depot, which stays."
 function remove_empty(folder)
-    while occursin("/nativecache", folder) && isempty(readdir(folder))
-        rm(folder)
-        folder = dirname(folder)
+    place = findlast(string('/', STORE), folder)
+    place === nothing && return nothing
+    depot = SubString(folder, 1, prevind(folder, first(place)))
+    try
+        while folder != depot && isempty(readdir(folder))
+            rm(folder)
+            folder = dirname(folder)
+        end
+    catch err
+        # Another process has removed it, or has just put something there.
+        err isa Union{Base.IOError,SystemError} || rethrow()
     end
     return nothing
 end

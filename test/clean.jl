@@ -67,5 +67,15 @@ end
     julia!(box, "using NativeCache\nNativeCache.clear!()")
     @test !ispath(joinpath(box.depot, "nativecache"))
     julia!(box, "using NativeCache\nNativeCache.clear!()")
+    # What is above a store is not NativeCache's, though it be empty and have its name.
+    depot = joinpath(box.root, "nativecache", "nativecache-depot")
+    out = julia!(box, """
+        using NativeCache
+        pushfirst!(DEPOT_PATH, $(repr(depot)))
+        mkpath(joinpath($(repr(depot)), NativeCache.STORE))
+        touch(joinpath($(repr(depot)), NativeCache.STORE, "background.log"))
+        print(length(NativeCache.clear!()), readdir($(repr(depot))))
+        """).out
+    @test out == "1String[]"
     remove(box)
 end

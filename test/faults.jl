@@ -1,6 +1,7 @@
 # Faults: what can go wrong around the cache costs no more than a compilation. Each file of
 # test/faults has one kind; every case runs in processes of its own, all bounded in time.
-# `NATIVECACHE_FAULTS=full` (`make faults`) tries more; `NATIVECACHE_FAULTS=libraries,killed` only those.
+# `NATIVECACHE_FAULTS=full` (`make faults`) tries more; `NATIVECACHE_FAULTS=libraries,killed` only those, and
+# `NATIVECACHE_FAULTS=full,killed` that one in full.
 # `sanitizer` takes libraries that are built for it: `make sanitize`.
 
 include("faults/common.jl")

@@ -30,7 +30,8 @@ end
     # What needs it and one that does not load it has a library of its own.
     add_package(box, "Beside", "module Beside\nstruct W{T} x::T end\nopened(w) = [w.x]\nend")
     session = "using NativeCache, Beside, Top\nusing Top: Low\nprint(Top.f([1, 2]; k = 3), Low.area(Low.P(5)))\nBeside.opened(Beside.W(Low.P(1)))\n"
-    env = by_itself("now")
+    # A variable that is no Unicode is nobody's concern.
+    env = [by_itself("now"); "LATIN" => "\xe9"]
     @test julia!(box, session; env = env).out == "[6, 9]10"      # traced, and built at its end
     @test any(path -> occursin("Beside-", path) && occursin('+', basename(path)), libraries_of(box))
     run, here = compiled(box, session, ("Top", "Low", "Beside"); env = env)

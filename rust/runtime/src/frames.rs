@@ -21,7 +21,7 @@ type LookupCodeAddress = unsafe extern "C" fn(*mut c_void, c_int) -> Value;
 
 /// Does the address lie in the code of a linked library?
 pub type Owns = unsafe extern "C" fn(*mut c_void) -> c_int;
-/// The method instance whose code holds the address, or `nothing`. Must not allocate in Julia's heap.
+/// The method instance whose code holds the address, or `nothing`. It is rooted for the life of the process.
 pub type InstanceAt = unsafe extern "C" fn(*mut c_void) -> Value;
 
 /// What `install` found.
@@ -113,20 +113,20 @@ unsafe fn fill_slots() {
 /// Stands in for `jl_lookup_code_address`: a simple vector with one simple vector (function, file, line,
 /// linfo, from_c, inlined) for each frame at the address, innermost first.
 unsafe extern "C" fn corrected_lookup(address: *mut c_void, skip_c: c_int) -> Value {
-    // SAFETY: called as the runtime's function would have been. Nothing below allocates in Julia's
+    // SAFETY: called as the runtime's function would have been. Nothing behind its call allocates in Julia's
     // heap or reaches a safepoint (symbols live outside of it), so the fresh vectors need no root.
     unsafe {
-        let frames = jl_lookup_code_address(address, skip_c);
-        let Some(questions) = QUESTIONS.get() else {
-            return frames;
+        let questions = match QUESTIONS.get() {
+            Some(questions) if (questions.owns)(address) == 1 => questions,
+            _ => return jl_lookup_code_address(address, skip_c),
         };
-        if (questions.owns)(address) != 1 {
-            return frames;
-        }
+        // Before there are vectors: it waits for another thread that links, at a safepoint. Method instances of
+        // linked libraries are rooted.
         let instance = match questions.instance_at {
             Some(at) => at(address),
             None => jl_sys::jl_nothing,
         };
+        let frames = jl_lookup_code_address(address, skip_c);
         for &frame in items(frames) {
             if let [func, _, line, _, _, inlined] = *items(frame) {
                 let inlined = inlined == jl_sys::jl_true;

@@ -5,7 +5,7 @@ use jl_sys::{
     jl_array_t, jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
     jl_svec_t, jl_sym_t, jl_value_t,
 };
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use libc::{c_char, c_int, c_uint, c_void, size_t};
 
@@ -85,6 +85,8 @@ extern "C" {
     /// Between the two, Ctrl-C waits (julia.h, `JL_SIGATOMIC_BEGIN`); the second throws it.
     pub fn jl_sigatomic_begin();
     pub fn jl_sigatomic_end();
+    /// Not 0 while a Ctrl-C waits for that (safepoint.c).
+    pub static jl_signal_pending: AtomicI32;
     /// Where a thread waits for a collection that another has begun.
     pub fn jl_gc_safepoint();
     pub static jl_options: Options;

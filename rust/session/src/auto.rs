@@ -8,18 +8,19 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jl_sys::jl_module_t;
 use nativecache_profile::{file, store};
 use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::{jl_options, Options};
+use nativecache_runtime::julia::{jl_gc_safepoint, jl_options, jl_signal_pending, Options};
 use nativecache_runtime::modules::uuid;
 use nativecache_runtime::trace::PackageName;
 use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
 
-use crate::hook::{base, Global};
+use crate::globals::{base, Global};
 use crate::settings::Auto;
 use crate::text;
 use crate::tracing::{dashed, folder_name, Here};
@@ -45,7 +46,7 @@ unsafe impl Send for Stale {}
 /// Packages were loaded and have no library. Returns whether there may be libraries now.
 ///
 /// # Safety
-/// On a Julia thread, without the session's locks.
+/// On a Julia thread, without the session's locks, with Ctrl-C put off.
 pub unsafe fn loaded(stale: &[Stale]) -> Result<bool, Box<dyn Error>> {
     // SAFETY: as the caller says.
     unsafe {
@@ -146,7 +147,29 @@ fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), Box<dyn Error>> 
     command.arg(sources.join("queue.jl")).arg(root.join(QUEUE)).arg(if wait { "wait" } else { "background" });
     command.env("JULIA_NATIVECACHE", "off").env_remove("JULIA_LOAD_PATH").env_remove("JULIA_PROJECT");
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir("/");
-    command.status()?;
+    if wait {
+        wait_for(command.spawn()?)
+    } else {
+        command.status()?;
+        Ok(())
+    }
+}
+
+/// Waits for the process to end, or for Ctrl-C. At a terminal that ends the process too; where the session alone got
+/// it (a notebook's), the process goes on without being waited for.
+fn wait_for(mut process: Child) -> Result<(), Box<dyn Error>> {
+    while process.try_wait()?.is_none() {
+        // SAFETY: on a Julia thread, with no Julia object held; Ctrl-C is put off, so nothing is thrown here. The
+        // number is one that Julia's signal handler sets. A collection that another thread begins waits for this one.
+        let interrupted = unsafe {
+            jl_gc_safepoint();
+            jl_signal_pending.load(Ordering::Relaxed) != 0
+        };
+        if interrupted {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
     Ok(())
 }
 
@@ -202,7 +225,9 @@ impl Session {
                 ("JULIA_NATIVECACHE".to_owned(), "off".to_owned()),
                 ("JULIA_NUM_THREADS".to_owned(), "1".to_owned()),
             ];
-            for (name, value) in std::env::vars() {
+            // What is no Unicode cannot be said in a job; the process that works it off has this one's environment.
+            for (name, value) in std::env::vars_os() {
+                let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
                 let settings = name.starts_with("JULIA_NATIVECACHE_");
                 if settings || matches!(name.as_str(), "PATH" | "LD_LIBRARY_PATH" | "HOME" | "TMPDIR") {
                     variables.push((name, value));

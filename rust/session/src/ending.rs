@@ -30,7 +30,8 @@ pub fn prepare() {
     RUNTIME.get_or_init(|| mapping_of(jl_exit as *const () as usize));
 }
 
-/// To be called from an exit hook; allocates nothing. When in doubt, it is not orderly.
+/// To be called from an exit hook. When in doubt, it is not orderly. It calls `malloc` for the unwind tables of what was
+/// compiled since the last time; where that waits for itself, Julia's own hooks would too (docs/faults.md).
 pub fn is_orderly() -> bool {
     let Some(runtime) = RUNTIME.get() else { return false };
     let mut frames = [std::ptr::null_mut(); DEPTH];

@@ -17,9 +17,11 @@ use nativecache_runtime::frames;
 use nativecache_runtime::gc::CollectorOff;
 use nativecache_runtime::julia::{jl_generating_output, jl_module_build_id, jl_options};
 use nativecache_runtime::modules::uuid;
-use nativecache_runtime::value::{array_items, is, module_name, string_bytes, symbol, type_name, type_of};
+use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
 
 use crate::auto::{self, Stale};
+use crate::distributed::spread;
+use crate::globals::{base, depots, loaded_modules, Global};
 use crate::lock::{acquire, uninterrupted};
 use crate::session::{key_hash, with_session, LinkCounts};
 use crate::{boundary, ending, fail, guard, hand_out, native, text, verify};
@@ -53,7 +55,7 @@ pub(crate) struct Hook {
     /// Packages without a library, of which a profile says what they need.
     stale: Vec<Stale>,
     /// Processes of `Distributed`, this one included, that have NativeCache.
-    workers: usize,
+    pub(crate) workers: usize,
     /// Modules whose libraries were looked for.
     seen: HashSet<*mut jl_module_t>,
     /// Frames of cached code were made visible.
@@ -85,31 +87,27 @@ fn lock() -> Result<MutexGuard<'static, State>, Box<dyn Error>> {
 /// `module` is the module NativeCache; called on a Julia thread.
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_start(module: *mut jl_module_t) {
-    if verify::is_on() {
-        // That builds libraries anew, which one must be able to stop; what Julia throws there is caught.
-        return start_here(module);
-    }
-    // SAFETY: as the caller says.
+    let start = || {
+        guard((), || {
+            let state = match out_of_place() {
+                Some(reason) => State::Off(reason),
+                // SAFETY: as the caller says.
+                None => match unsafe { start(module) } {
+                    Ok(hook) => State::On(hook),
+                    Err(error) => State::Failed(error.to_string()),
+                },
+            };
+            *lock()? = state;
+            Ok(())
+        });
+    };
+    // SAFETY: as the caller says; this frame has nothing to drop, and what links has the collector off.
     unsafe {
-        uninterrupted(|| start_here(module));
-        build_stale();
+        uninterrupted(start);
+        compare_new();
+        uninterrupted(|| link(|hook, modules| hook.link_stored(modules)));
+        uninterrupted(build_stale);
     }
-}
-
-fn start_here(module: *mut jl_module_t) {
-    guard((), || {
-        if let Some(reason) = out_of_place() {
-            *lock()? = State::Off(reason);
-            return Ok(());
-        }
-        // SAFETY: as the caller of `nativecache_start` says.
-        let state = match unsafe { start(module) } {
-            Ok(hook) => State::On(hook),
-            Err(error) => State::Failed(error.to_string()),
-        };
-        *lock()? = state;
-        Ok(())
-    });
 }
 
 /// Packages were loaded: links their libraries, and what waited for them in others.
@@ -118,112 +116,22 @@ fn start_here(module: *mut jl_module_t) {
 /// As [`nativecache_start`].
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_loaded() {
-    if verify::is_on() {
-        // SAFETY: as the caller says. It builds libraries anew, so Ctrl-C is not put off; Julia's throws are caught.
-        guard((), || unsafe { verify_new() });
-    }
-    // SAFETY: as the caller says.
-    unsafe { uninterrupted(link_loaded) }
-    // SAFETY: as the caller says. A build or a worker may be waited for, which Ctrl-C must end.
+    // SAFETY: as the caller says; this frame has nothing to drop, and what links has the collector off.
     unsafe {
-        build_stale();
+        compare_new();
+        uninterrupted(|| {
+            link(|hook, modules| {
+                hook.retry(modules);
+                hook.link_new(modules);
+            });
+        });
+        uninterrupted(build_stale);
         spread();
     }
 }
 
-/// Workers of `Distributed` load what the master loads, but not what it had loaded before they came: the
-/// master sees to it that they have NativeCache.
-///
-/// # Safety
-/// As [`build_stale`].
-unsafe fn spread() {
-    // SAFETY: as the caller says; nothing here or above is to be dropped.
-    let function = unsafe { uninterrupted(|| guard(None, || newcomers())) };
-    if let Some(function) = function {
-        // SAFETY: as the caller says. It waits for the workers, which Ctrl-C must end, with the collector on; the
-        // function is a constant of ours.
-        guard((), || unsafe { Global(function).call(&mut []).map(|_| ()) });
-    }
-}
-
-/// The function to call if there are workers that did not have NativeCache before.
-///
-/// # Safety
-/// As [`build_stale`].
-unsafe fn newcomers() -> Result<Option<*mut jl_value_t>, Box<dyn Error>> {
-    // SAFETY: as the caller says; the arrays are alive, the collector is off while they are read.
-    unsafe {
-        let _off = CollectorOff::new();
-        let Some(workers) = workers()? else { return Ok(None) };
-        match &mut *lock()? {
-            State::On(hook) if workers > hook.workers => {
-                hook.workers = workers;
-                Ok(Some(Global::of(hook.module, "spread")?.0))
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-/// How many processes `Distributed` has; it is in the sysimage.
-///
-/// # Safety
-/// On a Julia thread with the collector off.
-unsafe fn workers() -> Result<Option<usize>, Box<dyn Error>> {
-    // SAFETY: as the caller says. The field is a boxed vector if it is at the place of one.
-    unsafe {
-        let modules = array_items(loaded_modules()?);
-        let found = modules.iter().copied().find(|item| {
-            !item.is_null()
-                && is(*item, jl_sys::jl_module_type)
-                && module_name(item.cast()) == "Distributed"
-                && uuid(item.cast()) == DISTRIBUTED
-        });
-        let Some(module) = found else { return Ok(None) };
-        // PGRP::ProcessGroup has its workers, this process included, in the second field.
-        let group = Global::of(module.cast(), "PGRP")?.0;
-        let Some((offset, true)) = nativecache_runtime::layout::field(type_of(group), 1) else {
-            return Ok(None);
-        };
-        let list = *group.cast::<u8>().add(offset).cast::<*mut jl_value_t>();
-        let is_array = !list.is_null() && type_name(type_of(list).cast()) == Some(jl_sys::jl_array_typename);
-        Ok(is_array.then(|| (*list.cast::<jl_array_t>()).length))
-    }
-}
-
-/// 8ba89e20-285c-5b6f-9357-94700520ee1b
-const DISTRIBUTED: [u8; 16] =
-    [0x8b, 0xa8, 0x9e, 0x20, 0x28, 0x5c, 0x5b, 0x6f, 0x93, 0x57, 0x94, 0x70, 0x05, 0x20, 0xee, 0x1b];
-
-/// Packages were loaded that have a profile and no library: what the setting `auto` says.
-///
-/// # Safety
-/// On a Julia thread, without the lock.
-unsafe fn build_stale() {
-    guard((), || {
-        let stale = match &mut *lock()? {
-            State::On(hook) => std::mem::take(&mut hook.stale),
-            _ => return Ok(()),
-        };
-        // SAFETY: as the caller says; the collector is off while the array of modules is used.
-        unsafe {
-            if stale.is_empty() || !auto::loaded(&stale)? {
-                return Ok(());
-            }
-            let _off = CollectorOff::new();
-            if let State::On(hook) = &mut *lock()? {
-                let modules = loaded_modules()?;
-                stale.iter().for_each(|stale| hook.link_package(stale.module, modules));
-                // One that could not be built is not tried again here.
-                hook.stale.clear();
-                hook.show_frames();
-            }
-        }
-        Ok(())
-    });
-}
-
-fn link_loaded() {
+/// Runs `body` with the hook and the loaded modules, if cached code has a place in this session.
+fn link(body: impl FnOnce(&mut Hook, *mut jl_array_t)) {
     guard((), || {
         // SAFETY: what the function of Base returns is what its name says, and is alive: the collector
         // is off.
@@ -232,8 +140,7 @@ fn link_loaded() {
             let _off = CollectorOff::new();
             if let State::On(hook) = &mut *lock()? {
                 let modules = loaded_modules()?;
-                hook.retry(modules);
-                hook.link_new(modules);
+                body(hook, modules);
                 hook.show_frames();
             }
         }
@@ -241,19 +148,50 @@ fn link_loaded() {
     });
 }
 
-/// Verify mode: compares what is about to be linked. Julia code runs meanwhile, so the lock is not held.
-///
-/// # Safety
-/// On a Julia thread.
-unsafe fn verify_new() -> Result<(), Box<dyn Error>> {
-    // SAFETY: as the caller says.
-    unsafe {
-        let (module, paths) = match &*lock()? {
-            State::On(hook) => (hook.module, hook.candidates(loaded_modules()?)),
+/// Packages were loaded that have a profile and no library: what the setting `auto` says. Ctrl-C is put off, which
+/// ends the waiting for a build all the same (`auto`).
+fn build_stale() {
+    guard((), || {
+        let stale = match &mut *lock()? {
+            State::On(hook) => std::mem::take(&mut hook.stale),
             _ => return Ok(()),
         };
-        verify::run(module, &paths)
+        // SAFETY: on a Julia thread, without the locks.
+        if stale.is_empty() || !unsafe { auto::loaded(&stale)? } {
+            return Ok(());
+        }
+        // SAFETY: what became stale are root modules, which live as long as the session.
+        link(|hook, modules| unsafe {
+            stale.iter().for_each(|stale| hook.link_package(stale.module, modules));
+            // One that could not be built is not tried again here.
+            hook.stale.clear();
+        });
+        Ok(())
+    });
+}
+
+/// In verify mode, compares what is about to be linked. That builds libraries anew, which one must be able to stop, so
+/// Ctrl-C is not put off; what Julia throws is caught, and no lock is held meanwhile.
+///
+/// # Safety
+/// As [`nativecache_start`].
+unsafe fn compare_new() {
+    if !verify::is_on() {
+        return;
     }
+    guard((), || {
+        // SAFETY: as the caller says; the collector is off while the array of modules is looked at.
+        unsafe {
+            let (module, paths) = {
+                let _off = CollectorOff::new();
+                match &*lock()? {
+                    State::On(hook) => (hook.module, hook.candidates(loaded_modules()?)),
+                    _ => return Ok(()),
+                }
+            };
+            verify::run(module, &paths)
+        }
+    });
 }
 
 /// # Safety
@@ -264,7 +202,7 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
         let _off = CollectorOff::new();
         crate::session::init(Global::of(module, "ROOTS")?.0.cast())?;
         let store = Path::new(OsStr::from_bytes(string_bytes(Global::of(module, "STORE")?.0)));
-        let mut hook = Hook {
+        let hook = Hook {
             module,
             depots: base("DEPOT_PATH")?.0.cast(),
             store: store.to_owned(),
@@ -283,11 +221,6 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
             ending::prepare();
             jl_array_ptr_1d_push(base("atexit_hooks")?.0.cast(), ended);
         }
-        if verify::is_on() {
-            verify::run(module, &hook.candidates(loaded_modules()?))?;
-        }
-        hook.link_loaded(loaded_modules()?);
-        hook.show_frames();
         Ok(hook)
     }
 }
@@ -302,55 +235,6 @@ pub(crate) fn with_hook<T>(
         State::Failed(message) => Err(message.clone().into()),
         State::NotStarted => Err("NativeCache was not started in this process".into()),
     }
-}
-
-/// The value of a constant binding.
-pub(crate) struct Global(pub(crate) *mut jl_value_t);
-
-/// A constant of Base.
-///
-/// # Safety
-/// On a Julia thread.
-pub(crate) unsafe fn base(name: &str) -> Result<Global, Box<dyn Error>> {
-    // SAFETY: Base exists from start-up on.
-    unsafe { Global::of(jl_sys::jl_base_module, name) }
-}
-
-impl Global {
-    /// # Safety
-    /// On a Julia thread; `module` is alive.
-    pub(crate) unsafe fn of(module: *mut jl_module_t, name: &str) -> Result<Self, Box<dyn Error>> {
-        // SAFETY: as the caller says; a missing binding gives null.
-        let value = unsafe { jl_sys::jl_get_global(module, symbol(name)) };
-        if value.is_null() {
-            return Err(format!("{name} is not defined").into());
-        }
-        Ok(Global(value))
-    }
-
-    /// # Safety
-    /// On a Julia thread; the arguments are alive.
-    pub(crate) unsafe fn call(
-        &self,
-        arguments: &mut [*mut jl_value_t],
-    ) -> Result<*mut jl_value_t, Box<dyn Error>> {
-        let count = u32::try_from(arguments.len())?;
-        // SAFETY: as the caller says; jl_call catches what the function throws.
-        let value = unsafe { jl_sys::jl_call(self.0, arguments.as_mut_ptr(), count as _) };
-        if value.is_null() {
-            return Err("a function of Julia's Base threw an exception".into());
-        }
-        Ok(value)
-    }
-}
-
-/// `Base.loaded_modules_array()`.
-///
-/// # Safety
-/// On a Julia thread; the collector is off for as long as the array is used.
-pub unsafe fn loaded_modules() -> Result<*mut jl_array_t, Box<dyn Error>> {
-    // SAFETY: as the caller says.
-    unsafe { Ok(base("loaded_modules_array")?.call(&mut [])?.cast()) }
 }
 
 /// What this session does: `on`, `off<TAB>reason code`, `failed<TAB>message` or `not started`.
@@ -423,11 +307,11 @@ impl Hook {
         }
     }
 
-    /// The session has many modules, the store few packages: one look into its folder says which.
+    /// At the start: the session has many modules, the store few packages, and one look into its folder says which.
     ///
     /// # Safety
     /// On a Julia thread; `modules` is a live array of modules.
-    unsafe fn link_loaded(&mut self, modules: *mut jl_array_t) {
+    unsafe fn link_stored(&mut self, modules: *mut jl_array_t) {
         // SAFETY: DEPOT_PATH holds strings.
         let stored: Vec<String> =
             unsafe { self.depot_folders() }.iter().flat_map(|folder| names_in(folder)).collect();
@@ -445,7 +329,7 @@ impl Hook {
     }
 
     /// # Safety
-    /// As [`Hook::link_loaded`].
+    /// As [`Hook::link_stored`].
     unsafe fn link_new(&mut self, modules: *mut jl_array_t) {
         // SAFETY: as the caller says.
         unsafe {
@@ -458,7 +342,7 @@ impl Hook {
     /// The modules that were not there the last time.
     ///
     /// # Safety
-    /// As [`Hook::link_loaded`].
+    /// As [`Hook::link_stored`].
     unsafe fn new_modules(&mut self, modules: *mut jl_array_t) -> Vec<*mut jl_module_t> {
         // SAFETY: as the caller says; items are checked to be modules.
         unsafe {
@@ -472,7 +356,7 @@ impl Hook {
     }
 
     /// # Safety
-    /// As [`Hook::link_loaded`].
+    /// As [`Hook::link_stored`].
     unsafe fn link_package(&mut self, module: *mut jl_module_t, modules: *mut jl_array_t) {
         // SAFETY: `module` is live.
         let (name, uuid, build_id) =
@@ -543,7 +427,7 @@ impl Hook {
     /// The libraries that linking would look at now.
     ///
     /// # Safety
-    /// As [`Hook::link_loaded`].
+    /// As [`Hook::link_stored`].
     unsafe fn candidates(&self, modules: *mut jl_array_t) -> Vec<PathBuf> {
         // SAFETY: as the caller says; items are checked to be modules.
         unsafe {
@@ -558,7 +442,7 @@ impl Hook {
     }
 
     /// # Safety
-    /// As [`Hook::link_loaded`].
+    /// As [`Hook::link_stored`].
     unsafe fn retry(&mut self, modules: *mut jl_array_t) {
         for found in &mut self.found {
             if found.id < 0 || found.counts.may_advance == 0 {
@@ -585,21 +469,6 @@ impl Hook {
     unsafe fn depot_folders(&self) -> Vec<PathBuf> {
         // SAFETY: as the caller says.
         unsafe { depots(self.depots) }.iter().map(|depot| depot.join(&self.folder)).collect()
-    }
-}
-
-/// The depots of this session.
-///
-/// # Safety
-/// `array` is Base.DEPOT_PATH; on a Julia thread.
-pub(crate) unsafe fn depots(array: *mut jl_array_t) -> Vec<PathBuf> {
-    // SAFETY: the array is alive, its elements are strings.
-    unsafe {
-        array_items(array)
-            .iter()
-            .filter(|depot| !depot.is_null())
-            .map(|depot| PathBuf::from(OsStr::from_bytes(string_bytes(*depot))))
-            .collect()
     }
 }
 

@@ -6,7 +6,9 @@
 
 mod auto;
 mod boundary;
+mod distributed;
 mod ending;
+mod globals;
 mod hook;
 mod lock;
 mod native;
@@ -156,17 +158,21 @@ pub unsafe extern "C" fn nativecache_peek(path: *const c_char, out: *mut LinkCou
 /// On a Julia thread; `out` is a `Vector{Any}`.
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_installed(id: i64, out: Array<'_, 'static>) -> c_int {
-    guard(-1, || {
-        // SAFETY: as the caller says.
-        let out: *mut jl_array_t = unsafe { out.ptr() };
-        with_session(|s| {
-            for code in s.library(id)?.code_instances() {
-                // SAFETY: code instances are alive as long as their methods.
-                unsafe { jl_array_ptr_1d_push(out, code.cast()) };
-            }
-            Ok(0)
+    // SAFETY: as the caller says.
+    let out: *mut jl_array_t = unsafe { out.ptr() };
+    let body = || {
+        guard(-1, || {
+            with_session(|s| {
+                for code in s.library(id)?.code_instances() {
+                    // SAFETY: code instances are alive as long as their methods.
+                    unsafe { jl_array_ptr_1d_push(out, code.cast()) };
+                }
+                Ok(0)
+            })
         })
-    })
+    };
+    // SAFETY: on a Julia thread; this frame has nothing to drop. Growing the array is a safepoint.
+    unsafe { uninterrupted(body) }
 }
 
 /// Why nothing at `path` is trusted, since others could have put it there; empty if they cannot have.

@@ -17,7 +17,7 @@ use nativecache_runtime::link::Outcome;
 use nativecache_runtime::sysimage::Sysimage;
 use nativecache_runtime::{inspect, key as runtime_key};
 
-use crate::hook::loaded_modules;
+use crate::globals::loaded_modules;
 use crate::session::{key, with_session};
 use crate::{guard, hand_out, text};
 

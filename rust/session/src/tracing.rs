@@ -21,7 +21,8 @@ use nativecache_runtime::value::{is, module_name, string_bytes};
 
 use crate::auto;
 use crate::ending::is_orderly;
-use crate::hook::{base, depots, loaded_modules, package_folder, with_hook, Global};
+use crate::globals::{base, depots, loaded_modules, Global};
+use crate::hook::{package_folder, with_hook};
 use crate::lock::uninterrupted;
 use crate::settings::Settings;
 use crate::{guard, hand_out, text};
@@ -157,15 +158,19 @@ unsafe fn session(here: &Here) -> Result<Summary, Box<dyn Error>> {
 /// Remembers what this process has compiled so far, for [`nativecache_trace_into`].
 #[no_mangle]
 pub extern "C" fn nativecache_trace_mark() {
-    guard((), || {
-        // SAFETY: on a Julia thread.
-        let mark = unsafe {
-            let _off = CollectorOff::new();
-            Mark::now(loaded_modules()?)
-        };
-        *MARK.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
-        Ok(())
-    });
+    let body = || {
+        guard((), || {
+            // SAFETY: on a Julia thread.
+            let mark = unsafe {
+                let _off = CollectorOff::new();
+                Mark::now(loaded_modules()?)
+            };
+            *MARK.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
+            Ok(())
+        });
+    };
+    // SAFETY: on a Julia thread; this frame has nothing to drop.
+    unsafe { uninterrupted(body) }
 }
 
 /// Writes what this process has compiled into profiles below `folder`, in place of what is there.
@@ -181,43 +186,47 @@ pub unsafe extern "C" fn nativecache_trace_into(
     focus: *const c_char,
     from: *const c_char,
 ) -> *mut c_char {
-    guard(std::ptr::null_mut(), || {
-        // SAFETY: as the caller says; the collector is off while the array of modules is used.
-        unsafe {
-            let folder = Path::new(OsStr::from_bytes(CStr::from_ptr(folder).to_bytes()));
-            let [layer, focus, from] =
-                [layer, focus, from].map(|text| CStr::from_ptr(text).to_string_lossy());
-            let started = Instant::now();
-            let _off = CollectorOff::new();
-            let modules = loaded_modules()?;
-            let roots = roots(modules);
-            let named = |name: &str, id: &str| {
-                roots
-                    .iter()
-                    .copied()
-                    .rfind(|m| module_name(*m) == name && (id.is_empty() || hex(uuid(*m)) == id))
-            };
-            let focus = match focus.split_once('\t') {
-                None => None,
-                Some((name, id)) => {
-                    Some(named(name, id).ok_or_else(|| format!("package {name} was not loaded"))?)
-                }
-            };
-            let mark = MARK.lock().unwrap_or_else(PoisonError::into_inner);
-            let options = Options {
-                focus,
-                home: named("NativeCache", ""),
-                marked: mark.is_some(),
-                inferred: jl_generating_output() != 0,
-            };
-            let trace = trace(modules, options, mark.as_ref());
-            let unlimited = Limits { methods: 0, sessions: 0 };
-            let mut summary = write(folder, &layer, &from, &trace, Mode::Replace, unlimited)?;
-            summary.trace = trace;
-            summary.seconds = started.elapsed().as_secs_f64();
-            Ok(hand_out(&summary.lines()))
-        }
-    })
+    let body = || {
+        guard(std::ptr::null_mut(), || {
+            // SAFETY: as the caller says; the collector is off while the array of modules is used.
+            unsafe {
+                let folder = Path::new(OsStr::from_bytes(CStr::from_ptr(folder).to_bytes()));
+                let [layer, focus, from] =
+                    [layer, focus, from].map(|text| CStr::from_ptr(text).to_string_lossy());
+                let started = Instant::now();
+                let _off = CollectorOff::new();
+                let modules = loaded_modules()?;
+                let roots = roots(modules);
+                let named = |name: &str, id: &str| {
+                    roots
+                        .iter()
+                        .copied()
+                        .rfind(|m| module_name(*m) == name && (id.is_empty() || hex(uuid(*m)) == id))
+                };
+                let focus = match focus.split_once('\t') {
+                    None => None,
+                    Some((name, id)) => {
+                        Some(named(name, id).ok_or_else(|| format!("package {name} was not loaded"))?)
+                    }
+                };
+                let mark = MARK.lock().unwrap_or_else(PoisonError::into_inner);
+                let options = Options {
+                    focus,
+                    home: named("NativeCache", ""),
+                    marked: mark.is_some(),
+                    inferred: jl_generating_output() != 0,
+                };
+                let trace = trace(modules, options, mark.as_ref());
+                let unlimited = Limits { methods: 0, sessions: 0 };
+                let mut summary = write(folder, &layer, &from, &trace, Mode::Replace, unlimited)?;
+                summary.trace = trace;
+                summary.seconds = started.elapsed().as_secs_f64();
+                Ok(hand_out(&summary.lines()))
+            }
+        })
+    };
+    // SAFETY: as the caller says; this frame has nothing to drop.
+    unsafe { uninterrupted(body) }
 }
 
 /// Merges the profile `file` into layer `layer` of the folder `into`: added (`mode` 0), in place of what

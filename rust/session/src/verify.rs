@@ -11,7 +11,7 @@ use nativecache_image::{FunctionId, Reason};
 use nativecache_runtime::error::Rejected;
 use nativecache_runtime::value::{is, string_bytes};
 
-use crate::hook::Global;
+use crate::globals::Global;
 
 /// What the comparison found: the functions that differ, or why there was none.
 type Verdict = Result<Vec<FunctionId>, String>;
