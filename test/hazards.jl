@@ -87,6 +87,15 @@ part("what __init__ binds is not kept") && @testset "what __init__ binds is not 
         asked(x) = isdefined(Late, :MAYBE) ? x : -x
         state(x) = x + CELL[]
         const CELL = Ref(0)
+        # By a name that stands elsewhere: in a constant, a tuple, a type, or is handed to what asks.
+        const NAMES = (:OTHER, :TIME)
+        const HELD = :MAYBE
+        named(x) = x + getfield(Late, NAMES[2])
+        param(::Val{S}) where {S} = getfield(Late, S)
+        has(s) = isdefined(Late, s)
+        handed(x) = has(:MAYBE) ? x : -x
+        held(x) = has(HELD) ? x : -x
+        handles(x) = has(:CELL) ? x : -x
         function __init__()
             CELL[] = parse(Int, get(ENV, "LATE", "1"))
             @eval const TIME = \$(parse(Int, get(ENV, "LATE", "1")))
@@ -94,16 +103,16 @@ part("what __init__ binds is not kept") && @testset "what __init__ binds is not 
         end
         end
         """)
-    names = ("fixed", "bound", "caller", "asked", "state")
+    names = ("fixed", "bound", "caller", "asked", "state", "named", "handed", "held", "handles")
     julia!(box, "using Late")
-    result = build(box, repr("Late"), ["Tuple{typeof(Late.$f), Int64}" for f in names])
-    @test sort!(statements(result["compiled"])) == ["Tuple{typeof(Late.$f), Int64}" for f in ("fixed", "state")]
+    result = build(box, repr("Late"), ["Tuple{typeof(Late.param), Val{:TIME}}"; ["Tuple{typeof(Late.$f), Int64}" for f in names]])
+    @test sort!(statements(result["compiled"])) == ["Tuple{typeof(Late.$f), Int64}" for f in ("fixed", "handles", "state")]
     @test all(item -> item[2] == "MadeAtInit", result["skipped"])
     @test any(item -> occursin("Late.TIME", item[3]), result["skipped"])
-    script = "using Late; print(join([Late.$(join(names, "(3), Late."))(3)], ' '))"
+    script = "using Late; print(join([Late.$(join(names, "(3), Late."))(3), Late.param(Val(:TIME))], ' '))"
     for env in (Pair{String,String}[], ["LATE" => "7"])
         @test julia!(box, "using NativeCache; $script"; env = env).out == julia!(box, script; env = env).out
     end
-    @test julia!(box, "using NativeCache; $script"; env = ["LATE" => "7"]).out == "8 10 20 -3 10"
+    @test julia!(box, "using NativeCache; $script"; env = ["LATE" => "7"]).out == "8 10 20 -3 10 10 -3 -3 3 7"
     remove(box)
 end

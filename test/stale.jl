@@ -26,6 +26,30 @@ const STALE = [
         end
         """, ["Tuple{typeof(Generator.$f), Int64}" for f in ("f", "g", "plain")]),
     "TraitUser" => ("module TraitUser\nusing Trait\nTrait.trait(::Type{Int}) = 2\nend", String[]),
+    # What inference calls itself, without an edge: pure functions, named, handed on, in a constant, calling others.
+    "Pure" => ("""
+        module Pure
+        Base.@pure trait(x) = false
+        @noinline inner(x) = 1
+        Base.@pure outer(x) = inner(x)
+        const ALIAS = (trait,)
+        ask(t, x) = t(Int) ? x + 1 : x + 2
+        named(x) = trait(Int) ? x + 1 : x + 2
+        caller(x) = named(x) * 10
+        handed(x) = ask(trait, x)
+        held(x) = ALIAS[1](Int) ? x + 1 : x + 2
+        deep(x) = x + outer(Int)
+        plain(x) = x * 3
+        end
+        """, ["Tuple{typeof(Pure.$f), Int64}" for f in ("named", "caller", "handed", "held", "deep", "plain")]),
+    "PureUser" => ("module PureUser\nusing Pure\nPure.trait(::Type{Int}) = true\nPure.inner(::Type{Int}) = 5\nend", String[]),
+    # One or the other of two methods of the sysimage is gone.
+    "Deletes" => ("""
+        module Deletes
+        of(x) = sign(x)
+        __init__() = Base.delete_method(which(sign, Tuple{get(ENV, "STALE_SIGN", "") == "rational" ? Rational{Int} : UInt8}))
+        end
+        """, ["Tuple{typeof(Deletes.of), UInt8}"]),
     # Ambiguity, `invoke`, a method that was missing, keyword arguments, abstract calls, union splitting.
     "Calls" => ("""
         module Calls
@@ -92,16 +116,25 @@ stale_needs() = Set(Iterators.flatten([
     part("a method defined anew before the library is linked") ? ["Origin"] : [],
     part("a method that __init__ defines") ? ["InitDefined"] : [],
     any(part, STALE_ORDERS) ? ["Trait", "Generator", "TraitUser"] : [],
+    any(part, keys(STALE_PURE)) ? ["Pure", "PureUser"] : [],
+    part("one of two deleted methods") ? ["Deletes"] : [],
     part("all of them, one after the other") || any(change -> part(change.first), STALE_CHANGES) ? ["Calls"] : [],
     part("an older world does not see what is installed later") ? ["Older", "Newer"] : [],
     part("what waited relies on what was invalidated") ? ["Waits", "Awaited"] : []]))
 
 const STALE_ORDERS = ["Generator", "TraitUser, Generator", "Generator, TraitUser", "Trait, TraitUser, Generator"]
 
+# How a session comes by other answers of pure functions.
+const STALE_PURE = Dict(
+    "pure functions, nothing changed" => ("using Pure", 6),
+    "pure functions, extended by a package" => ("using PureUser", 1),
+    "pure functions, extended in the session" => ("using Pure\nPure.trait(::Type{Int}) = true\nPure.inner(::Type{Int}) = 5", 1),
+    "pure functions, defined anew" => ("using Pure\n@eval Pure Base.@pure trait(x) = true\n@eval Pure inner(x) = 7", 1))
+
 function stale_box()
     box = Box()
     chosen = filter(entry -> entry.first in stale_needs(), STALE)
-    needs = Dict("Generator" => ["Trait"], "TraitUser" => ["Trait"], "Awaited" => ["Waits"], "Newer" => ["Older"])
+    needs = Dict("Generator" => ["Trait"], "TraitUser" => ["Trait"], "Awaited" => ["Waits"], "Newer" => ["Older"], "PureUser" => ["Pure"])
     for (name, (source, _)) in chosen
         add_package(box, name, source; deps = [dep => Sandbox.uuid(dep) for dep in get(needs, name, String[])])
     end
@@ -154,6 +187,20 @@ end
         count = length(status(box, repr("Generator"), "using $order")["installed"])
         # Only the bodies that the other order changes are left out.
         @test count == (startswith(order, "Generator") ? 3 : 1)
+    end
+
+    @testset "$what" for (what, (change, valid)) in filter(change -> part(change.first), STALE_PURE)
+        call = "import Pure\nprint([Base.invokelatest(getfield(Pure, f), 3) for f in (:named, :caller, :handed, :held, :deep, :plain)])"
+        stale_agree(box, "$change\n#cache\n$call")
+        stale_agree(box, "#cache\n$change\n$call")
+        # What asked is left out, or Julia has invalidated it; and nothing else.
+        @test length(status(box, repr("Pure"), "$change\nimport Pure")["installed"]) == valid
+    end
+
+    part("one of two deleted methods") && @testset "one of two deleted methods" begin
+        script = "using Deletes\nprint(try Deletes.of(0x05) catch err; typeof(err) end)"
+        @test stale_agree(box, "#cache\n$script") == "InexactError"
+        @test stale_agree(box, "ENV[\"STALE_SIGN\"] = \"rational\"\n#cache\n$script") == "1"
     end
 
     @testset "$what" for (what, change) in filter(change -> part(change.first), STALE_CHANGES)

@@ -79,19 +79,28 @@ pub unsafe fn seen_by(
     }
 }
 
-/// The body that the generator gives, as a digest; `None` if it throws, or gives what has none.
+/// The body that the generator gives, a CodeInfo, or `nothing` if it throws.
 ///
 /// # Safety
 /// `mi` is a live instance of a generated method; on a Julia thread, collector off.
-pub unsafe fn body_digest(mi: *mut jl_method_instance_t) -> Option<u64> {
+pub unsafe fn generated_body(mi: *mut jl_method_instance_t) -> Option<Value> {
     // SAFETY: jl_call1 catches; what is returned is live while the collector is off.
     unsafe {
         let compiler = constant(jl_sys::jl_core_module, symbol("Compiler"))?;
         // `get_staged(mi)`: the CodeInfo, or nothing if the generator throws (base/compiler/utilities.jl).
         let get_staged: Value = constant(compiler.cast(), symbol("get_staged"))?;
         let code = jl_sys::jl_call1(get_staged, mi.cast());
-        let mut mix = Mix::new(0);
-        digest_code(code, &mut mix)?;
-        Some(mix.finish())
+        (!code.is_null()).then_some(code)
     }
+}
+
+/// The same as a digest; `None` if it throws, or gives what has none.
+///
+/// # Safety
+/// As [`generated_body`].
+pub unsafe fn body_digest(mi: *mut jl_method_instance_t) -> Option<u64> {
+    let mut mix = Mix::new(0);
+    // SAFETY: as the caller says.
+    unsafe { digest_code(generated_body(mi)?, &mut mix)? };
+    Some(mix.finish())
 }

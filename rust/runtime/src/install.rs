@@ -97,11 +97,26 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<bool, (Reason
                 world,
                 usize::MAX,
             );
-        } else if !same_type((*target).rettype, function.rettype) {
+        } else if !same_type((*target).rettype, function.rettype) || !same_constant(target, function) {
             return Err((Reason::ReturnTypeDiffers, String::new()));
         }
         set_pointers(target, function);
         Ok(true)
+    }
+}
+
+/// Where nothing runs and Julia gives back the constant that it has inferred: is it that of the library?
+unsafe fn same_constant(ci: *mut jl_code_instance_t, function: &Compiled) -> bool {
+    if !matches!(function.invoke, InvokePointer::ConstReturn) {
+        return true;
+    }
+    let constant = function.rettype_const;
+    // SAFETY: as `install`; both are objects once they are not null.
+    unsafe {
+        let known = (*ci).rettype_const;
+        !known.is_null()
+            && !constant.is_null()
+            && (known == constant || jl_sys::jl_egal(known, constant) != 0)
     }
 }
 

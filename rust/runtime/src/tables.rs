@@ -69,16 +69,18 @@ impl Scan {
     }
 
     /// A number that changes when a method is added, deleted or replaced: a sum over the identities of the
-    /// methods outside of the sysimage and the number of dead ones.
+    /// methods outside of the sysimage and to those of the dead.
     ///
     /// # Safety
     /// As [`Origins::of`].
     pub unsafe fn digest(&self, origins: &Origins) -> u64 {
-        let dead = (self.dead.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         // SAFETY: methods of a live table are live.
-        self.others
-            .iter()
-            .fold(dead, |sum, method| sum.wrapping_add(unsafe { method_identity(*method, origins) }))
+        let identity = |method: &*mut jl_method_t| unsafe { method_identity(*method, origins) };
+        // Which ones are dead, not only how many: of two that the sysimage has one or the other may be deleted.
+        let dead = self.dead.iter().fold(0u64, |sum, method| {
+            sum.wrapping_add(identity(method).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        });
+        self.others.iter().fold(dead, |sum, method| sum.wrapping_add(identity(method)))
     }
 }
 

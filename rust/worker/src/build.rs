@@ -38,6 +38,7 @@ use crate::journal::Journal;
 use crate::linker;
 use crate::loaded;
 use crate::made_at_init::MadeAtInit;
+use crate::mentions::{Mentions, PureMethods};
 use crate::mi;
 use crate::native::{Inference, Native};
 use crate::object_files::ObjectFiles;
@@ -69,6 +70,10 @@ pub struct World {
     pub from_ji: HashSet<usize>,
     /// What `__init__` functions have made.
     pub made_at_init: MadeAtInit,
+    /// The names in methods' sources.
+    pub mentions: Mentions,
+    /// Methods that inference may have called.
+    pub pure: PureMethods,
     /// Code that callers may inline, as inference left it: code generation forgets some of it.
     inlineable: HashMap<*mut jl_code_instance_t, *mut jl_array_t>,
     /// Inferred code from which code generation starts; it forgets what callers may not inline.
@@ -109,6 +114,7 @@ impl World {
                 .collect();
             let from_ji = loaded::code_instances();
             let made_at_init = MadeAtInit::collect(&modules);
+            let pure = PureMethods::collect(&methods, &modules, &sysimage.data);
             World {
                 sysimage,
                 modules,
@@ -118,6 +124,8 @@ impl World {
                 roots,
                 from_ji,
                 made_at_init,
+                mentions: Mentions::default(),
+                pure,
                 inlineable,
                 sources,
                 start,

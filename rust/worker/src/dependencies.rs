@@ -267,16 +267,17 @@ impl EdgeMaker<'_> {
         // SAFETY: as `Functions::finish`.
         unsafe {
             while let Some(at) = stack.pop() {
-                let def = (*at).def.value;
-                let method = is(def, jl_sys::jl_method_type).then(|| def.cast());
-                if let Some(detail) = method.and_then(|m| self.world.made_at_init.mentioned_by(m)) {
+                let of_method = is((*at).def.value, jl_sys::jl_method_type);
+                if let Some(detail) = of_method.then(|| self.made_at_init(at)).flatten() {
                     let error = Undescribable { reason: Reason::MadeAtInit, detail };
                     return (Err(error), Vec::new());
                 }
                 if is_generated(at, &self.world.sysimage.data) {
                     generated.push(at);
                 }
-                for target in self.dependencies.of(at).to_vec() {
+                let pure = of_method.then(|| self.world.pure.called_by(at, &self.world.mentions));
+                let called = pure.into_iter().flatten().map(Target::Instance);
+                for target in self.dependencies.of(at).iter().copied().chain(called).collect::<Vec<_>>() {
                     targets.push(target);
                     let Target::Instance(callee) = target else { continue };
                     if self.is_invoked(callee) {
@@ -319,6 +320,33 @@ impl EdgeMaker<'_> {
         edges.sort_unstable();
         edges.dedup();
         (Ok(edges), on)
+    }
+
+    /// What of `__init__`'s doings went into the code of `mi`.
+    unsafe fn made_at_init(&self, mi: Instance) -> Option<String> {
+        let (made, mentions) = (&self.world.made_at_init, &self.world.mentions);
+        // SAFETY: as `Functions::finish`; `mi` is one of a method.
+        unsafe {
+            if let Some(constant) = made.mentioned_by(mi, mentions) {
+                return Some(constant);
+            }
+            let named = made.named_by(mi, mentions)?;
+            // It may hand the name to what asks.
+            let (mut seen, mut stack) = (HashSet::from([mi]), vec![mi]);
+            while let Some(at) = stack.pop() {
+                if !is((*at).def.value, jl_sys::jl_method_type) || self.in_sysimage(at) {
+                    continue;
+                }
+                if mentions.names(at).contains("isdefined") {
+                    return Some(named);
+                }
+                stack.extend(self.dependencies.of(at).iter().filter_map(|target| match target {
+                    Target::Instance(callee) => seen.insert(*callee).then_some(*callee),
+                    Target::Signature(_) => None,
+                }));
+            }
+            None
+        }
     }
 
     /// Is it called by `invoke`, past the method that its types would find? The signature that `invoke` was given

@@ -12,6 +12,7 @@ mod lifetime;
 mod linker;
 mod loaded;
 mod made_at_init;
+mod mentions;
 mod mi;
 mod native;
 mod object_files;

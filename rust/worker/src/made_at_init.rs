@@ -5,16 +5,15 @@
 //! value of this process. Nothing in 1.5 records which code used a constant, so code that mentions such a
 //! name is left out.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use jl_sys::{jl_array_t, jl_expr_t, jl_method_t, jl_module_t};
-use nativecache_runtime::julia::jl_uncompress_ir;
-use nativecache_runtime::value::{array_items, is, is_type, module_path, symbol_str, type_of, Value};
+use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_module_t};
+use nativecache_runtime::value::{is, is_type, module_path, symbol_str, type_of, Value};
 use nativecache_runtime::{imports, inspect, modules};
 
 use crate::build::loaded_modules;
+use crate::mentions::{self, Mentions};
 
 extern "C" {
     fn jl_init_restored_modules(init_order: *mut jl_array_t);
@@ -72,12 +71,13 @@ unsafe fn globals(module: *mut jl_module_t) -> Globals {
 /// What `__init__` functions have made.
 #[derive(Default)]
 pub struct MadeAtInit {
-    /// Constants with a value of their own, by name, with their module.
+    /// Constants with a value of their own, with their module, by their name and by those of constants that
+    /// hold this name.
     constants: BTreeMap<String, String>,
     /// Everything that was not defined before: `isdefined` gave another answer then.
-    defined: HashSet<String>,
-    /// What is known of methods.
-    mentioned: RefCell<HashMap<*mut jl_method_t, Option<String>>>,
+    defined: BTreeMap<String, String>,
+    /// Constants that hold such a name.
+    holders: BTreeMap<String, String>,
 }
 
 impl MadeAtInit {
@@ -103,7 +103,7 @@ impl MadeAtInit {
                         continue;
                     }
                     if then == 0 {
-                        made.defined.insert(name.to_owned());
+                        made.defined.insert(name.to_owned(), name.to_owned());
                     }
                     if (*binding).constp != 0 && !is_found_by_name(now) {
                         made.constants.insert(name.to_owned(), module_path(*module));
@@ -111,52 +111,73 @@ impl MadeAtInit {
                 }
             }
         }
+        // SAFETY: as the caller says.
+        unsafe { made.add_holders(modules) };
         made
     }
 
-    /// What of it the source of `method` mentions.
-    ///
-    /// # Safety
-    /// `method` is live, the collector is off.
-    pub unsafe fn mentioned_by(&self, method: *mut jl_method_t) -> Option<String> {
+    /// `getfield(M, NAME)` with a constant `NAME = :X`, or one in a tuple, is as good as `M.X`.
+    unsafe fn add_holders(&mut self, modules: &[*mut jl_module_t]) {
         if self.constants.is_empty() && self.defined.is_empty() {
-            return None;
+            return;
         }
-        if let Some(known) = self.mentioned.borrow().get(&method) {
-            return known.clone();
+        let (mut constants, mut holders) = (self.constants.clone(), BTreeMap::new());
+        // SAFETY: as `collect`.
+        unsafe {
+            for (name, value) in mentions::constants(modules) {
+                mentions::held_by(value, &mut |held| {
+                    if !is(held, jl_sys::jl_symbol_type) {
+                        return;
+                    }
+                    let symbol = symbol_str(held.cast());
+                    if let Some(module) = self.constants.get(symbol) {
+                        constants.entry(name.to_owned()).or_insert_with(|| format!("{module}.{symbol} by"));
+                    }
+                    if self.defined.contains_key(symbol) {
+                        holders.entry(name.to_owned()).or_insert_with(|| symbol.to_owned());
+                    }
+                });
+            }
         }
-        // SAFETY: as the caller says.
-        let found = unsafe { self.look_for(method) };
-        self.mentioned.borrow_mut().insert(method, found.clone());
-        found
+        (self.constants, self.holders) = (constants, holders);
     }
 
-    unsafe fn look_for(&self, method: *mut jl_method_t) -> Option<String> {
-        // SAFETY: as the caller says; `source` is null, a CodeInfo or its compressed form.
-        let names = unsafe {
-            let mut source = (*method).source;
-            if source.is_null() || !(*method).generator.is_null() {
-                // What a generator makes of it can mention anything.
+    /// The constant of it that code mentions.
+    ///
+    /// # Safety
+    /// `mi` is a live instance of `method`, the collector is off.
+    pub unsafe fn mentioned_by(&self, mi: *mut jl_method_instance_t, mentions: &Mentions) -> Option<String> {
+        if self.constants.is_empty() {
+            return None;
+        }
+        // SAFETY: as the caller says.
+        unsafe {
+            let method = (*mi).def.value.cast::<jl_method_t>();
+            if !(*method).generator.is_null() {
+                // A generator may have looked at anything.
                 let (name, module) = self.constants.iter().next()?;
                 return Some(format!("{module}.{name}, perhaps, in a generated function"));
             }
-            if is(source, jl_sys::jl_array_uint8_type.cast()) {
-                source = jl_uncompress_ir(method, std::ptr::null_mut(), source.cast());
-            }
-            let mut names = HashSet::new();
-            // CodeInfo's first field is `code`, a Vector{Any}.
-            for statement in array_items((*source.cast::<Value>()).cast()) {
-                add_names(*statement, 0, &mut names);
-            }
-            names
-        };
-        let constant = self.constants.iter().find(|(name, _)| names.contains(name.as_str()));
-        if let Some((name, module)) = constant {
-            return Some(format!("{module}.{name}"));
+            let (name, module) = mentions.find(mi, &self.constants, false)?;
+            Some(format!("{module}.{name}"))
         }
-        let asks = names.contains("isdefined");
-        let defined = self.defined.iter().filter(|name| asks && names.contains(name.as_str())).min();
-        defined.map(|name| format!("whether {name} is defined"))
+    }
+
+    /// A name that was not defined before, in code that may ask for it, or hand it to something that does.
+    ///
+    /// # Safety
+    /// As [`MadeAtInit::mentioned_by`].
+    pub unsafe fn named_by(&self, mi: *mut jl_method_instance_t, mentions: &Mentions) -> Option<String> {
+        if self.defined.is_empty() {
+            return None;
+        }
+        // SAFETY: as the caller says.
+        unsafe {
+            mentions
+                .find(mi, &self.defined, true)
+                .or_else(|| mentions.find(mi, &self.holders, false))
+                .map(|(_, defined)| format!("whether {defined} is defined"))
+        }
     }
 }
 
@@ -167,28 +188,5 @@ unsafe fn is_found_by_name(v: Value) -> bool {
         let ty = type_of(v);
         let function = jl_sys::jl_isa(v, jl_sys::jl_function_type.cast()) != 0 && (*ty).instance == v;
         is_type(v) || is(v, jl_sys::jl_module_type) || function
-    }
-}
-
-/// Every name that stands in an expression: of a global, quoted, or the head of an `Expr`.
-unsafe fn add_names(node: Value, depth: u32, names: &mut HashSet<&'static str>) {
-    if node.is_null() || depth > 200 {
-        return;
-    }
-    // SAFETY: statements are trees of live objects; a GlobalRef is (module, name), a QuoteNode (value).
-    unsafe {
-        if is(node, jl_sys::jl_symbol_type) {
-            names.insert(symbol_str(node.cast()));
-        } else if is(node, jl_sys::jl_globalref_type) {
-            names.insert(symbol_str((*node.cast::<Value>().add(1)).cast()));
-        } else if is(node, jl_sys::jl_quotenode_type) {
-            add_names(*node.cast::<Value>(), depth + 1, names);
-        } else if is(node, jl_sys::jl_expr_type) {
-            let e = node.cast::<jl_expr_t>();
-            names.insert(symbol_str((*e).head));
-            for arg in array_items((*e).args) {
-                add_names(*arg, depth + 1, names);
-            }
-        }
     }
 }
