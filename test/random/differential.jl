@@ -21,6 +21,9 @@ function Base.show(io::IO, m::Mismatch)
     end
 end
 
+# `timeout -s KILL` kills itself too: the signal is what there is to see, and a code in a shell only.
+timed_out(run) = run.signal == Base.SIGKILL || run.code == 128 + Base.SIGKILL
+
 "Set up the packages of a case in a box and build a library for each."
 function prepare_case(case, box)
     for (i, name) in enumerate(case.names)
@@ -31,7 +34,7 @@ function prepare_case(case, box)
     trace = joinpath(box.root, "random.trace")
     run = julia(box, RandomPackages.script(training; cached = false); flags = `--trace-compile=$trace`,
         program = `timeout -s KILL 90 $(Sandbox.julia_program())`)
-    run.code == 137 && return false
+    timed_out(run) && return false
     run.code == 0 || error("the training session failed: $(run.err)")
     texts = sort!(unique!(traced(trace)))
     of(name) = filter(text -> occursin("$name.", text), texts)
@@ -69,7 +72,7 @@ function run_case(seed; sessions = 6, only = nothing, flags = ``, keep = false)
             # Julia's inference takes minutes over some random code.
             program = `timeout -s KILL 60 $(Sandbox.julia_program())`
             plain = julia(box, RandomPackages.script(session; cached = false); flags = flags, env = threads, program = program)
-            plain.code == 137 && continue
+            timed_out(plain) && continue
             count = "\nlet s = NativeCache.status(); println(stderr, \"installed \", sum(length(x.installed) for x in s.items)); end"
             program = `timeout -s KILL 180 $(Sandbox.julia_program())`
             cached = julia(box, RandomPackages.script(session; cached = true) * count; flags = flags, env = threads, program = program)
