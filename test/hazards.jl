@@ -96,23 +96,32 @@ part("what __init__ binds is not kept") && @testset "what __init__ binds is not 
         handed(x) = has(:MAYBE) ? x : -x
         held(x) = has(HELD) ? x : -x
         handles(x) = has(:CELL) ? x : -x
+        mutable struct Later
+            value::String
+            Later() = new()
+        end
+        const LATER = Later()
+        const REF = Ref{String}()
+        field(x) = isdefined(LATER, :value) ? x : -x
+        assigned(x) = isassigned(REF) ? x : -x
         function __init__()
             CELL[] = parse(Int, get(ENV, "LATE", "1"))
             @eval const TIME = \$(parse(Int, get(ENV, "LATE", "1")))
             haskey(ENV, "LATE") || @eval MAYBE = 1
+            haskey(ENV, "LATE") || (LATER.value = REF[] = "set")
         end
         end
         """)
-    names = ("fixed", "bound", "caller", "asked", "state", "named", "handed", "held", "handles")
+    names = ("fixed", "bound", "caller", "asked", "state", "named", "handed", "held", "handles", "field", "assigned")
     julia!(box, "using Late")
     result = build(box, repr("Late"), ["Tuple{typeof(Late.param), Val{:TIME}}"; ["Tuple{typeof(Late.$f), Int64}" for f in names]])
-    @test sort!(statements(result["compiled"])) == ["Tuple{typeof(Late.$f), Int64}" for f in ("fixed", "handles", "state")]
+    @test sort!(statements(result["compiled"])) == ["Tuple{typeof(Late.$f), Int64}" for f in ("assigned", "fixed", "handles", "state")]
     @test all(item -> item[2] == "MadeAtInit", result["skipped"])
     @test any(item -> occursin("Late.TIME", item[3]), result["skipped"])
     script = "using Late; print(join([Late.$(join(names, "(3), Late."))(3), Late.param(Val(:TIME))], ' '))"
     for env in (Pair{String,String}[], ["LATE" => "7"])
         @test julia!(box, "using NativeCache; $script"; env = env).out == julia!(box, script; env = env).out
     end
-    @test julia!(box, "using NativeCache; $script"; env = ["LATE" => "7"]).out == "8 10 20 -3 10 10 -3 -3 3 7"
+    @test julia!(box, "using NativeCache; $script"; env = ["LATE" => "7"]).out == "8 10 20 -3 10 10 -3 -3 3 -3 -3 7"
     remove(box)
 end

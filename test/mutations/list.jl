@@ -63,6 +63,8 @@ const MUTATIONS = [
         "made.mentioned_by(mi, mentions)", "made.mentioned_by(mi, mentions).filter(|_| false)", "hazards/what __init__ binds"),
     Mutation("init: a name in a constant is none", "rust/worker/src/made_at_init.rs",
         "made.add_holders(modules)", "made.add_holders(&[])", "hazards/what __init__ binds"),
+    Mutation("init: what __init__ assigns to a field is kept", "rust/worker/src/made_at_init.rs",
+        "filter(|index| !still.contains(index))", "filter(|_| false)", "hazards/what __init__ binds"),
     Mutation("init: a name in a type is none", "rust/worker/src/mentions.rs",
         "|| types.contains(name.as_str()))", "|| false)", "hazards/what __init__ binds"),
     Mutation("init: only what asks itself counts", "rust/worker/src/dependencies.rs",

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_module_t};
-use nativecache_runtime::value::{is, is_type, module_path, symbol_str, type_of, Value};
-use nativecache_runtime::{imports, inspect, modules};
+use nativecache_runtime::value::{is, is_type, module_path, svec_items, symbol_str, type_of, Value};
+use nativecache_runtime::{imports, inspect, layout, modules};
 
 use crate::build::loaded_modules;
 use crate::mentions::{self, Mentions};
@@ -19,8 +19,13 @@ extern "C" {
     fn jl_init_restored_modules(init_order: *mut jl_array_t);
 }
 
-/// The values of a module's globals by the address of their binding; 0 where nothing is bound.
-type Globals = HashMap<usize, usize>;
+/// The values of a module's globals by the address of their binding; 0 where nothing is bound. With the fields
+/// that constants did not have.
+#[derive(Default)]
+struct Globals {
+    values: HashMap<usize, usize>,
+    undefined: HashMap<usize, Vec<u32>>,
+}
 
 /// The modules as they were before any `__init__` could change them.
 static BEFORE: Mutex<Option<HashMap<usize, Globals>>> = Mutex::new(None);
@@ -64,7 +69,33 @@ unsafe fn look() {
 unsafe fn globals(module: *mut jl_module_t) -> Globals {
     // SAFETY: the module is live.
     unsafe {
-        inspect::own_bindings(module).into_iter().map(|(_, b)| (b as usize, (*b).value as usize)).collect()
+        let mut globals = Globals::default();
+        for (_, binding) in inspect::own_bindings(module) {
+            globals.values.insert(binding as usize, (*binding).value as usize);
+            if (*binding).constp != 0 && !(*binding).value.is_null() {
+                let fields = undefined_fields((*binding).value);
+                if !fields.is_empty() {
+                    globals.undefined.insert(binding as usize, fields);
+                }
+            }
+        }
+        globals
+    }
+}
+
+/// The fields of an object that can be assigned later, and are not yet.
+unsafe fn undefined_fields(value: Value) -> Vec<u32> {
+    // SAFETY: `value` is live; its type's layout says where pointers are.
+    unsafe {
+        let ty = type_of(value);
+        if (*ty).mutabl == 0 || (*ty).layout.is_null() {
+            return Vec::new();
+        }
+        let undefined = |index: &u32| match layout::field(ty, *index) {
+            Some((offset, true)) => (*value.cast::<u8>().add(offset).cast::<Value>()).is_null(),
+            _ => false,
+        };
+        (0..(*(*ty).layout).nfields).filter(undefined).collect()
     }
 }
 
@@ -76,6 +107,8 @@ pub struct MadeAtInit {
     constants: BTreeMap<String, String>,
     /// Everything that was not defined before: `isdefined` gave another answer then.
     defined: BTreeMap<String, String>,
+    /// Constants and those of their fields that were not defined before: inference looks (`isdefined_tfunc`).
+    fields: Vec<(String, String)>,
     /// Constants that hold such a name.
     holders: BTreeMap<String, String>,
 }
@@ -98,7 +131,11 @@ impl MadeAtInit {
                 }
                 for (name, binding) in inspect::own_bindings(*module) {
                     let now = (*binding).value;
-                    let then = then.get(&(binding as usize)).copied().unwrap_or(0);
+                    let undefined = then.undefined.get(&(binding as usize));
+                    let then = then.values.get(&(binding as usize)).copied().unwrap_or(0);
+                    if now as usize == then {
+                        made.add_fields(name, now, undefined.map_or(&[], Vec::as_slice));
+                    }
                     if now.is_null() || now as usize == then {
                         continue;
                     }
@@ -114,6 +151,23 @@ impl MadeAtInit {
         // SAFETY: as the caller says.
         unsafe { made.add_holders(modules) };
         made
+    }
+
+    /// The fields of the constant `name` that are defined by now.
+    unsafe fn add_fields(&mut self, name: &str, value: Value, undefined: &[u32]) {
+        if undefined.is_empty() {
+            return;
+        }
+        // SAFETY: as `collect`; a type has a name for each of its fields.
+        unsafe {
+            let still = undefined_fields(value);
+            let names = svec_items((*(*type_of(value)).name).names);
+            for index in undefined.iter().filter(|index| !still.contains(index)) {
+                if let Some(field) = names.get(*index as usize) {
+                    self.fields.push((name.to_owned(), symbol_str(field.cast()).to_owned()));
+                }
+            }
+        }
     }
 
     /// `getfield(M, NAME)` with a constant `NAME = :X`, or one in a tuple, is as good as `M.X`.
@@ -168,11 +222,16 @@ impl MadeAtInit {
     /// # Safety
     /// As [`MadeAtInit::mentioned_by`].
     pub unsafe fn named_by(&self, mi: *mut jl_method_instance_t, mentions: &Mentions) -> Option<String> {
-        if self.defined.is_empty() {
+        if self.defined.is_empty() && self.fields.is_empty() {
             return None;
         }
         // SAFETY: as the caller says.
         unsafe {
+            let names = mentions.names(mi);
+            let field = self.fields.iter().find(|(of, field)| names.contains(of) && names.has_symbol(field));
+            if let Some((of, field)) = field {
+                return Some(format!("whether {of}.{field} is defined"));
+            }
             mentions
                 .find(mi, &self.defined, true)
                 .or_else(|| mentions.find(mi, &self.holders, false))

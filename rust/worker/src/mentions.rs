@@ -29,6 +29,11 @@ impl Names {
     pub fn contains(&self, name: &str) -> bool {
         self.all.contains(name)
     }
+
+    /// Does it stand there as a value?
+    pub fn has_symbol(&self, name: &str) -> bool {
+        self.symbols.contains(name)
+    }
 }
 
 /// The names in the sources that were looked at.
