@@ -91,7 +91,7 @@ function run_workers(job::Job, work::String)
     excluded = 0        # size of the list of what the code generator dies of
     mode = "normal"
     for attempt in 1:MAX_CULPRITS
-        foreach(name -> rm(place(name); force = true), ("journal", "facts", "failure", "result", "library.so"))
+        foreach(name -> rm(place(name); force = true), ("journal", "facts", "failure", "result", "library.so", "objects"))
         write(place("reasons"), decided)
         write_request(job, work, mode)
         update(job.progress, mode == "isolate" ? "looking for what the compiler dies of" :
@@ -105,7 +105,10 @@ function run_workers(job::Job, work::String)
             excluded, mode = found, "normal"
             continue
         end
-        isfile(place("failure")) && return Failure(read(place("failure"), String))
+        if isfile(place("failure"))
+            said = read(place("failure"), String)
+            return Failure(isempty(said) ? "the build failed, and there is no space to say why: the disk is full" : said)
+        end
         memory = out_of_memory(process, stuck, place("log"))
         isempty(memory) || return Failure(string(memory, memory_advice(job)))
         how = string(stuck ? "stopped after $(job.timeout) s without progress" :

@@ -187,7 +187,11 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
         let held = request.objects.as_deref().map(ObjectFiles::read).unwrap_or_default();
         let (mut objects, for_next, made) =
             parts::compile(parts, &target, &request.workdir, &held, &mut journal)?;
-        for_next.write(&request.workdir.join("objects"))?;
+        let kept = request.workdir.join("objects");
+        if for_next.write(&kept).is_err() {
+            // It costs the next build time. Half a file would be refused there.
+            let _ = std::fs::remove_file(&kept);
+        }
         objects.insert(0, tables);
         let compiled = start.elapsed().as_secs_f64();
         journal.note("link");

@@ -88,10 +88,27 @@ pub unsafe extern "C" fn nativecache_build(methods: Array<'_, 'static>, request:
         unsafe {
             let path = Path::new(OsStr::from_bytes(CStr::from_ptr(request).to_bytes()));
             let request = Request::read(path)?;
-            build::build(build::items(methods.ptr()), &request)?;
+            let built = build::build(build::items(methods.ptr()), &request);
+            if built.is_err() {
+                make_room(&request.workdir);
+            }
+            built?;
         }
         Ok(0)
     })
+}
+
+/// Takes away what a build that came to nothing has written: on a disk that is full there would be no room to say so.
+fn make_room(workdir: &Path) {
+    let Ok(entries) = std::fs::read_dir(workdir) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let is_product = path.file_name().is_some_and(|name| name == "objects")
+            || path.extension().is_some_and(|extension| extension == "o" || extension == "so");
+        if is_product {
+            // What cannot be removed goes with the folder.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// Puts this build's names in the place of lasting ones: see [`statements::to_current`].

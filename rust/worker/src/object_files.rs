@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -75,7 +75,9 @@ impl ObjectFiles {
         }
         let hash = content_hash(&bytes).0;
         bytes.extend_from_slice(&hash);
-        std::fs::write(path, bytes)
+        // Not for others to write to, whatever the umask says: they would not be trusted.
+        let open = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
+        open.and_then(|mut file| file.write_all(&bytes))
             .map_err(|e| BuildError::Io { what: path.to_owned(), error: e.to_string() })
     }
 }

@@ -5,6 +5,7 @@
 //! its own. Which part gets to which process makes no difference to what is made of it.
 
 use std::fmt::Write as _;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -71,7 +72,7 @@ pub unsafe fn compile(
         }
     } else {
         // SAFETY: as the caller says.
-        unsafe { side_by_side(jobs, made.processes, target, workdir, journal) }?;
+        unsafe { side_by_side(jobs, made.processes, target, journal) }?;
     }
     let mut objects = ObjectFiles::default();
     for (key, path) in keys.into_iter().zip(&paths) {
@@ -135,14 +136,14 @@ unsafe fn side_by_side(
     jobs: Vec<Job>,
     processes: usize,
     target: &Target,
-    workdir: &Path,
     journal: &mut Journal,
 ) -> Result<(), BuildError> {
     let next = Shared::new()?;
-    let failure = |number: usize| workdir.join(format!("part-failure-{number}"));
+    // Not a file: the disk may be full.
+    let (mut said, mut say) = std::io::pipe().map_err(BuildError::Process)?;
     let mut jobs: Vec<Option<Job>> = jobs.into_iter().map(Some).collect();
     let mut children = Vec::new();
-    for number in 0..processes {
+    for _ in 0..processes {
         // SAFETY: the child has the one thread that fork keeps, runs the compiler, and leaves without exit hooks.
         match unsafe { libc::fork() } {
             0 => {
@@ -151,7 +152,9 @@ unsafe fn side_by_side(
                 let code = match outcome {
                     Ok(()) => 0,
                     Err(error) => {
-                        let _ = std::fs::write(failure(number), error.to_string());
+                        let text = error.to_string();
+                        // As much as a pipe takes at once, so that nobody waits for a reader.
+                        let _ = say.write_all(text.as_bytes().get(..4000).unwrap_or(text.as_bytes()));
                         1
                     }
                 };
@@ -166,22 +169,24 @@ unsafe fn side_by_side(
             child => children.push(child),
         }
     }
-    let mut ends = Vec::new();
+    drop(say);
+    let mut failed = None;
     for (number, child) in children.iter().enumerate() {
         let end = wait(*child);
         if end != End::Code(0) {
             children.iter().skip(number + 1).copied().for_each(stop);
-            ends.push((number, end));
+            failed = Some(end);
             break;
         }
     }
-    match ends.pop() {
+    match failed {
         None => Ok(()),
         // What the compiler does to one process, it does to the build: who started it looks for the culprit.
-        Some((_, End::Signal(signal))) => end_like(signal),
-        Some((number, End::Code(code))) => {
-            if let Ok(said) = std::fs::read_to_string(failure(number)) {
-                return Err(BuildError::Part(said));
+        Some(End::Signal(signal)) => end_like(signal),
+        Some(End::Code(code)) => {
+            let mut text = Vec::new();
+            if said.read_to_end(&mut text).is_ok() && !text.is_empty() {
+                return Err(BuildError::Part(String::from_utf8_lossy(&text).into_owned()));
             }
             // LLVM ends a process by itself too; what it had to say is in the log.
             // SAFETY: as above.
