@@ -83,7 +83,7 @@ end
 "Each new version of a package leaves a library behind: a build calls [`gc!`](@ref) once they take more than `max_size`."
 function keep_within_cap()
     try
-        sum(Int[file_size(file.path) for file in Iterators.flatten((stored(), stored(OBJECTS_NAME)))]) > setting("max_size") && gc!()
+        sum(Int[file_size(file.path) for file in stored_with_objects()]) > setting("max_size") && gc!()
     catch err
         err isa InterruptException && rethrow()     # the library is in its place, whatever is wrong with others
     end
@@ -109,8 +109,7 @@ have written one, the line from your `startup.jl`, and the package itself.
 """
 function clear!(package; dry_run::Bool = false)
     folders = package_folder.(package_ids(package))
-    doomed = Pair{String,String}[file.path => "of $(file.package)" for file in Iterators.flatten((stored(), stored(OBJECTS_NAME)))
-                                 if file.package in folders]
+    doomed = Pair{String,String}[file.path => "of $(file.package)" for file in stored_with_objects() if file.package in folders]
     for (folder, names) in profile_folders()
         any(in(folders), names) && append!(doomed, (path => "profile" for path in files_below(folder)))
     end

@@ -292,3 +292,6 @@ function stored(pattern::Regex = LIBRARY_NAME)
     end
     return found
 end
+
+"Every library, and the object files of the last builds."
+stored_with_objects() = [stored(); stored(OBJECTS_NAME)]

@@ -40,13 +40,8 @@ unsafe fn survives(attempt: impl FnOnce()) -> bool {
             }
             -1 => true,
             child => {
-                let mut status = 0;
-                while libc::waitpid(child, &raw mut status, 0) == -1 {
-                    if *libc::__errno_location() != libc::EINTR {
-                        return true;
-                    }
-                }
-                libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+                // Of one that cannot be waited for nothing is known.
+                crate::lifetime::wait(child).is_none_or(|end| end == crate::lifetime::End::Code(0))
             }
         }
     }

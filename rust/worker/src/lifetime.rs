@@ -28,3 +28,26 @@ pub fn limit_memory(bytes: u64) -> std::io::Result<()> {
         _ => Err(std::io::Error::last_os_error()),
     }
 }
+
+/// How a child ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Code(i32),
+    Signal(i32),
+}
+
+/// Waits for a child of this process; `None` if it cannot be waited for.
+pub fn wait(child: libc::pid_t) -> Option<End> {
+    let mut status = 0;
+    // SAFETY: writes the status of a child.
+    while unsafe { libc::waitpid(child, &raw mut status, 0) } == -1 {
+        if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
+            return None;
+        }
+    }
+    Some(if libc::WIFSIGNALED(status) {
+        End::Signal(libc::WTERMSIG(status))
+    } else {
+        End::Code(libc::WEXITSTATUS(status))
+    })
+}

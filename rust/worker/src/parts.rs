@@ -14,7 +14,7 @@ use nativecache_image::content_hash;
 
 use crate::error::BuildError;
 use crate::journal::Journal;
-use crate::lifetime;
+use crate::lifetime::{self, wait, End};
 use crate::object_files::{Key, ObjectFiles};
 
 /// How many parts were made, and how many there are.
@@ -172,7 +172,7 @@ unsafe fn side_by_side(
     drop(say);
     let mut failed = None;
     for (number, child) in children.iter().enumerate() {
-        let end = wait(*child);
+        let end = wait(*child).unwrap_or(End::Code(-1));
         if end != End::Code(0) {
             children.iter().skip(number + 1).copied().for_each(stop);
             failed = Some(end);
@@ -209,27 +209,6 @@ fn work(
         }
     }
     Ok(())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum End {
-    Code(i32),
-    Signal(i32),
-}
-
-fn wait(child: libc::pid_t) -> End {
-    let mut status = 0;
-    // SAFETY: waits for a child of ours and writes its status.
-    while unsafe { libc::waitpid(child, &raw mut status, 0) } == -1 {
-        if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
-            return End::Code(-1);
-        }
-    }
-    if libc::WIFSIGNALED(status) {
-        End::Signal(libc::WTERMSIG(status))
-    } else {
-        End::Code(libc::WEXITSTATUS(status))
-    }
 }
 
 fn stop(child: libc::pid_t) {
