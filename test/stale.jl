@@ -77,10 +77,16 @@ const STALE = [
         end
         """, ["Tuple{typeof(Calls.$f), Int64}" for f in ("ambiguous", "invoking", "missed", "keyword", "split", "returns", "applies", "varargs", "shown")] ∪
             ["Tuple{typeof(Calls.abstractly), Array{Calls.S, 1}}", "Tuple{typeof(Calls.element), Array{Calls.S, 1}}"]),
-    # A library for two packages: part of it waits, in a world that goes on.
-    "Waits" => ("module Waits\n@noinline leaf(x) = x + 1\n@noinline mid(x) = leaf(x) * 10\nouter(x, y) = mid(x) + 100\nend", String[]),
-    "Awaited" => ("module Awaited\nusing Waits\nstruct T end\nend",
-        ["Tuple{typeof(Waits.leaf), Int64}", "Tuple{typeof(Waits.mid), Int64}", "Tuple{typeof(Waits.outer), Int64, Awaited.T}"]),
+    # With WAITS_WITH it loads another package, as packages do that find one in an environment: what needs that one waits.
+    "Awaited" => ("module Awaited\nstruct T end\nend", String[]),
+    "Waits" => ("""
+        module Waits
+        @noinline leaf(x) = x + 1
+        @noinline mid(x) = leaf(x) * 10
+        outer(x, y) = mid(x) + 100
+        __init__() = haskey(ENV, "WAITS_WITH") && Base.require(Base.PkgId(Base.UUID("$(Sandbox.uuid("Awaited"))"), "Awaited"))
+        end
+        """, ["Tuple{typeof(Waits.leaf), Int64}", "Tuple{typeof(Waits.mid), Int64}", "Tuple{typeof(Waits.outer), Int64, Awaited.T}"]),
     # One package's library holds code of another, with its own methods in it: only for the world that has them.
     "Older" => ("module Older\n@noinline leaf(x) = x + 1\nouter(x) = leaf(x) * 10\nend", String[]),
     "Newer" => ("module Newer\nusing Older\nOlder.leaf(x::Int) = x + 5\ncalls(x) = Older.outer(x)\nend",
@@ -134,12 +140,13 @@ const STALE_PURE = Dict(
 function stale_box()
     box = Box()
     chosen = filter(entry -> entry.first in stale_needs(), STALE)
-    needs = Dict("Generator" => ["Trait"], "TraitUser" => ["Trait"], "Awaited" => ["Waits"], "Newer" => ["Older"], "PureUser" => ["Pure"])
+    needs = Dict("Generator" => ["Trait"], "TraitUser" => ["Trait"], "Newer" => ["Older"], "PureUser" => ["Pure"])
     for (name, (source, _)) in chosen
         add_package(box, name, source; deps = [dep => Sandbox.uuid(dep) for dep in get(needs, name, String[])])
     end
-    lists = [string(name == "Awaited" ? "[\"Waits\", \"Awaited\"]" : repr(name), " => ", repr(list)) for (name, (_, list)) in chosen if !isempty(list)]
+    lists = [string(repr(name), " => ", repr(list)) for (name, (_, list)) in chosen if !isempty(list)]
     run = julia!(box, """
+        ENV["WAITS_WITH"] = ""
         using NativeCache, $(join(first.(chosen), ", "))
         for (packages, list) in [$(join(lists, ", "))]
             result = NativeCache.build(packages; statements = list, quiet = true)
@@ -244,6 +251,8 @@ end
             call(Waits.mid, 1)
             """)
         @test out == "20 60 2 120 610 510 "
+        waiting = status(box, repr("Waits"), "using Waits")
+        @test (length(waiting["installed"]), length(waiting["waiting"])) == (2, 1)
     end
     remove(box)
 end

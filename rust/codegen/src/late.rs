@@ -1,4 +1,8 @@
-//! Loads from slots, once the garbage collector's frames are in the code.
+//! Loads from slots, before and after the garbage collector's frames come into the code.
+//!
+//! LLVM takes all promises from a load that it moves out of a loop. `LateLowerGCFrame` knows by them what is rooted for
+//! ever, and would give such a constant a place in the frame, written in each round of the loop: so before it runs, the
+//! promises are made again.
 //!
 //! `LateLowerGCFrame` takes from all loads the promise that what they read never changes: it may have been true only
 //! because a root was held. Of the slot table it is true for ever. The promise given back, the register allocator
@@ -14,6 +18,7 @@ use crate::builder::Builder;
 use crate::finish::SLOT_TABLE;
 use crate::handle::Handle;
 use crate::pipeline::SlotLoads;
+use crate::slots::LoadMetadata;
 use crate::split::FIXED_SLOT;
 use crate::value::{Block, Value};
 
@@ -38,8 +43,8 @@ fn is_fixed_symbol(mut pointer: Value) -> bool {
     pointer.is_global_variable() && pointer.is_declaration() && pointer.name().starts_with(FIXED_SLOT)
 }
 
-/// Marks and moves the loads of all slots whose content does not change.
-pub(crate) fn improve_slot_loads(handle: &Handle, slots: &SlotLoads<'_>) {
+/// The loads of slots whose content does not change, block by block.
+fn fixed_loads(handle: &Handle, slots: &SlotLoads<'_>) -> Vec<(Block, Vec<Value>)> {
     let table = handle.global(SLOT_TABLE);
     let mut known: HashMap<Value, bool> = HashMap::new();
     let mut is_fixed = |pointer: Value| match slots {
@@ -50,17 +55,33 @@ pub(crate) fn improve_slot_loads(handle: &Handle, slots: &SlotLoads<'_>) {
             .and_then(|table| slot_of(pointer, table))
             .is_some_and(|slot| !u32::try_from(slot).is_ok_and(|slot| mutable.contains(&slot))),
     };
-    let builder = handle.builder();
-    let (kind, empty) = (handle.metadata_kind("invariant.load"), handle.metadata_node(&[]));
+    let mut found = Vec::new();
     for block in handle.defined_functions().into_iter().flat_map(Value::blocks) {
         let loads: Vec<Value> = block
             .instructions()
             .filter(|instruction| instruction.opcode() == LLVMOpcode::LLVMLoad)
             .filter(|load| load.operand(0).is_some_and(&mut is_fixed))
             .collect();
-        if loads.is_empty() {
-            continue;
+        if !loads.is_empty() {
+            found.push((block, loads));
         }
+    }
+    found
+}
+
+/// Makes the promises again that these loads had: for `LateLowerGCFrame`.
+pub(crate) fn promise_slot_loads(handle: &Handle, slots: &SlotLoads<'_>) {
+    let metadata = LoadMetadata::new(handle);
+    for load in fixed_loads(handle, slots).into_iter().flat_map(|(_, loads)| loads) {
+        metadata.promise(handle, load);
+    }
+}
+
+/// Marks and moves the loads of all slots whose content does not change.
+pub(crate) fn improve_slot_loads(handle: &Handle, slots: &SlotLoads<'_>) {
+    let builder = handle.builder();
+    let (kind, empty) = (handle.metadata_kind("invariant.load"), handle.metadata_node(&[]));
+    for (block, loads) in fixed_loads(handle, slots) {
         for load in &loads {
             handle.attach(*load, kind, empty);
         }

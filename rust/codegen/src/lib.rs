@@ -15,6 +15,7 @@
 #![warn(missing_docs)]
 
 mod addresses;
+mod arguments;
 mod builder;
 mod compile_units;
 mod disassemble;

@@ -17,13 +17,14 @@ use inkwell::llvm_sys::transforms::ipo::{LLVMAddGlobalDCEPass, LLVMAddStripDeadP
 use inkwell::llvm_sys::transforms::scalar::{LLVMAddAggressiveDCEPass, LLVMAddCFGSimplificationPass};
 use inkwell::targets::TargetMachine;
 
+use crate::arguments::load_before_cast;
 use crate::error::CodegenError;
 use crate::finish::symbol;
 use crate::gcframe::merge_root_arrays;
 use crate::handle::Handle;
 use crate::invariants::violations;
 use crate::julia_1_5 as julia;
-use crate::late::improve_slot_loads;
+use crate::late::{improve_slot_loads, promise_slot_loads};
 use crate::target::{OptLevel, Target};
 
 /// Julia's passes have global state, and in Julia a lock of the whole code generator around them.
@@ -86,6 +87,8 @@ pub(crate) fn optimise(handle: &Handle, target: &Target, slots: &SlotLoads<'_>) 
     }
 
     merge_root_arrays(handle);
+    promise_slot_loads(handle, slots);
+    load_before_cast(handle);
     let passes = Passes::new(handle, &machine);
     lower(&passes, target.level);
     passes.run(handle);

@@ -14,7 +14,7 @@ use crate::handle::Handle;
 use crate::value::{Metadata, Type, Value};
 
 /// Kinds and nodes of the metadata that loads from slots carry.
-struct LoadMetadata {
+pub(crate) struct LoadMetadata {
     tbaa: u32,
     /// Memory that never changes.
     constant: Metadata,
@@ -29,7 +29,7 @@ struct LoadMetadata {
 impl LoadMetadata {
     /// The access tags are those that Julia's code generator gives to loads from its own constant globals:
     /// its passes know such a value to be rooted for ever by the name `jtbaa_const`.
-    fn new(handle: &Handle) -> Self {
+    pub(crate) fn new(handle: &Handle) -> Self {
         let zero = handle.metadata_number(0);
         let root = handle.metadata_node(&[handle.metadata_string("jtbaa")]);
         let julia = handle.metadata_node(&[handle.metadata_string("jtbaa"), root, zero]);
@@ -43,6 +43,12 @@ impl LoadMetadata {
             dereferenceable: handle.metadata_kind("dereferenceable"),
             empty: handle.metadata_node(&[]),
         }
+    }
+
+    /// Says of a load that what it reads never changes and is rooted for ever.
+    pub(crate) fn promise(&self, handle: &Handle, load: Value) {
+        handle.attach(load, self.tbaa, self.constant);
+        handle.attach(load, self.invariant_load, self.empty);
     }
 }
 
@@ -73,11 +79,10 @@ impl Slots {
             .or_insert_with(|| handle.add_global(bytes, &format!("nativecache_slot.{}", slot.index)));
         let load = builder.load(bytes, placeholder);
         let metadata = &self.metadata;
-        let tag = if slot.invariant { metadata.constant } else { metadata.mutable };
-        handle.attach(load, metadata.tbaa, tag);
         if slot.invariant {
-            handle.attach(load, metadata.invariant_load, metadata.empty);
+            metadata.promise(handle, load);
         } else {
+            handle.attach(load, metadata.tbaa, metadata.mutable);
             self.mutable.insert(slot.index);
         }
         if slot.nonnull {

@@ -1,0 +1,66 @@
+//! Arguments of Julia's generic calling convention, `(function, arguments, count)`, are rooted by the caller.
+//!
+//! `LateLowerGCFrame` knows that of a value which is loaded right from the array of arguments
+//! (`LooksLikeFrameRef`), but does not look through casts of the pointer, and LLVM has put one there wherever
+//! the value is read as a structure: each such wrapper would have a frame, to keep what its caller keeps. So the
+//! cast is done after the load.
+
+use inkwell::llvm_sys::core::*;
+use inkwell::llvm_sys::LLVMOpcode;
+
+use crate::handle::Handle;
+use crate::julia_1_5::address_space as space;
+use crate::value::{Type, Value};
+
+fn is_tracked(ty: Type) -> bool {
+    ty.is_pointer() && ty.address_space() == space::TRACKED
+}
+
+/// The array of arguments, if the function is called that way.
+fn argument_array(function: Value) -> Option<Value> {
+    let [callee, array, count] = function.params()[..] else { return None };
+    let generic = is_tracked(callee.ty())
+        && array.ty().is_pointer()
+        && array.ty().address_space() == 0
+        && array.ty().element().is_some_and(is_tracked)
+        && count.ty().int_bits() == 32;
+    generic.then_some(array)
+}
+
+/// The place in the array of arguments that this cast makes another pointer of.
+fn place_of(cast: Value, array: Value) -> Option<Value> {
+    if !cast.is_instruction() || cast.opcode() != LLVMOpcode::LLVMBitCast {
+        return None;
+    }
+    let place = cast.operand(0)?;
+    let mut base = place;
+    while base != array {
+        if !base.is_instruction() || base.opcode() != LLVMOpcode::LLVMGetElementPtr {
+            return None;
+        }
+        base = base.operand(0)?;
+    }
+    Some(place)
+}
+
+/// Puts casts behind the loads of arguments.
+pub(crate) fn load_before_cast(handle: &Handle) {
+    let builder = handle.builder();
+    for function in handle.defined_functions() {
+        let Some(array) = argument_array(function) else { continue };
+        let loads: Vec<(Value, Value)> = function
+            .instructions()
+            .filter(|load| load.opcode() == LLVMOpcode::LLVMLoad && is_tracked(load.ty()))
+            .filter_map(|load| Some((load, place_of(load.operand(0)?, array)?)))
+            .collect();
+        for (load, place) in loads {
+            let Some(element) = place.ty().element() else { continue };
+            builder.before(load);
+            let plain = builder.load(element, place);
+            let cast = builder.cast(LLVMBuildBitCast, plain, load.ty());
+            load.replace_all_uses_with(cast);
+            // SAFETY: nothing uses it any longer, and it stands in this list once.
+            unsafe { load.delete_instruction() };
+        }
+    }
+}
