@@ -112,8 +112,28 @@ impl<'a> Digests<'a> {
                     parts.word(u64::from(item.is_some()));
                 }
             }
-            // The serial of a type variable is a number of this image.
-            _ => {}
+            // An offset in the sysimage's data, the same in every process with that sysimage.
+            NodeRef::Sysimage { offset } => {
+                parts.word(u64::from(offset));
+            }
+            // Names and operands say all of these; the serial of a type variable is a number of this image.
+            NodeRef::Symbol(_)
+            | NodeRef::Submodule { .. }
+            | NodeRef::ConstValue { .. }
+            | NodeRef::TypeName { .. }
+            | NodeRef::Wrapper { .. }
+            | NodeRef::Apply { .. }
+            | NodeRef::Tuple { .. }
+            | NodeRef::TypeVar { .. }
+            | NodeRef::UnionAll { .. }
+            | NodeRef::Union { .. }
+            | NodeRef::SVec { .. }
+            | NodeRef::Struct { .. }
+            | NodeRef::Singleton { .. }
+            | NodeRef::Expr { .. }
+            | NodeRef::Method { .. }
+            | NodeRef::MethodInstance { .. }
+            | NodeRef::CodeInstance { .. } => {}
         }
         parts.bytes(node.name().unwrap_or_default().as_bytes());
         node.try_for_each_operand(|operand| {

@@ -44,3 +44,28 @@ fn numbering_does_not_count() {
     let moved = builder.node(Node::Symbol("moved".into())).unwrap();
     assert_ne!(digest(&(builder.finish().unwrap(), moved)), digest(&first));
 }
+
+#[test]
+fn numbers_that_stand_in_a_node_count() {
+    let digest = |node: Node| {
+        let mut builder = ImageBuilder::new();
+        let any = builder.node(Node::Builtin(Builtin::Any)).unwrap();
+        assert_eq!(any, NodeId(0));
+        let node = builder.node(node).unwrap();
+        Digests::of(Image::parse(&builder.finish().unwrap()).unwrap()).unwrap().node(node)
+    };
+    let ty = NodeId(0);
+    let pairs = [
+        (Node::Sysimage { offset: 16 }, Node::Sysimage { offset: 32 }),
+        (Node::Field { parent: ty, index: 1 }, Node::Field { parent: ty, index: 2 }),
+        (Node::Root { method: ty, index: 1 }, Node::Root { method: ty, index: 2 }),
+        (Node::Method { signature: ty, origin: 1 }, Node::Method { signature: ty, origin: 2 }),
+        (
+            Node::ArrayBits { ty, len: 1, bytes: vec![1, 2] },
+            Node::ArrayBits { ty, len: 2, bytes: vec![1, 2] },
+        ),
+    ];
+    for (one, other) in pairs {
+        assert_ne!(digest(one.clone()), digest(other), "{one:?}");
+    }
+}
