@@ -17,7 +17,7 @@ const SETTINGS = (
     ("auto", "ask", "off|ask|background|now", "what a session does about a library that is not up to date; under CI only the environment says so"),
     ("methods", "5000", "count", "methods that a layer of a profile holds at most, those that save most; 0: all"),
     ("fade", "50", "count", "sessions that do not use a method after which its profile forgets it; 0: never"),
-    ("max_size", "2 GB", "bytes", "what gc! lets the libraries of all depots take"),
+    ("max_size", "2 GB", "bytes", "what gc! lets the libraries of all depots take, with the object files for their next builds"),
 )
 
 # Kind, what a value must be, how its text is read: `nothing` if it is not one.

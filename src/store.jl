@@ -146,9 +146,14 @@ function work_folder(keep::Bool)
             lock = take_lock(joinpath(store, "lock"); seconds = 10)
             try
                 lock === nothing || sweep(store)
-                path = mktempdir(store; prefix = keep ? "kept-" : "build-", cleanup = false)
-                # gc! may be looking whether somebody holds it.
-                return WorkFolder(path, take_lock(joinpath(path, "lock"); seconds = 1))
+                for _ in 1:RACES
+                    path = mktempdir(store; prefix = keep ? "kept-" : "build-", cleanup = false)
+                    # gc! may be looking whether somebody holds it.
+                    mine = take_lock(joinpath(path, "lock"); seconds = 1)
+                    # Who has kept the store's lock for too long may have swept it away.
+                    isfile(joinpath(path, "lock")) && return WorkFolder(path, mine)
+                end
+                error("others remove what is made there at once")
             finally
                 release(lock)
             end

@@ -23,7 +23,7 @@ use crate::text::Profile;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How often something that another process undoes at the same moment is done again.
-const RACES: usize = 10;
+const RACES: usize = 100;
 
 /// What became of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

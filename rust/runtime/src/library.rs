@@ -1,7 +1,7 @@
 //! A library file: read, checked, mapped as code.
 //!
-//! The content hash covers every byte and is taken each time: reading and hashing cost about 0.1 ms for each MB, less
-//! than a tenth of what linking costs (docs/trust.md has the figures), of which remembering "seen already" by inode, size
+//! The content hash covers every byte and is taken each time: reading and hashing cost less than 0.1 ms for each MB,
+//! about a hundredth of what linking costs (docs/trust.md has the figures), of which remembering "seen already" by inode, size
 //! and time would save most, at the price of a record that can be stale. What is checked is read and not mapped, so that
 //! nobody who cuts the file short meanwhile can make this process read behind its end; and piece by piece, so that only
 //! the tables take memory: a fresh page costs as much as hashing 10 kB.
