@@ -169,6 +169,7 @@ extern "C" {
     pub fn jl_fptr_const_return();
 
     pub fn jl_gc_enable_conservative_gc_support() -> c_int;
+    pub fn jl_gc_get_total_bytes(bytes: *mut i64);
     pub fn jl_gc_internal_obj_base_ptr(p: *mut c_void) -> *mut jl_value_t;
 
     pub fn jl_load_dynamic_library(name: *const c_char, flags: c_uint, throw: c_int) -> *mut c_void;

@@ -17,7 +17,7 @@ use crate::error::Rejected;
 use crate::gc::CollectorOff;
 use crate::inspect;
 use crate::install::{close, install, Compiled, InvokePointer};
-use crate::julia::{jl_fptr_const_return, jl_get_world_counter};
+use crate::julia::{jl_array_ptr_1d_push, jl_fptr_const_return, jl_get_world_counter};
 use crate::key;
 use crate::library::{Code, LibraryFile};
 use crate::modules::{self, Loaded};
@@ -626,5 +626,4 @@ pub fn state_of(trouble: &Trouble) -> State {
 
 extern "C" {
     fn jl_array_del_end(array: *mut jl_array_t, count: usize);
-    fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: crate::value::Value);
 }

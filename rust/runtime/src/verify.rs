@@ -10,8 +10,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 
 use jl_sys::{
-    jl_array_t, jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
-    jl_typename_t,
+    jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t, jl_typename_t,
 };
 use smallvec::SmallVec;
 
@@ -23,7 +22,8 @@ use crate::generator::{body_digest, seen_by};
 use crate::growth;
 use crate::inspect;
 use crate::julia::{
-    jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for, jl_rettype_inferred,
+    jl_array_ptr_1d_push, jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for,
+    jl_rettype_inferred,
 };
 use crate::link::{state_of, State};
 use crate::resolve::Resolver;
@@ -407,7 +407,3 @@ pub unsafe fn add_backedge(
 
 /// Lists longer than this are appended to without a look through all of them.
 const LONG: usize = 64;
-
-extern "C" {
-    fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: Value);
-}

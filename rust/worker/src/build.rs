@@ -18,10 +18,12 @@ use nativecache_image::{
 };
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::foreign::ForeignTargets;
-use nativecache_runtime::gc::CollectorOff;
+use nativecache_runtime::gc::{Collections, CollectorOff};
 use nativecache_runtime::inferred;
 use nativecache_runtime::inspect;
-use nativecache_runtime::julia::{jl_fptr_const_return, jl_get_world_counter, jl_options};
+use nativecache_runtime::julia::{
+    jl_array_ptr_1d_push, jl_fptr_const_return, jl_get_world_counter, jl_options,
+};
 use nativecache_runtime::library::LibraryFile;
 use nativecache_runtime::modules;
 use nativecache_runtime::objects::Objects;
@@ -151,8 +153,12 @@ impl World {
 /// Builds the library that `request` asks for.
 ///
 /// # Safety
-/// On a Julia thread, in a process that does nothing else; `methods` are method instances or `nothing`.
-pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildError> {
+/// On a Julia thread, in a process that does nothing else; `methods` is a rooted `Vector{Any}` of method instances and
+/// `nothing`. What must stay alive is added to it.
+pub unsafe fn build(methods: *mut jl_sys::jl_array_t, request: &Request) -> Result<(), BuildError> {
+    let rooted = methods;
+    // SAFETY: as the caller says.
+    let methods = unsafe { array_items(rooted) }.to_vec();
     let (given, statements) = (methods.len(), request.statements.len());
     if given != statements {
         return Err(BuildError::Mismatch { methods: given, statements });
@@ -163,8 +169,9 @@ pub unsafe fn build(methods: &[Value], request: &Request) -> Result<(), BuildErr
     // SAFETY: as the caller says; from here on no object may move or vanish.
     unsafe {
         let _off = CollectorOff::new();
-        let inference = Inference::new().ok_or(BuildError::NoModule)?;
-        let (mut statuses, sources) = infer_all(methods, request, &sysimage, &inference, &mut journal);
+        let inference = Inference::new(rooted).ok_or(BuildError::NoModule)?;
+        let (mut statuses, sources) =
+            infer_all(&methods, rooted, request, &sysimage, &inference, &mut journal);
         inference.close();
         let inferred = start.elapsed().as_secs_f64();
         let world = World::read(modules::roots(loaded_modules()), sysimage, request.start_world, &sources);
@@ -276,8 +283,11 @@ pub unsafe fn loaded_modules() -> *mut jl_sys::jl_array_t {
     }
 }
 
+/// The collector runs in between: results of inference are a small part of what inference allocates. What they belong to
+/// can be reached from the methods, and the sources go into `rooted`.
 unsafe fn infer_all(
     methods: &[Value],
+    rooted: *mut jl_sys::jl_array_t,
     request: &Request,
     sysimage: &Sysimage,
     inference: &Inference,
@@ -286,7 +296,11 @@ unsafe fn infer_all(
     let mut statuses = Vec::with_capacity(methods.len());
     let mut sources = HashMap::new();
     let mut times = String::new();
+    // SAFETY: as `build`.
+    let mut collections = unsafe { Collections::new() };
     for (i, method) in methods.iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { collections.here() };
         let start = Instant::now();
         // SAFETY: items are method instances or `nothing`.
         let status = unsafe {
@@ -298,7 +312,7 @@ unsafe fn infer_all(
                 }
             } else {
                 journal.note(&format!("infer {}", i + 1));
-                infer_one(method.cast(), sysimage, inference, &mut sources)
+                infer_one(method.cast(), rooted, sysimage, inference, &mut sources)
             }
         };
         times.push_str(&format!("{}\t{}\n", i + 1, start.elapsed().as_micros()));
@@ -311,6 +325,7 @@ unsafe fn infer_all(
 
 unsafe fn infer_one(
     mi: *mut jl_method_instance_t,
+    rooted: *mut jl_sys::jl_array_t,
     sysimage: &Sysimage,
     inference: &Inference,
     sources: &mut HashMap<*mut jl_code_instance_t, Value>,
@@ -335,6 +350,7 @@ unsafe fn infer_one(
             Err((reason, detail)) => Status::Failed(reason, detail),
             Ok((ci, _)) if returns_constant(ci) => Status::Constant(ci),
             Ok((ci, source)) => {
+                jl_array_ptr_1d_push(rooted, source);
                 sources.insert(ci, source);
                 Status::Wanted(mi)
             }
@@ -557,13 +573,4 @@ pub unsafe fn describer(world: &World) -> (Describer, Objects, ForeignTargets) {
         let describer = Describer::new(paths, in_sysimage, &world.sysimage, jl_get_world_counter());
         (describer, Objects::collect(world.sysimage.clone(), &world.modules), ForeignTargets::default())
     }
-}
-
-/// The items of a Julia `Vector{Any}`.
-///
-/// # Safety
-/// `array` is a live array of boxed elements.
-pub unsafe fn items<'a>(array: *mut jl_sys::jl_array_t) -> &'a [Value] {
-    // SAFETY: as the caller says.
-    unsafe { array_items(array) }
 }

@@ -88,7 +88,7 @@ pub unsafe extern "C" fn nativecache_build(methods: Array<'_, 'static>, request:
         unsafe {
             let path = Path::new(OsStr::from_bytes(CStr::from_ptr(request).to_bytes()));
             let request = Request::read(path)?;
-            let built = build::build(build::items(methods.ptr()), &request);
+            let built = build::build(methods.ptr(), &request);
             if built.is_err() {
                 make_room(&request.workdir);
             }

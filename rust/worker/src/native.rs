@@ -6,7 +6,9 @@ use jl_sys::{jl_array_t, jl_code_instance_t, jl_method_instance_t, jl_value_t};
 use nativecache_codegen::llvm_sys::prelude::{LLVMModuleRef, LLVMValueRef};
 use nativecache_image::Reason;
 use nativecache_runtime::describe::constant;
-use nativecache_runtime::julia::{jl_get_world_counter, jl_rettype_inferred, jl_set_typeinf_func};
+use nativecache_runtime::julia::{
+    jl_array_ptr_1d_push, jl_get_world_counter, jl_rettype_inferred, jl_set_typeinf_func,
+};
 use nativecache_runtime::value::{is, symbol, Value};
 
 /// `jl_cgparams_t` of 1.5's julia.h: six numbers and five hooks.
@@ -99,17 +101,21 @@ pub struct Inference {
 
 impl Inference {
     /// # Safety
-    /// On a Julia thread.
-    pub unsafe fn new() -> Option<Self> {
+    /// On a Julia thread; `rooted` is a rooted `Vector{Any}`, which keeps what is made here.
+    pub unsafe fn new(rooted: *mut jl_array_t) -> Option<Self> {
         // jl_call runs in the newest world; inference belongs into its own, which nothing invalidates.
         let source = c"(mi, world) -> ccall(:jl_call_in_typeinf_world, Any, (Ptr{Any}, Cint), \
                        Any[Core.Compiler.typeinf_ext, mi, world], 3)";
         // SAFETY: the source is ours and does not throw when evaluated.
         unsafe {
             let call = jl_sys::jl_eval_string(source.as_ptr());
+            if call.is_null() {
+                return None;
+            }
+            jl_array_ptr_1d_push(rooted, call);
             let compiler = constant(jl_sys::jl_core_module, symbol("Compiler"))?;
             let typeinf_ext = constant(compiler.cast(), symbol("typeinf_ext"))?;
-            (!call.is_null()).then_some(Inference { call, typeinf_ext })
+            Some(Inference { call, typeinf_ext })
         }
     }
 
