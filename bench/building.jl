@@ -33,7 +33,7 @@ end
 function building(settings)
     rows = Row[]
     for count in settings.sizes
-        settings.say("build: $count functions")
+        settings.say("build: $count statements")
         box = generated_box(count)
         try
             runs = count > 1000 ? 1 : settings.runs
@@ -42,11 +42,11 @@ function building(settings)
                 () -> build_once(box, count, 1; again = true))
             column(list, name) = [getfield(item, name) for item in list]
             seconds = column(one, :seconds)
-            push!(rows, row("build", "$count functions", "s", "one core" => "two cores", seconds, column(two, :seconds)))
-            push!(rows, row("build", "$count functions, nothing changed", "s", "from nothing" => "again", seconds, column(same, :seconds)))
-            push!(rows, row("build", "$count functions, eight statements more", "s", "from nothing" => "again", seconds, column(more, :seconds)))
-            push!(rows, row("build", "$count functions, per function", "ms", "" => "one core", [], 1e3 / count .* seconds))
-            push!(rows, row("build", "$count functions, peak memory", "B", "" => "one core", [], column(one, :memory)))
+            push!(rows, row("build", "$count statements", "s", "one core" => "two cores", seconds, column(two, :seconds)))
+            push!(rows, row("build", "$count statements, nothing changed", "s", "from nothing" => "again", seconds, column(same, :seconds)))
+            push!(rows, row("build", "$count statements, eight statements more", "s", "from nothing" => "again", seconds, column(more, :seconds)))
+            push!(rows, row("build", "$count statements, from nothing", "s", "" => "one core", [], seconds))
+            push!(rows, row("build", "$count statements, peak memory", "B", "" => "one core", [], column(one, :memory)))
         finally
             remove(box)
         end

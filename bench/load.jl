@@ -29,7 +29,7 @@ end
 function load(settings)
     rows = load_using(settings)
     for count in settings.sizes
-        settings.say("load: $count functions")
+        settings.say("load: $count statements")
         box = generated_box(count)
         try
             result = build(box, repr("Generated"), package_statements("Generated", count))
@@ -57,17 +57,18 @@ function load(settings, box, count, result)
     runs = in_turn(settings.runs, same, more, grew)
     per_function(list) = [1e6 * item.seconds / item.functions for item in list]
     verify(list) = [1e6 * item.steps["verify"] / item.functions for item in list]
-    rows = [row(group, "$count functions, linking", "µs per function", "" => "linking", [], per_function(runs[1]); budget = 5.0),
-        row(group, "$count functions, nothing changed: verification", "µs per function", "linking" => "verification",
+    rows = [row(group, "$count statements, linking", "µs per function", "" => "linking", [], per_function(runs[1]); budget = 5.0),
+        row(group, "$count statements, nothing changed: verification", "µs per function", "linking" => "verification",
             per_function(runs[1]), verify(runs[1]); budget = 0.1),
-        row(group, "$count functions, ten other packages: verification", "µs per function", "linking" => "verification",
+        row(group, "$count statements, ten other packages: verification", "µs per function", "linking" => "verification",
             per_function(runs[2]), verify(runs[2])),
-        row(group, "$count functions, a table of Base grew: verification", "µs per function", "linking" => "verification",
+        row(group, "$count statements, a table of Base grew: verification", "µs per function", "linking" => "verification",
             per_function(runs[3]), verify(runs[3])),
-        row(group, "$count functions, library", "B per function", "" => "size", [], [result.bytes / runs[1][1].functions]),
-        row("build", "$count functions", "s", "" => "one process", [], [result.seconds])]
+        row(group, "$count statements, with native code", "functions", "" => "in the library", [], [runs[1][1].functions]),
+        row(group, "$count statements, library", "B per function", "" => "size", [], [result.bytes / runs[1][1].functions]),
+        row("build", "$count statements", "s", "" => "one process", [], [result.seconds])]
     for step in ("check", "resolve", "map", "fill", "install")
-        push!(rows, row(group, "$count functions, step $step", "µs per function", "linking" => step, per_function(runs[1]),
+        push!(rows, row(group, "$count statements, step $step", "µs per function", "linking" => step, per_function(runs[1]),
             [1e6 * item.steps[step] / item.functions for item in runs[1]]))
     end
     return rows

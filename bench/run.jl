@@ -1,5 +1,5 @@
 # make bench: everything that is measured, side by side in one run. Prints a table; writes results.json,
-# results.md and, with the first calls among them, first-call.svg beside this file.
+# results.md and, with what they need among them, first-call.svg and growth.svg beside this file.
 #
 #     julia bench/run.jl [--quick] [--runs=N] [--sizes=N,...] [--sessions=NAME,...] [--package=FOLDER]... [group...]
 #
@@ -24,6 +24,7 @@ include("callers.jl")
 include("building.jl")
 include("memory.jl")
 include("report.jl")
+include("growth.jl")
 
 const GROUPS = ["first-call" => first_call, "load" => load, "steady" => steady, "callers" => callers, "build" => building, "memory" => memory]
 
@@ -32,8 +33,8 @@ function main(arguments)
     value(name) = [split(a, '='; limit = 2)[2] for a in arguments if startswith(a, "--$name=")]
     runs = isempty(value("runs")) ? (quick ? 3 : 5) : parse(Int, value("runs")[1])
     list(name, default) = isempty(value(name)) ? default : split(value(name)[1], ',')
-    # The quick form makes no sysimage: that takes minutes.
-    sizes = parse.(Int, list("sizes", quick ? ["104", "1000"] : ["104", "1000", "5000", "20000"]))
+    # The quick form makes no sysimage: that takes minutes. Libraries of some 100, 1,000, 5,000 and 20,000 functions.
+    sizes = parse.(Int, list("sizes", quick ? ["64", "616"] : ["64", "616", "3072", "12304"]))
     sessions = String.(list("sessions", quick ? ["Dates"] : ["Dates", "Markdown", "Statistics", "SHA", "Pkg"]))
     settings = Settings(quick, runs, String.(value("package")), sizes, sessions, text -> println(stderr, "bench: ", text))
     chosen = filter(a -> !startswith(a, "--"), arguments)
@@ -48,6 +49,7 @@ function main(arguments)
     open(io -> json(io, rows, settings), joinpath(folder, "results.json"), "w")
     open(io -> table(io, rows, settings), joinpath(folder, "results.md"), "w")
     any(r -> r.group == "first call", rows) && open(io -> chart(io, rows), joinpath(folder, "first-call.svg"), "w")
+    has_growth(rows) && open(io -> growth_chart(io, rows), joinpath(folder, "growth.svg"), "w")
     table(stdout, rows, settings)
     println("\nwritten to ", folder)
 end

@@ -72,7 +72,7 @@ end
     rm(result.library)
 end
 
-@testset "a damaged library: $what" for what in ("empty", "truncated", "no trailer", "flipped bits", "another file", "a folder", "no permission")
+@testset "a damaged library: $what" for what in ("empty", "truncated", "no trailer", "flipped bits", "one bit of its code", "one bit of its tables", "another file", "a folder", "no permission")
     t = trained("Markdown")
     path = t.build.library
     good = read(path)
@@ -88,6 +88,9 @@ end
         for i in 1:max(1, length(bytes) ÷ 50):length(bytes)
             bytes[i] ⊻= 0x10
         end
+        write(path, bytes)
+    elseif startswith(what, "one bit")
+        bytes[what == "one bit of its code" ? end÷8 : 3end÷4] ⊻= 0x10
         write(path, bytes)
     elseif what == "another file"
         cp(joinpath(ROOT, "deps", "lib", "libnativecache.so"), path)
