@@ -38,7 +38,8 @@ build(folder) = quiet(folder, `$(julia()) $(joinpath(folder, "deps", "build.jl")
 "(passed, what to say of it)"
 function run_test(folder, test)
     file, part = (split(test, '/'; limit = 2)..., "")
-    passed, said = quiet(folder, `$(julia()) $(joinpath(folder, "test", "runtests.jl")) $file`, ["NATIVECACHE_TEST_PART" => part])
+    chosen = file == "faults" ? "NATIVECACHE_FAULTS" : "NATIVECACHE_TEST_PART"
+    passed, said = quiet(folder, `$(julia()) $(joinpath(folder, "test", "runtests.jl")) $file`, [chosen => part])
     counts = match(r"(\d+) passed, (\d+) failed", said)
     return passed, counts === nothing ? string("it did not come to its end: ", last(said, 400)) : counts.match
 end
