@@ -22,6 +22,8 @@ function points(rows, group, pattern, scale)
     return sort!(found)
 end
 
+short(x) = x < 10 ? string(round(x; sigdigits = 2)) : string(round(Int, round(x; sigdigits = 2)))
+
 has_growth(rows) = all(length(points(rows, curve...)) > 1 for (_, curve) in CURVES)
 
 function growth_chart(io, rows)
@@ -39,7 +41,7 @@ function growth_chart(io, rows)
         println(io, """<polyline points="$path" fill="none" stroke="#2f9e6e" stroke-width="2"/>""")
         for point in list
             x, y = place(point)
-            println(io, """<circle cx="$x" cy="$y" r="3" fill="#2f9e6e"/><text x="$x" y="$(y - 8)">$(round(point[2]; sigdigits = 2))</text>""")
+            println(io, """<circle cx="$x" cy="$y" r="3" fill="#2f9e6e"/><text x="$x" y="$(y - 8)">$(short(point[2]))</text>""")
             println(io, """<text x="$x" y="$(height + 46)" text-anchor="middle" fill="#5f6b7a">$(round(Int, point[1]))</text>""")
         end
     end

@@ -52,6 +52,9 @@
     @test occursin("kept: a running process uses it", said) && isfile(third)
     @test occursin("true\t$third\tall together is larger than 0.0 kB", ask("gc!(max_size = 0)"))
     @test !isfile(third)
+    # All of ours, and nothing else, whatever it is called.
+    julia!(box, "using NativeCache\nNativeCache.clear!()")
+    @test isfile(foreign) && read(note, String) == "mine" && readdir(dirname(foreign)) == sort(basename.([foreign, note]))
     remove(box)
 end
 
