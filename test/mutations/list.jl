@@ -90,6 +90,9 @@ const MUTATIONS = [
         "(:BadMagic, :Truncated, :Unreadable)", "(:Unreadable,)", "clean"),
     Mutation("in use: what a process has mapped goes too", "src/clean.jl",
         "real(path) in mapped ?", "false ?", "clean"),
+    Mutation("inlining: what a .ji has lost is inferred late", "rust/worker/src/emission.rs",
+        "if (*ci).inferred != jl_sys::jl_nothing {\n                    continue;", "if true {\n                    continue;",
+        "inference/inlined though"),
     Mutation("verify mode: what differs is used", "rust/runtime/src/verify.rs",
         "match refused.contains(&FunctionId(index)) {", "match refused.contains(&FunctionId(index)) && false {", "verify"),
 ]

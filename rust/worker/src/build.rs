@@ -144,6 +144,11 @@ impl World {
         self.sources.get(&ci).and_then(|data| unsafe { inferred::code_info(ci, *data) })
     }
 
+    /// The same as it is kept: a CodeInfo or its compressed form.
+    pub fn kept_source(&self, ci: *mut jl_code_instance_t) -> Option<Value> {
+        self.sources.get(&ci).copied()
+    }
+
     /// The code of `ci` that callers may inline.
     pub fn inlineable(&self, ci: *mut jl_code_instance_t) -> Option<*mut jl_array_t> {
         self.inlineable.get(&ci).copied()

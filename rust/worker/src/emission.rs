@@ -9,7 +9,8 @@ use nativecache_image::{CodeIndex, Function, Invoke, Reason, SlotId};
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::folded::computes_with_address;
-use nativecache_runtime::julia::jl_get_world_counter;
+use nativecache_runtime::inspect;
+use nativecache_runtime::julia::{jl_get_world_counter, write_barrier};
 use nativecache_runtime::value::is;
 
 use crate::build::{describer, Status, World};
@@ -47,7 +48,10 @@ const MAX_ROUNDS: usize = 20;
 /// The collector is off, nothing else runs, `world` is what is alive.
 pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, BuildError> {
     // SAFETY: as the caller says.
-    unsafe { use_sysimage_code(world) };
+    unsafe {
+        use_inferred_code(world, statuses);
+        use_sysimage_code(world);
+    }
     for _ in 0..MAX_ROUNDS {
         let wanted: Vec<*mut jl_method_instance_t> = statuses
             .iter()
@@ -130,6 +134,27 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
         }
     }
     Err(BuildError::Endless(MAX_ROUNDS))
+}
+
+/// Of what a package's `.ji` brings, large functions have lost their inferred code (dump.c,
+/// `jl_serialize_code_instance`). The generator would infer it anew, and then nothing of the sysimage could be inlined
+/// any more: see [`use_sysimage_code`].
+unsafe fn use_inferred_code(world: &World, statuses: &[Status]) {
+    for status in statuses {
+        let Status::Wanted(mi) = status else { continue };
+        // SAFETY: live, and the collector is off.
+        unsafe {
+            for ci in inspect::code_instances(*mi) {
+                if (*ci).inferred != jl_sys::jl_nothing {
+                    continue;
+                }
+                if let Some(source) = world.kept_source(ci) {
+                    (*ci).inferred = source;
+                    write_barrier(ci.cast());
+                }
+            }
+        }
+    }
 }
 
 /// What is compiled in the sysimage is called there, as the JIT does, not compiled again: without inferred
