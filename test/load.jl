@@ -123,8 +123,14 @@ end
     out = julia!(box, script).out
     @test startswith(out, "3 0 ") && occursin("precompiled again", out)
     @test isfile(result.library)
-    build(box, repr("Plain"), ["Tuple{typeof(Plain.f), Int64}"])
+    old = read(result.library)
+    again = build(box, repr("Plain"), ["Tuple{typeof(Plain.f), Int64}"])
     @test julia!(box, script).out == "3 1 "
+    # Its name says which build it is for; were it wrong, what it holds would be refused.
+    rm(again.library)
+    write(again.library, old)
+    @test startswith(julia!(box, script).out, "3 0 ")
+    @test [item[2] for item in status(box, repr("Plain"), "using Plain")["rejected"]] == ["PackageBuild"]
     remove(box)
 end
 

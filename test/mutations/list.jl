@@ -72,7 +72,7 @@ const MUTATIONS = [
     Mutation("roots: what slots hold is not kept", RUNTIME * "link.rs",
         "jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());", "let _ = roots;", "hazards/hazards"),
     Mutation("packages: any build of one will do", RUNTIME * "modules.rs",
-        "if now == package.build_id {", "if now == package.build_id || true {", "reasons"),
+        "if now == package.build_id {", "if now == package.build_id || true {", "load"),
     Mutation("installed: over what the session has compiled", RUNTIME * "install.rs",
         "return Err((Reason::AlreadyCompiled, String::new()));", "target = ci;", "reasons"),
     Mutation("key: more CPU features are as good", RUNTIME * "key.rs",
