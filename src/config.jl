@@ -93,7 +93,17 @@ function preference_files()
     for depot in DEPOT_PATH
         push!(places, :depot => joinpath(depot, "config", "NativeCache.toml"))
     end
-    return filter(place -> isfile(place.second), places)
+    return filter(place -> is_file(place.second), places)
+end
+
+"Is it a file? One behind a loop of links, or in a folder that may not be looked into, is none."
+function is_file(path::AbstractString)
+    try
+        return isfile(path)
+    catch err
+        err isa Base.IOError || rethrow()
+        return false
+    end
 end
 
 # What may stand around names and values; rust/session/src/settings.rs reads the same.

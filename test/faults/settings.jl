@@ -81,7 +81,6 @@ end
         unharmed(run_in(t.box, SMALL_SESSION; limit = 30))
         run = run_in(t.box, build_script(); limit = 60)
         @test run.out == "built" && !run.hung
-        FULL || break
     end
     remove(t.box)
 end
