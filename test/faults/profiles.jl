@@ -42,7 +42,7 @@ end
         run_in(TAUGHT, taught_session(number[]); env = env)
     end
     println("  killed: sessions that write profiles at ", killed, " operations on files")
-    @test killed >= 3
+    @test killed >= points(3, 5)
     # Nobody holds the lock. What the killed ones were writing is removed when it is a minute old.
     for name in unfinished(TAUGHT)
         ccall(:utimes, Cint, (Cstring, Ptr{Int}), joinpath(dirname(PROFILE), name), Int[1_000_000_000, 0, 1_000_000_000, 0])

@@ -8,21 +8,17 @@
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::LLVMOpcode;
 
+use crate::gcframe::is_root;
 use crate::handle::Handle;
-use crate::julia_1_5::address_space as space;
-use crate::value::{Type, Value};
-
-fn is_tracked(ty: Type) -> bool {
-    ty.is_pointer() && ty.address_space() == space::TRACKED
-}
+use crate::value::Value;
 
 /// The array of arguments, if the function is called that way.
 fn argument_array(function: Value) -> Option<Value> {
     let [callee, array, count] = function.params()[..] else { return None };
-    let generic = is_tracked(callee.ty())
+    let generic = is_root(callee.ty())
         && array.ty().is_pointer()
         && array.ty().address_space() == 0
-        && array.ty().element().is_some_and(is_tracked)
+        && array.ty().element().is_some_and(is_root)
         && count.ty().int_bits() == 32;
     generic.then_some(array)
 }
@@ -50,7 +46,7 @@ pub(crate) fn load_before_cast(handle: &Handle) {
         let Some(array) = argument_array(function) else { continue };
         let loads: Vec<(Value, Value)> = function
             .instructions()
-            .filter(|load| load.opcode() == LLVMOpcode::LLVMLoad && is_tracked(load.ty()))
+            .filter(|load| load.opcode() == LLVMOpcode::LLVMLoad && is_root(load.ty()))
             .filter_map(|load| Some((load, place_of(load.operand(0)?, array)?)))
             .collect();
         for (load, place) in loads {

@@ -42,7 +42,7 @@ fn tracked(ty: Type) -> Tracked {
 }
 
 /// `%jl_value_t addrspace(10)*`
-fn is_root(ty: Type) -> bool {
+pub(crate) fn is_root(ty: Type) -> bool {
     ty.is_pointer() && ty.address_space() == space::TRACKED
 }
 

@@ -136,8 +136,8 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
     Err(BuildError::Endless(MAX_ROUNDS))
 }
 
-/// Of what a package's `.ji` brings, large functions have lost their inferred code (dump.c,
-/// `jl_serialize_code_instance`). The generator would infer it anew, and then nothing of the sysimage could be inlined
+/// Large functions that ran while their package was precompiled come with its `.ji` as code instances without inferred
+/// code, and inference does not keep what it finds beside them (typeinfer.jl, `cache_result`). The generator would infer it anew, and then nothing of the sysimage could be inlined
 /// any more: see [`use_sysimage_code`].
 unsafe fn use_inferred_code(world: &World, statuses: &[Status]) {
     for status in statuses {
