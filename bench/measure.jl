@@ -5,7 +5,7 @@ module Measure
 using ..Sandbox
 using ..Sandbox: julia!, run_julia
 
-export Row, Settings, in_turn, row, session_figures, FIGURES, clock
+export Row, Settings, in_turn, row, session_figures
 
 "One line of the table: `value` against `base`, which was measured in turn with it."
 struct Row
@@ -52,11 +52,9 @@ end
 bench_clock()
 """
 
-const FIGURES = ("load", "first", "second", "peak")
-
 """
-A session: `using` lines and the rest of `body`, run twice; says seconds of each on stderr and the peak of
-its resident memory in bytes.
+A session: `using` lines and the rest of `body`, run twice; says seconds of each on stderr, the peak of
+its resident memory in bytes, and the seconds of linking among those of loading.
 """
 function session_script(body; cached)
     lines = split(body, '\n')
@@ -74,10 +72,16 @@ function session_script(body; cached)
         bench_peak() = for line in eachline("/proc/self/status")
             startswith(line, "VmHWM:") && return parse(Int, split(line)[2]) * 1024
         end
+        bench_linking() = $(cached ? LINKING : "0.0")
         println(stderr, "bench ", (bench_loaded - bench_start) / 1e9, ' ', (bench_first - bench_loaded) / 1e9, ' ',
-            (bench_second - bench_first) / 1e9, ' ', bench_peak())
+            (bench_second - bench_first) / 1e9, ' ', bench_peak(), ' ', bench_linking())
         """
 end
+
+# Wall seconds, of all libraries.
+const LINKING = raw"""
+mapreduce(line -> parse(Float64, split(line, '\t')[14]), +,
+        split(unsafe_string(ccall((:nativecache_found, NativeCache.LIBRARY), Cstring, ())), '\n'; keepempty = false); init = 0.0)"""
 
 const BODIES = Dict{String,String}()
 
@@ -88,12 +92,12 @@ tempname_of(text) = get!(BODIES, text) do
     path
 end
 
-"Load, first call, second call, peak memory and the whole process's seconds."
+"Load, first call, second call, peak memory, linking and the whole process's seconds."
 function session_figures(box, body; cached, options...)
     run = julia!(box, session_script(body; cached = cached); options...)
-    found = match(r"bench (\S+) (\S+) (\S+) (\S+)", run.err)
-    load, first, second, peak = parse.(Float64, found.captures)
-    return (load = load, first = first, second = second, peak = peak, process = run.seconds)
+    found = match(r"bench (\S+) (\S+) (\S+) (\S+) (\S+)", run.err)
+    load, first, second, peak, linking = parse.(Float64, found.captures)
+    return (load = load, first = first, second = second, peak = peak, linking = linking, process = run.seconds)
 end
 
 end

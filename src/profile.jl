@@ -64,7 +64,8 @@ end
 "A signature as one line of text."
 function statement_text(line::AbstractString)
     text = replace(strip(line), r"\s*\n\s*" => " ")
-    call = match(r"^(?:Base\.)?precompile\((.*)\)\s*;?$", text)
+    # Profiles say behind it how often it was seen.
+    call = match(r"^(?:Base\.)?precompile\((.*)\)\s*;?(?:\s+#\s[^)]*)?$", text)
     return call === nothing ? String(text) : String(strip(call[1]))
 end
 
