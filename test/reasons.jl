@@ -1,6 +1,8 @@
 # rust/image/src/reason.rs: each reason is provoked, here or in the file named, and its words are those
 # of the table. A reason that cannot be provoked in a test says why.
 
+using Libdl: Libdl
+
 "Where a reason is tested, if not here."
 const TESTED_ELSEWHERE = Dict(
     :Truncated => "faults/libraries.jl", :BadMagic => "faults/libraries.jl", :FormatVersion => "faults/libraries.jl",
@@ -62,6 +64,35 @@ function forge(library, old, new)
     run(`$(joinpath(ROOT, "target", "release", "examples", "forge")) $library $library $(bytes2hex(old)) $(bytes2hex(new))`)
 end
 
+# Julia in another program: what it is given is evaluated.
+const EMBEDDING = """
+    #include <julia.h>
+    #ifdef FAST_TLS
+    JULIA_DEFINE_FAST_TLS()
+    #endif
+    int main(int argc, char **argv) {
+        jl_init_with_image(BINDIR, SYSIMAGE);
+        int code = jl_eval_string(argv[1]) ? 0 : 1;
+        jl_atexit_hook(code);
+        return code;
+    }
+    """
+
+"Two programs that embed Julia: one with the macro, and one without."
+function embedding_programs(box)
+    libjulia = first(filter(path -> startswith(basename(path), "libjulia.so"), Libdl.dllist()))
+    headers = joinpath(Sys.BINDIR, "..", "include", "julia")
+    source = joinpath(box.root, "embedding.c")
+    write(source, EMBEDDING)
+    text(name, path) = string("-D", name, "=\"", path, '"')
+    defines = [text("BINDIR", Sys.BINDIR), text("SYSIMAGE", unsafe_string(Base.JLOptions().image_file))]
+    return map((["-DFAST_TLS"], String[])) do how
+        program = tempname(box.root; cleanup = false)
+        run(`cc -w -I$headers -o $program $source $how $defines $libjulia -Wl,-rpath,$(dirname(libjulia))`)
+        program
+    end
+end
+
 @testset "provoked" begin
     box = Box()
     add_package(box, "Other", "module Other\n@noinline h(x) = 2x\nstruct O end\nend")
@@ -114,6 +145,12 @@ end
     add_package(box, "Inside", "module Inside\nusing NativeCache\nconst SAID = NativeCache.status().message\nend";
         deps = ["NativeCache" => "1402d8af-b1ee-4baf-ab8c-666e41cddb50"])
     provoked(:GeneratingOutput, julia!(box, "using Inside\nprint(Inside.SAID)").out)
+    # In a program that embeds Julia code is installed, if threads' state is where it must be.
+    fast, slow = embedding_programs(box)
+    script = "using NativeCache, Why\nprint(Why.f(1.0), ' ', NativeCache.status(\"Why\").functions > 0, ' ', NativeCache.status(\"Why\").message)"
+    embedded(program) = Sandbox.run_julia(box, `$script`; program = `$program`, plain = true).out
+    @test embedded(fast) == string(julia!(box, "using Why\nprint(Why.f(1.0))").out, " true ")
+    provoked(:ThreadState, embedded(slow))
 
     # Verify mode has to compile anew, and here nothing can be linked.
     provoked(:Unproved, julia!(box, "using NativeCache, Why\n" * show_it("status(\"Why\")");

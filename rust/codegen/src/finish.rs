@@ -28,9 +28,7 @@ pub mod symbol {
     pub const FUNCTIONS: &str = "nativecache_functions";
     /// `uint8_t[16]`: ties the code to its tables.
     pub const BUILD_ID: &str = "nativecache_build_id";
-    /// `void *(*)(void)`, null: the loader stores the address of `jl_get_ptls_states` (or a faster getter).
-    pub const PTLS_GETTER: &str = crate::julia_1_5::PTLS_GETTER_SLOT;
-    /// `int64_t`, zero: the loader may store the offset of the thread-local state from the thread pointer.
+    /// `int64_t`, zero: the loader stores the offset of the thread-local state from the thread pointer.
     pub const TLS_OFFSET: &str = crate::julia_1_5::TLS_OFFSET;
 }
 
@@ -95,7 +93,7 @@ pub(crate) fn finish_in_parts(
     let exported = checked_exports(handle, rewritten, &tables)?;
     let parts = split::split(handle, names, &tables.placeholders, is_mutable)?;
     split::make_slot_table(handle, tables.slots, tables.placeholders);
-    split::make_loader_variables(handle);
+    split::make_loader_variable(handle);
     make_function_table(handle, &exported);
     make_build_id(handle, &tables.build_id);
     // Declarations of what functions referred to, and data of which the parts have copies.

@@ -187,6 +187,12 @@ impl Handle {
         llvm!(Value::from_raw(LLVMGetNamedGlobalAlias(self.raw(), c_name.as_ptr(), name.len())))
     }
 
+    /// The variable that an alias of this name stands for.
+    pub(crate) fn aliased_variable(&self, name: &str) -> Option<Value> {
+        let alias = self.alias(name)?;
+        llvm!(Value::from_raw(LLVMAliasGetAliasee(alias.raw()))).filter(|real| real.is_global_variable())
+    }
+
     // ---- making ----
 
     /// A variable that is only declared; LLVM makes its name unique.

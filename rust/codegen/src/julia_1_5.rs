@@ -76,10 +76,9 @@ pub(crate) fn is_lowered(name: &str) -> bool {
     name.starts_with("julia.") || name.starts_with("llvm.julia.")
 }
 
-/// What `LowerPTLS` names the two variables through which the loader tells a library about thread-local
-/// state.
-pub(crate) const PTLS_GETTER_SLOT: &str = "jl_get_ptls_states_slot";
-/// See [`PTLS_GETTER_SLOT`].
+/// What `LowerPTLS` names the two variables by which a library finds thread-local state: a function that returns it,
+pub(crate) const PTLS_GETTER: &str = "jl_get_ptls_states_slot";
+/// and its offset from the thread pointer.
 pub(crate) const TLS_OFFSET: &str = "jl_tls_offset";
 
 extern "C" {

@@ -40,6 +40,7 @@ mod site;
 mod slots;
 mod split;
 mod target;
+mod thread_state;
 mod thunk;
 mod value;
 

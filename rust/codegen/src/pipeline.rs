@@ -26,9 +26,14 @@ use crate::invariants::violations;
 use crate::julia_1_5 as julia;
 use crate::late::{improve_slot_loads, promise_slot_loads};
 use crate::target::{OptLevel, Target};
+use crate::thread_state::assume_constant_offset;
 
 /// Julia's passes have global state, and in Julia a lock of the whole code generator around them.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Of functions, in bytes: a line of the cache. Where a loop lies in its lines changes its speed by some per cent, and what
+/// else is in the library should not decide that. What the just-in-time compiler makes begins at a multiple of 16.
+const CODE_ALIGNMENT: u32 = 64;
 
 /// A list of passes over a whole module.
 struct Passes(LLVMPassManagerRef);
@@ -92,19 +97,23 @@ pub(crate) fn optimise(handle: &Handle, target: &Target, slots: &SlotLoads<'_>) 
     let passes = Passes::new(handle, &machine);
     lower(&passes, target.level);
     passes.run(handle);
+    assume_constant_offset(handle);
+    let passes = Passes::new(handle, &machine);
+    clean_up(&passes, target.level);
+    passes.run(handle);
     improve_slot_loads(handle, slots);
+    if target.level >= OptLevel::O2 {
+        handle.defined_functions().into_iter().for_each(|function| function.set_alignment(CODE_ALIGNMENT));
+    }
     // What `RemoveNI` does.
     handle.set_data_layout(layout.trim_end_matches(julia::NON_INTEGRAL));
 
     if matches!(slots, SlotLoads::Symbols) {
         return Ok(());
     }
-    // For the loader both are there, whether any function needs them or not.
-    let getter = handle.byte_pointer();
-    for (name, ty) in [(symbol::PTLS_GETTER, getter), (symbol::TLS_OFFSET, handle.word())] {
-        if handle.alias(name).is_none() {
-            handle.add_loader_variable(ty, name);
-        }
+    // For the loader it is there, whether any function needs it or not.
+    if handle.alias(symbol::TLS_OFFSET).is_none() {
+        handle.add_loader_variable(handle.word(), symbol::TLS_OFFSET);
     }
     Ok(())
 }
@@ -134,7 +143,13 @@ fn lower(passes: &Passes, level: OptLevel) {
             LLVMAddAggressiveDCEPass(passes.0);
         }
         julia::LLVMExtraAddLowerPTLSPass(passes.0, 1);
-        if optimise {
+    }
+}
+
+fn clean_up(passes: &Passes, level: OptLevel) {
+    // SAFETY: adds passes to a list of ours.
+    unsafe {
+        if level >= OptLevel::O2 {
             LLVMAddCFGSimplificationPass(passes.0);
             julia::LLVMExtraAddCombineMulAddPass(passes.0);
         }

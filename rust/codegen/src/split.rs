@@ -39,10 +39,9 @@ pub(crate) const FIXED_SLOT: &str = "slot.";
 /// See [`FIXED_SLOT`].
 pub(crate) const MUTABLE_SLOT: &str = "mutable_slot.";
 
-/// How parts call what the loader tells the library of thread-local state: [`symbol::PTLS_GETTER`] and
-/// [`symbol::TLS_OFFSET`] would be reached through the global offset table.
-const OWN_NAMES: [(&str, &str); 2] =
-    [(symbol::PTLS_GETTER, "nativecache_ptls_getter"), (symbol::TLS_OFFSET, "nativecache_tls_offset")];
+/// How parts call what the loader tells the library of thread-local state: [`symbol::TLS_OFFSET`] would be reached through
+/// the global offset table.
+const OWN_TLS_OFFSET: &str = "nativecache_tls_offset";
 
 /// A part has about so many functions; see [`boundaries`].
 const USUAL_SIZE: u64 = 16;
@@ -80,7 +79,7 @@ impl Part {
     pub fn write(self, target: &Target, path: &Path) -> Result<(), CodegenError> {
         self.handle.module().verify().map_err(|text| CodegenError::Verify { text: text.to_string() })?;
         pipeline::optimise(&self.handle, target, &SlotLoads::Symbols)?;
-        import_loader_variables(&self.handle);
+        import_loader_variable(&self.handle);
         object::emit(&self.handle, target, path)
     }
 }
@@ -386,26 +385,23 @@ pub(crate) fn make_slot_table(whole: &Handle, slots: u32, placeholders: BTreeMap
 }
 
 /// Defines, for the loader and for the parts, what `LowerPTLS` declares.
-pub(crate) fn make_loader_variables(whole: &Handle) {
-    for ((exported, own), ty) in OWN_NAMES.into_iter().zip([whole.byte_pointer(), whole.word()]) {
-        let variable = whole.add_loader_variable(ty, exported);
-        whole.add_alias(variable, own, true);
-    }
+pub(crate) fn make_loader_variable(whole: &Handle) {
+    let variable = whole.add_loader_variable(whole.word(), symbol::TLS_OFFSET);
+    whole.add_alias(variable, OWN_TLS_OFFSET, true);
 }
 
-/// `LowerPTLS` defines its variables in each module that it sees: here they become those of the whole library.
-fn import_loader_variables(part: &Handle) {
-    for (exported, own) in OWN_NAMES {
-        let Some(alias) = part.alias(exported) else { continue };
-        // SAFETY: an alias of a living module.
-        let real = unsafe { Value::from_raw(LLVMAliasGetAliasee(alias.raw())) };
-        let Some(real) = real.filter(|real| real.is_global_variable()) else { continue };
-        let import = part.add_global(real.value_type(), own);
-        hide(import);
-        real.replace_all_uses_with(import);
-        alias.set_linkage(LLVMLinkage::LLVMInternalLinkage);
-        // SAFETY: an alias must have something that is defined here; it is of the same type.
-        unsafe { LLVMAliasSetAliasee(alias.raw(), real.raw()) };
-    }
+/// `LowerPTLS` defines its variable in each module that it sees: here it becomes that of the whole library.
+fn import_loader_variable(part: &Handle) {
+    let (Some(alias), Some(real)) =
+        (part.alias(symbol::TLS_OFFSET), part.aliased_variable(symbol::TLS_OFFSET))
+    else {
+        return;
+    };
+    let import = part.add_global(real.value_type(), OWN_TLS_OFFSET);
+    hide(import);
+    real.replace_all_uses_with(import);
+    alias.set_linkage(LLVMLinkage::LLVMInternalLinkage);
+    // SAFETY: an alias must have something that is defined here; it is of the same type.
+    unsafe { LLVMAliasSetAliasee(alias.raw(), real.raw()) };
     pipeline::delete_unused(part);
 }

@@ -106,8 +106,7 @@ fn a_loader_finds_everything_and_the_code_runs() {
             assert_eq!(answer(1), 43);
             let id = address_of(library, symbol::BUILD_ID).cast::<[u8; 16]>();
             assert_eq!(id.read(), [7; 16]);
-            // No function needs the thread-local state, but the loader stores to both all the same.
-            assert_eq!(address_of(library, symbol::PTLS_GETTER).cast::<u64>().read(), 0);
+            // No function needs the thread-local state, but the loader stores it all the same.
             assert_eq!(address_of(library, symbol::TLS_OFFSET).cast::<i64>().read(), 0);
         }
     }
@@ -186,6 +185,30 @@ define internal i64* @julia_changing_2(i64 %x) {
     let (before, after) = function(&text, "julia_changing_1").split_once("@jl_something").expect("a call");
     assert!(before.contains("nativecache_slots") && !after.contains("load "), "{text}");
     assert!(!before.contains("!invariant.load"), "{text}");
+}
+
+#[test]
+fn the_state_of_a_thread_is_found_by_an_addition() {
+    let text = r"
+define internal %jl_value_t** @julia_state_1() {
+  %state = call %jl_value_t*** @julia.ptls_states()
+  %frame = load %jl_value_t**, %jl_value_t*** %state
+  ret %jl_value_t** %frame
+}";
+    for level in [OptLevel::O0, OptLevel::O2] {
+        let (mut module, _, _) = rewrite(text, &mut Script::default());
+        finish(&mut module, &["julia_state_1"], 0);
+        module.optimise(&Target::host(level)).expect("passes");
+        module.verify().expect("valid after the passes");
+        let text = print(&module);
+        let body = function(&text, "julia_state_0");
+        assert!(body.contains("fs:0") && body.contains("jl_tls_offset"), "{body}");
+        assert!(!body.contains("br i1 %"), "{body}");
+        if level == OptLevel::O2 {
+            assert!(!text.contains("jl_get_ptls_states_slot") && !body.contains("br "), "{text}");
+            assert!(body.contains("align 64"), "{body}");
+        }
+    }
 }
 
 #[test]

@@ -127,6 +127,8 @@ reasons! {
             "the detail says what failed; build the library again, or leave verify mode";
         124 Replaced: "the library was replaced while it was being linked",
             "nothing: the next session links the new one";
+        125 ThreadState: "a thread's state lies at no constant offset in this process, as code of libraries takes for granted",
+            "write JULIA_DEFINE_FAST_TLS() in the program that embeds Julia, as its manual says";
     }
     Build {
         200 NoSuchMethod: "the statement does not name a method that exists here",

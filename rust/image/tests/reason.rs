@@ -29,6 +29,7 @@ const CODES: &[(u16, &str)] = &[
     (122, "StartFailed"),
     (123, "Unproved"),
     (124, "Replaced"),
+    (125, "ThreadState"),
     (200, "NoSuchMethod"),
     (201, "NamesMain"),
     (202, "InSysimage"),

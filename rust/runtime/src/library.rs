@@ -157,17 +157,10 @@ impl Code {
             if *build_id != image_id {
                 return Err(Rejected::new(Reason::Replaced, "code and tables are of two builds"));
             }
-            let sysimage = Sysimage::current();
-            let (getter, offset) = sysimage.map_or((0, 0), |s| (s.ptls_getter, s.tls_offset));
-            let getter = if getter == 0 {
-                libc::dlsym(libc::RTLD_DEFAULT, c"jl_get_ptls_states".as_ptr()) as usize
-            } else {
-                getter
-            };
-            if getter == 0 {
-                return Err(Rejected::new(Reason::SymbolMissing, "jl_get_ptls_states"));
+            let offset = Sysimage::current().map_or(0, |sysimage| sysimage.tls_offset);
+            if offset == 0 {
+                return Err(Rejected::new(Reason::ThreadState, String::new()));
             }
-            *symbol("jl_get_ptls_states_slot")?.cast::<usize>() = getter;
             *symbol("jl_tls_offset")?.cast::<usize>() = offset;
             let slots = symbol("nativecache_slots")?.cast();
             let functions: *const i32 = symbol("nativecache_functions")?.cast();

@@ -13,8 +13,6 @@ pub struct Sysimage {
     pub data: Range<usize>,
     /// The span of the whole shared object, machine code included.
     pub span: Range<usize>,
-    /// Address of the function that finds a thread's state, as Julia gave it to the sysimage.
-    pub ptls_getter: usize,
     /// Offset of the thread's state from the thread pointer, 0 when that is no constant
     /// (threading.c, `jl_check_tls`: Julia proves it before it writes it here).
     pub tls_offset: usize,
@@ -41,11 +39,10 @@ impl Sysimage {
             let read = || {
                 let start = symbol(c"jl_system_image_data")? as usize;
                 let size = *symbol(c"jl_system_image_size")?.cast::<usize>();
-                let ptls_getter = *symbol(c"jl_get_ptls_states_slot")?.cast::<usize>();
                 let tls_offset = *symbol(c"jl_tls_offset")?.cast::<usize>();
                 let span = crate::library::mapping_of(start);
                 let known_by_contents = gnu_build_id(&file).is_some();
-                Some(Sysimage { data: start..start + size, span, ptls_getter, tls_offset, known_by_contents })
+                Some(Sysimage { data: start..start + size, span, tls_offset, known_by_contents })
             };
             let found = read();
             libc::dlclose(handle);

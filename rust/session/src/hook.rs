@@ -17,6 +17,7 @@ use nativecache_runtime::frames;
 use nativecache_runtime::gc::CollectorOff;
 use nativecache_runtime::julia::{jl_generating_output, jl_module_build_id, jl_options};
 use nativecache_runtime::modules::uuid;
+use nativecache_runtime::sysimage::Sysimage;
 use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
 
 use crate::auto::{self, Stale};
@@ -279,8 +280,12 @@ fn out_of_place() -> Option<Reason> {
             return Some(Reason::AllocationTracking);
         }
         // 1 is yes, the default; the others are no, all and min.
-        (options.compile_enabled != 1).then_some(Reason::CompileMode)
+        if options.compile_enabled != 1 {
+            return Some(Reason::CompileMode);
+        }
     }
+    let known = Sysimage::current().is_some_and(|sysimage| sysimage.tls_offset != 0);
+    (!known).then_some(Reason::ThreadState)
 }
 
 unsafe extern "C" fn instance_at(address: *mut c_void) -> *mut jl_value_t {
