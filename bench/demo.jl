@@ -34,10 +34,10 @@ function measure(box, package)
     body = read(joinpath(SESSIONS, "$package.jl"), String)
     run_session(box, body; cached = false)                  # makes the .ji files
     say("  tracing a first session")
-    trace, before = trace_session(box, body; cached = false)
-    say("  building the library from ", length(before), " traced methods")
-    result = build(box, repr(package), trace)
+    _, before = trace_session(box, body; cached = false)
+    result = build(box, repr(package), traced_profile(box, package, session_script(body; cached = true)))
     result.library === nothing && error("no library for $package: $(result.message)")
+    say("  built the library from ", length(result["requested"]), " traced methods in ", round(result.seconds; digits = 1), " s")
     say("  running it ", RUNS, " times without and ", RUNS, " times with the cache, in turn")
     without, with = Any[], Any[]
     for _ in 1:RUNS

@@ -31,7 +31,7 @@ end
 function first_call(settings, box, package, body)
     group = "first call"
     julia!(box, "using $package\nusing NativeCache")
-    trace = traced_profile(box, package, body)
+    trace = traced_profile(box, package, Measure.session_script(body; cached = true))
     result = build(box, repr(package), trace)
     result.library === nothing && error(result.message)
     sysimage = joinpath(box.root, "sysimage.so")
@@ -65,17 +65,4 @@ function first_call(settings, box, package, body)
     push!(rows, row(group, "$package, build memory of the sysimage", "B", "" => "sysimage", [], [memory]))
     rm(sysimage)
     return rows
-end
-
-"""
-What NativeCache's tracer notes of a session without a library, as a file of precompile statements: it names what a
-session's own functions call directly, too, which `--trace-compile` does not.
-"""
-function traced_profile(box, package, body)
-    julia!(box, Measure.session_script(body; cached = true); env = ["JULIA_NATIVECACHE_TRACE" => "yes"])
-    profiles = joinpath(box.depot, "nativecache", "v1.5", "profiles")
-    folder = only(filter(name -> startswith(name, "$package-"), readdir(profiles)))
-    statements = joinpath(box.root, "trace.jl")
-    mv(joinpath(profiles, folder, "trace.profile"), statements)
-    return statements
 end

@@ -4,7 +4,7 @@
 module Sandbox
 
 export Box, Run, add_stdlib_copy, add_package, remove, julia, run_session, session_script, trace_session,
-    build, median, STDLIB, ROOT, SESSIONS
+    traced_profile, build, median, STDLIB, ROOT, SESSIONS
 
 const ROOT = dirname(@__DIR__)
 const STDLIB = Sys.STDLIB
@@ -160,6 +160,19 @@ end
 "The statements of a trace file, without `precompile(...)`."
 traced(path) = String[String(line[12:prevind(line, lastindex(line))]) for line in eachline(path)
                       if startswith(line, "precompile(")]
+
+"""
+What NativeCache's tracer notes of a script that uses it, without a library: the path of a file of statements. It names
+what a session's own functions call directly, too, which `--trace-compile` does not.
+"""
+function traced_profile(box::Box, package, script)
+    julia!(box, script; env = ["JULIA_NATIVECACHE_TRACE" => "yes"])
+    profiles = joinpath(box.depot, "nativecache", "v1.5", "profiles")
+    folder = only(filter(name -> startswith(name, "$package-"), readdir(profiles)))
+    statements = tempname(box.root; cleanup = false)
+    mv(joinpath(profiles, folder, "trace.profile"), statements)
+    return statements
+end
 
 # ---- builds ----
 
