@@ -53,8 +53,6 @@ const MUTATIONS = [
         "if options.malloc_log != 0 {", "if options.malloc_log != 0 && false {", "key/nothing is installed: allocations"),
     Mutation("off: --compile", "rust/session/src/hook.rs",
         "if options.compile_enabled != 1 {", "if options.compile_enabled != 1 && false {", "key/nothing is installed: --compile"),
-    Mutation("off: a thread's state lies anywhere", "rust/session/src/hook.rs",
-        "sysimage.tls_offset != 0)", "sysimage.tls_offset != 1)", "reasons"),
     Mutation("addresses: plain integers are data", "rust/worker/src/known.rs",
         "after > 0 && self.mappings[after - 1].contains(&value)", "after > 0 && self.mappings[after - 1].contains(&value) && false", "hazards/hazards"),
     Mutation("addresses: what is computed of one is data", "rust/worker/src/emission.rs",
