@@ -52,8 +52,8 @@ function first_call(settings, box, package, body)
     plains, caches, images = (in_turn(settings.runs, kinds...)..., [])
     column(list, name) = [getfield(item, name) for item in list]
     rows = Row[]
-    for (name, budget) in (:first => nothing, :load => nothing, :second => nothing, :process => nothing)
-        settings.quick || push!(rows, row(group, "$package, $name", "s", "sysimage" => "NativeCache", column(images, name), column(caches, name); budget = budget))
+    for name in (:first, :load, :second, :process)
+        settings.quick || push!(rows, row(group, "$package, $name", "s", "sysimage" => "NativeCache", column(images, name), column(caches, name)))
         push!(rows, row(group, "$package, $name, no cache", "s", "nothing" => "NativeCache", column(plains, name), column(caches, name)))
     end
     push!(rows, row(group, "$package, first − second call", "s", "" => "NativeCache", [], column(caches, :first) .- column(caches, :second); budget = 0.1))
