@@ -46,21 +46,9 @@ function program(name, advice)
     throw(Missing("no $name here: $advice"))
 end
 
-"Where bindgen finds a libclang that it understands, and that one's headers."
-function bindgen()
-    haskey(ENV, "LIBCLANG_PATH") && return Pair{String,String}[]
-    script = joinpath(@__DIR__, "julia.sh")
-    lines = try
-        readlines(`bash $script --bindgen`)
-    catch
-        throw(Missing("no libclang that bindgen can use: set LIBCLANG_PATH to the folder of one up to version 14"))
-    end
-    return [Pair(split(line, '='; limit = 2)...) for line in lines]
-end
-
 """
-Run `body` with a path of `folder` that has no space in it: jl-sys hands the path to cargo
-in a way that breaks at one. The same path each time, or cargo would build everything anew.
+Run `body` with a path of `folder` that has no space in it: cargo splits the command with which it starts
+tests at spaces. The same path each time, or cargo would build everything anew.
 """
 function without_spaces(body, folder)
     occursin(r"\s", folder) || return body(folder)
@@ -81,7 +69,7 @@ libraries(julia) = join((joinpath(julia, folder) for folder in ("lib", "lib/$(Sy
 function cargo(arguments; target = "target", environment = Dict{String,String}())
     program("cc", "install a C compiler and the C library's headers")
     without_spaces(prefix()) do julia
-        env = merge(Dict(ENV), Dict{String,String}(bindgen()),
+        env = merge(Dict(ENV),
             Dict("JULIA_DIR" => julia, "CARGO_TARGET_DIR" => joinpath(ROOT, target), environment...,
                 "NATIVECACHE_BUILD" => "$(version()) ($(stamp()))",     # a part of the key of each library
                 "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER" => "env LD_LIBRARY_PATH=$(libraries(julia))"))

@@ -5,8 +5,6 @@
 #   deps/julia.sh              print the path of $JULIA, else of julia on PATH,
 #                              else of the private Julia, made if missing
 #   deps/julia.sh --private    the same, but always the private Julia
-#   deps/julia.sh --bindgen    print the environment in which bindgen can read
-#                              julia.h: lines NAME=VALUE, none if it is set
 #   deps/julia.sh --tools      print nothing; fail if a tool for the build from
 #                              source is missing, with one line for each
 #
@@ -39,8 +37,6 @@ die() { say "$*"; exit 1; }
 # with a C compiler has: libc, libgcc_s, libstdc++ (see below). Newer libraries
 # under the same name are no replacement: with libunwind 1.6 an exception thrown
 # from compiled code kills the process.
-# libclang is here because the Rust crates read julia.h with bindgen, which wants
-# an old one, and with its own headers: gcc's, in their place, do not parse.
 
 packages=(
     julia julia-common libjulia-dev libjulia1
@@ -52,7 +48,6 @@ packages=(
     libcom-err2 libgcrypt20 libgit2-1.1 libgpg-error0 libgssapi-krb5-2  # LibGit2
     libhttp-parser2.9 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0
     libmbedcrypto3 libmbedtls12 libmbedx509-0 libpcre3 libssh2-1
-    libclang-common-9-dev libclang1-9                                   # bindgen
 )
 
 # Not unpacked: what neither Julia nor a build against it reads.
@@ -61,9 +56,7 @@ unwanted=(
     './usr/share/doc-base' './usr/share/gcc' './usr/share/gdb'
     './usr/share/icons' './usr/share/libgcrypt20' './usr/share/lintian'
     './usr/share/locale' './usr/share/man' './usr/share/metainfo'
-    './usr/include/clang' './usr/lib/clang' './usr/lib/*/krb5'
-    './usr/lib/*/julia/libcurl.so'
-    './usr/lib/llvm-9/lib/clang/*/lib' './usr/lib/llvm-9/lib/clang/*/share'
+    './usr/lib/*/krb5' './usr/lib/*/julia/libcurl.so'
 )
 
 # To be raised when the same packages are put together in another way.
@@ -167,8 +160,8 @@ unpack() {
 
 # The loader finds every library through the one that asks for it: turn
 # DT_RUNPATH, which counts for a library's own needs only, into DT_RPATH, which
-# is inherited, and `$ORIGIN/../lib` (LLVM's and libclang's: right in Debian's
-# llvm-9 folder, where they were built) into `$ORIGIN`. With DT_RPATH in
+# is inherited, and `$ORIGIN/../lib` (LLVM's: right in Debian's llvm-9 folder,
+# where it was built) into `$ORIGIN`. With DT_RPATH in
 # bin/julia, all that it loads is found in the private folder, whatever
 # LD_LIBRARY_PATH says; a wrapper script that sets LD_LIBRARY_PATH would hand it
 # down to compilers started from Julia. Both edits are in place: one number, one
@@ -216,9 +209,7 @@ rpath() {
 
 arrange() {
     local usr=$work/tree/usr
-    mv "$usr/lib/llvm-9/lib/clang" "$work/tree/$lib/clang"
-    rm -r "$usr/lib/llvm-9"
-    ln -s libclang-9.so.1 "$work/tree/$lib/libclang.so"
+    rm -rf "$usr/lib/llvm-9"
     # A prefix as build scripts expect it: include/julia/julia.h, lib/libjulia.so.
     ln -s x86_64-linux-gnu/libjulia.so "$usr/lib/libjulia.so"
     # A program that embeds libjulia takes <folder of libjulia>/../bin for Julia's,
@@ -320,31 +311,6 @@ find_julia() {
     fi
 }
 
-# The libclang must be one that bindgen 0.54 understands, which is at most 14,
-# and have its own headers.
-bindgen() {
-    local dir version headers
-    [[ -z ${LIBCLANG_PATH:-} ]] || return 0
-    if ! ready; then
-        for version in 14 13 12 11 10 9; do
-            dir=/usr/lib/llvm-$version/lib
-            for headers in "$dir/clang"/*/include; do
-                [[ -e $dir/libclang.so.1 && -e $headers/stddef.h ]] || continue
-                environment "$dir" "$headers"
-                return
-            done
-        done
-        make
-    fi
-    dir=$prefix/$lib
-    environment "$dir" "$(echo "$dir"/clang/*/include)"
-}
-
-environment() {
-    printf 'LIBCLANG_PATH=%s\n' "$1"
-    printf "BINDGEN_EXTRA_CLANG_ARGS=-isystem '%s'\n" "$2"
-}
-
 tools() {
     local missing=0
     command -v cargo >/dev/null || { say 'no cargo: install Rust'; missing=1; }
@@ -356,7 +322,6 @@ complete_packages
 case ${1:-} in
     '') find_julia ;;
     --private) private ;;
-    --bindgen) bindgen ;;
     --tools) tools ;;
-    *) die "unknown option $1 (there are --private, --bindgen and --tools)" ;;
+    *) die "unknown option $1 (there are --private and --tools)" ;;
 esac

@@ -11,7 +11,7 @@
     tools = joinpath(clone, "tools")
     mkpath(tools)
     function attempt(arguments...; env = Pair{String,String}[])
-        environment = merge(Dict(ENV), Dict("PATH" => tools, "HOME" => clone, "LIBCLANG_PATH" => "/nonexistent"), Dict(env))
+        environment = merge(Dict(ENV), Dict("PATH" => tools, "HOME" => clone), Dict(env))
         command = setenv(`$(Sandbox.julia_program()) --startup-file=no --history-file=no $(joinpath(clone, "deps", "build.jl")) $arguments`, environment)
         err = joinpath(clone, "err")
         process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = devnull, stderr = err))

@@ -1,10 +1,11 @@
-//! jl-sys names `-ljulia` and looks in `$JULIA_DIR/lib` only; Debian keeps libjulia one folder deeper.
+//! Where libjulia is. jl-sys leaves the link line to others when it takes the bindings that it brings.
 
 use std::env;
 use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=JULIA_DIR");
+    println!("cargo:rustc-link-lib=julia");
     let Some(prefix) = env::var_os("JULIA_DIR").map(PathBuf::from) else {
         return;
     };
