@@ -137,7 +137,7 @@ function sanitize()
     common = ["--release", "--locked", "--target", "$(Sys.ARCH)-unknown-linux-gnu"]
     run(arguments) = cargo(arguments; target = "target/asan", environment = environment)
     # Not the examples in comments, which are compiled with flags of their own.
-    run(["test", common..., "--lib", "--tests", "--package", "nativecache-image", "--package", "nativecache-profile"])
+    run(["test", common..., "--lib", "--tests", "--package", "nativecache-image", "--package", "nativecache-store"])
     run(["build", common..., "--package", "nativecache-session", "--package", "nativecache-worker",
          "--features", "nativecache-runtime/$(feature())"])
     folder = joinpath(ROOT, "target", "asan")

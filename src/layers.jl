@@ -1,5 +1,5 @@
 # Profiles in the store, and the layers that they come in: where it is known from that a method
-# is needed. rust/profile reads, merges and writes them; the format is described there.
+# is needed. rust/store reads, merges and writes them; the format is described there.
 #
 #   <depot>/nativecache/v1.5/profiles/<Name>-<uuid, first 8>/<layer>.profile
 #   <depot>/nativecache/v1.5/profiles/<Name>-<...>+<Name>-<...>/<layer>.profile
@@ -175,7 +175,7 @@ end
 
 # ---- changing ----
 
-# What a profile that is written is to what is there: `Mode` of rust/profile.
+# What a profile that is written is to what is there: `Mode` of rust/store.
 const ADD = 0
 const REPLACE = 1
 const MEASURE = 2

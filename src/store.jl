@@ -252,7 +252,7 @@ Write a whole file beside its place and rename it there: a reader sees all of it
 read at most, whatever the umask says.
 """
 function write_whole(path::AbstractString, text::AbstractString)
-    # rust/profile removes what a process that died here has left: it reads the process from the name.
+    # rust/store removes what a process that died here has left: it reads the process from the name.
     temporary = string(path, ".tmp-", getpid(), '-', time_ns())
     file = Base.Filesystem.open(temporary, Base.JL_O_WRONLY | Base.JL_O_CREAT | Base.JL_O_EXCL, 0o644)
     try

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of rust/image, rust/profile and of settings in rust/session with libFuzzer, from the corpus beside this file.
+# Fuzzes the readers of rust/image, rust/store and of settings in rust/session with libFuzzer, from the corpus beside this file.
 #
 #   run.sh                     every target, RUNS inputs each from a fixed seed (the test command does this)
 #   run.sh --seconds N         every target, N seconds each, looking on its own way each time

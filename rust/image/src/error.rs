@@ -1,6 +1,6 @@
 //! What can be wrong with an image or a library file.
 
-use crate::reason::Reason;
+use nativecache_store::Reason;
 use std::fmt;
 use std::path::PathBuf;
 

@@ -85,7 +85,6 @@ mod node_ref;
 mod node_writer;
 mod output;
 mod reader;
-mod reason;
 
 pub use builder::ImageBuilder;
 pub use builtin::Builtin;
@@ -98,7 +97,7 @@ pub use ids::{CodeIndex, EdgeId, EntryId, FunctionId, ListItem, NodeId, PackageI
 pub use layout::{FORMAT_VERSION, IMAGE_MAGIC};
 pub use list::{List, ListIter};
 pub use model::{Bucket, Edge, EdgeTarget, Entry, Function, Invoke, Package, Slot, Table};
+pub use nativecache_store::{Reason, Stage};
 pub use node::Node;
 pub use node_ref::NodeRef;
 pub use reader::{BucketRef, EdgeRef, EntryRef, FunctionRef, Image, ModuleSetRef, PackageRef, SlotRef};
-pub use reason::{Reason, Stage};

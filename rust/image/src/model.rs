@@ -1,7 +1,7 @@
 //! What an image holds beside nodes, as the writer makes it: packages, slots, functions, method tables, edges, entries.
 
 use crate::ids::{CodeIndex, EdgeId, FunctionId, NodeId, PackageId, SlotId, TableId};
-use crate::reason::Reason;
+use nativecache_store::Reason;
 
 /// A root module that nodes refer to.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

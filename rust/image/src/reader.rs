@@ -12,7 +12,7 @@ use crate::layout::{
 use crate::list::{List, Word};
 use crate::model::{EdgeTarget, Invoke, Table};
 use crate::node_ref::NodeRef;
-use crate::reason::Reason;
+use nativecache_store::Reason;
 
 /// Strings and bytes that records point into.
 #[derive(Clone, Copy, Debug)]

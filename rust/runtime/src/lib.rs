@@ -45,6 +45,5 @@ pub mod steps;
 pub mod sysimage;
 pub mod tables;
 pub mod trace;
-pub mod trust;
 pub mod value;
 pub mod verify;

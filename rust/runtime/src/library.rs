@@ -19,7 +19,7 @@ use nativecache_image::{Hash, Image, Reason, Trailer, TRAILER_SIZE};
 
 use crate::error::Rejected;
 use crate::sysimage::Sysimage;
-use crate::trust::{self, unreadable};
+use nativecache_store::trust::{self, unreadable};
 
 /// Larger files are looked at in their last bytes before they are read into memory.
 const LARGE: u64 = 64 << 20;

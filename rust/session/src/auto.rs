@@ -13,17 +13,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jl_sys::jl_module_t;
-use nativecache_profile::{file, store};
 use nativecache_runtime::gc::CollectorOff;
 use nativecache_runtime::julia::{jl_gc_safepoint, jl_options, jl_signal_pending, Options};
 use nativecache_runtime::modules::uuid;
 use nativecache_runtime::trace::PackageName;
 use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
+use nativecache_store::file;
+use nativecache_store::lines as text;
+use nativecache_store::profile::update as store;
 
 use crate::globals::{base, Global};
-use crate::settings::Auto;
-use crate::text;
 use crate::tracing::{dashed, folder_name, Here};
+use nativecache_store::settings::Auto;
 
 /// Where jobs lie in the store.
 const QUEUE: &str = "queue";

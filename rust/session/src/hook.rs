@@ -25,7 +25,9 @@ use crate::distributed::spread;
 use crate::globals::{base, depots, loaded_modules, Global};
 use crate::lock::{acquire, uninterrupted};
 use crate::session::{key_hash, with_session, LinkCounts};
-use crate::{boundary, ending, fail, guard, hand_out, native, text, verify};
+use nativecache_store::{boundary, lines as text};
+
+use crate::{ending, fail, guard, hand_out, native, verify};
 
 extern "C" {
     fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: *mut jl_value_t);
@@ -218,7 +220,7 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
         let ended = Global::of(module, "ended")?.0;
         native::provide(callback, ended);
         jl_array_ptr_1d_push(base("package_callbacks")?.0.cast(), callback);
-        if crate::settings::may_trace() {
+        if nativecache_store::settings::may_trace() {
             ending::prepare();
             jl_array_ptr_1d_push(base("atexit_hooks")?.0.cast(), ended);
         }

@@ -5,7 +5,6 @@
 //! load packages at the same time apart.
 
 mod auto;
-mod boundary;
 mod distributed;
 mod ending;
 mod globals;
@@ -13,9 +12,7 @@ mod hook;
 mod lock;
 mod native;
 mod session;
-mod settings;
 mod story;
-mod text;
 mod tracing;
 mod verify;
 
@@ -27,7 +24,8 @@ use jl_sys::jl_array_t;
 use jlrs::value::array::Array;
 use nativecache_runtime::julia::jl_array_ptr_1d_push;
 
-use nativecache_runtime::{library, trust};
+use nativecache_runtime::library;
+use nativecache_store::{boundary, lines as text, settings, trust};
 
 pub use boundary::{fail, guard, hand_out};
 use lock::uninterrupted;
@@ -198,7 +196,7 @@ pub unsafe extern "C" fn nativecache_preference(path: *const c_char, name: *cons
     guard(std::ptr::null_mut(), || {
         // SAFETY: as the caller says.
         let (path, name) = unsafe { (path_of(path), CStr::from_ptr(name).to_string_lossy()) };
-        let file = nativecache_profile::file::read(path)?;
+        let file = nativecache_store::file::read(path)?;
         let value = settings::preference(&file, &name);
         Ok(hand_out(&value.map_or_else(String::new, |value| format!("={value}"))))
     })

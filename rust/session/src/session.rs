@@ -13,7 +13,9 @@ use nativecache_runtime::link::{Counts, Linked};
 use nativecache_runtime::{key as runtime_key, modules};
 
 use crate::lock::acquire;
-use crate::{fail, text};
+use nativecache_store::lines as text;
+
+use crate::fail;
 
 /// What a link has come to; the layout is known to src/load.jl.
 #[repr(C)]

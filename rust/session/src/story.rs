@@ -19,7 +19,9 @@ use nativecache_runtime::{inspect, key as runtime_key};
 
 use crate::globals::loaded_modules;
 use crate::session::{key, with_session};
-use crate::{guard, hand_out, text};
+use nativecache_store::lines as text;
+
+use crate::{guard, hand_out};
 
 /// Says which definition ended what, reading all methods at the first question only.
 #[derive(Default)]

@@ -10,22 +10,24 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use jl_sys::jl_module_t;
-use nativecache_profile::store::{self, Updated};
-use nativecache_profile::{file, Limits, Mode, Profile, Stats};
 use nativecache_runtime::gc::CollectorOff;
 use nativecache_runtime::julia::{jl_generating_output, jl_options, jl_ver_string};
 use nativecache_runtime::modules::{roots, uuid};
 use nativecache_runtime::trace::{trace, Mark, Options, PackageName, Trace};
-use nativecache_runtime::trust;
 use nativecache_runtime::value::{is, module_name, string_bytes};
+use nativecache_store::profile::update::{self as store, Updated};
+use nativecache_store::trust;
+use nativecache_store::{file, Limits, Mode, Profile, Stats};
 
 use crate::auto;
 use crate::ending::is_orderly;
 use crate::globals::{base, depots, loaded_modules, Global};
 use crate::hook::{package_folder, with_hook};
 use crate::lock::uninterrupted;
-use crate::settings::Settings;
-use crate::{guard, hand_out, text};
+use nativecache_store::lines as text;
+use nativecache_store::settings::Settings;
+
+use crate::{guard, hand_out};
 
 /// The folder of profiles in the store.
 const PROFILES: &str = "profiles";

@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nativecache_image::content_hash;
-use nativecache_runtime::trust;
+use nativecache_store::trust;
 
 use crate::error::BuildError;
 

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nativecache_profile::merge::merge;
-use nativecache_profile::{Mode, Profile};
+use nativecache_store::profile::merge::merge;
+use nativecache_store::{Mode, Profile};
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);

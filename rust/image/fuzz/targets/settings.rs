@@ -4,12 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-// The crate of the session needs a Julia to be linked with; its reader of settings does not.
-#[path = "../../../session/src/settings.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod settings;
-
-use settings::{preference, Settings};
+use nativecache_store::settings::{preference, Settings};
 
 const NAMES: [&str; 6] = ["auto", "trace", "methods", "fade", "linker", ""];
 

@@ -1,6 +1,6 @@
 //! Reasons: codes never change, every one can be told to a stranger.
 
-use nativecache_image::{Reason, Stage};
+use nativecache_store::{Reason, Stage};
 use std::collections::HashSet;
 
 /// The codes as they stand in files that exist. A line may be added, never changed.

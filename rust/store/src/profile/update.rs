@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::limits::{self, Limits};
+use super::merge::{merge, Mode};
+use super::text::Profile;
 use crate::error::ProfileError;
 use crate::file;
-use crate::limits::{self, Limits};
-use crate::merge::{merge, Mode};
-use crate::text::Profile;
 
 /// How long a session that ends waits for others that end at the same moment: in all, however many profiles it has.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -243,8 +243,8 @@ fn sweep(folder: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::Stats;
     use super::*;
-    use crate::text::Stats;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("nativecache profile {name} {}", unique()));

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nativecache_profile::{file, Limits};
+use crate::{file, Limits};
 
 /// What a session does with what it has compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Settings {
     }
 
     /// What is no value of a setting counts as not said: a session never stops for it.
-    pub(crate) fn from(value: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn from(value: impl Fn(&str) -> Option<String>) -> Self {
         let limits = Limits::default();
         let number = |name: &str| value(name).and_then(|text| text.trim().parse::<u32>().ok());
         Settings {
@@ -82,7 +82,7 @@ fn is_ci(value: Option<&str>) -> bool {
 
 /// The value of a setting in a preference file: of the first line that gives it one. A line that is not of the form
 /// `name = value`, with or without quotes, is passed over, as `read_preferences` of src/config.jl does.
-pub(crate) fn preference(file: &[u8], name: &str) -> Option<String> {
+pub fn preference(file: &[u8], name: &str) -> Option<String> {
     file.split(|byte| *byte == b'\n').find_map(|line| {
         let line = std::str::from_utf8(line).ok().filter(|line| !line.contains('\0'))?;
         let (key, value) = line.trim_matches(BLANKS).split_once('=')?;

@@ -1,6 +1,6 @@
 //! Putting what was found into what is known.
 
-use crate::text::Profile;
+use super::text::Profile;
 
 /// What the found methods are to the known ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,8 +58,8 @@ pub fn merge(known: &mut Profile, found: &Profile, mode: Mode) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::Stats;
     use super::*;
-    use crate::text::Stats;
 
     fn profile(entries: &[&str]) -> Profile {
         let mut profile = Profile::default();

@@ -11,10 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::reason::Reason;
+use crate::rejected::Rejected;
 use libc::{c_char, gid_t, uid_t};
-use nativecache_image::Reason;
-
-use crate::error::Rejected;
 
 /// The path without links, if nobody else can change what it leads to; `path` must exist.
 ///
@@ -54,7 +53,8 @@ pub fn check_one(place: &Path, meta: &Metadata) -> Result<(), Rejected> {
     Ok(())
 }
 
-pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Rejected {
+/// The rejection that says why `path` could not be looked at.
+pub fn unreadable(path: &Path, error: &std::io::Error) -> Rejected {
     let reason =
         if error.kind() == std::io::ErrorKind::NotFound { Reason::NotFound } else { Reason::Unreadable };
     Rejected::new(reason, format!("{}: {error}", path.display()))

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use nativecache_image::Reason;
+use crate::reason::Reason;
 
 /// Escapes what would end a field or a line.
 pub fn escape(field: &str) -> String {

@@ -1,7 +1,7 @@
 //! Keeping a profile at a sensible size: methods that no session has used for long fade, and when
 //! there are too many, those that save least go first.
 
-use crate::text::{Profile, Stats};
+use super::text::{Profile, Stats};
 
 /// How large a profile may grow, and how long it remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,8 @@ pub fn fail(text: impl Into<String>) {
     LAST_ERROR.with(|last| *last.borrow_mut() = text);
 }
 
-pub(crate) fn last_error() -> String {
+/// What [`fail`] kept last on this thread.
+pub fn last_error() -> String {
     LAST_ERROR.with(|last| last.borrow().clone())
 }
 
