@@ -16,11 +16,18 @@ using Base: PkgId, UUID
 using Libdl
 import InteractiveUtils
 
-# `Base.include(NativeCache, ...)`, not `include(...)`: calling the latter compiles code that
-# would become part of the package image, and of the time that loading it takes (14 ms of 15).
+# `Base.include(NativeCache, ...)`, not `include(...)`: on Julia 1.5 calling the latter compiles code that would become
+# part of the package image, and of the time that loading it takes (14 ms of 15).
 Base.include(NativeCache, "config.jl")      # settings: keyword, environment, preference files, default
 Base.include(NativeCache, "store.jl")       # where the libraries lie
-Base.include(NativeCache, "load.jl")        # what runs in every session
+if VERSION < v"1.6"
+    Base.include(NativeCache, "load.jl")    # what runs in every session
+elseif VERSION < v"1.10"
+    error("NativeCache: Julia $VERSION is not supported: package images, on which it builds, begin with 1.9; use 1.10 or later, or 1.5.3")
+else
+    Base.include(NativeCache, "companion/companions.jl")    # companions in the store
+    Base.include(NativeCache, "companion/session.jl")       # what runs in every session
+end
 Base.include(NativeCache, "profile.jl")     # which methods: statements and signatures
 Base.include(NativeCache, "layers.jl")      # profiles in the store: layers, reading, dropping
 Base.include(NativeCache, "trace.jl")       # what this session has compiled
@@ -28,17 +35,29 @@ Base.include(NativeCache, "progress.jl")    # what a build shows while it runs
 Base.include(NativeCache, "sources.jl")     # test suites, scripts and precompilation, run to see what they need
 Base.include(NativeCache, "build.jl")       # one library: the worker process and its result
 Base.include(NativeCache, "plan.jl")        # build: which packages, layers and sources
-Base.include(NativeCache, "workload.jl")    # @workload: what a package runs while it is precompiled
-Base.include(NativeCache, "distributed.jl") # workers have what the master has
 Base.include(NativeCache, "fresh.jl")       # what is stale, retiring it, building it again
 Base.include(NativeCache, "reasons.jl")     # why something is not used
 Base.include(NativeCache, "status.jl")      # what this session has
-Base.include(NativeCache, "explain.jl")     # why something is not used, by package and by method
-Base.include(NativeCache, "verify.jl")      # compile a library's methods anew and compare
-Base.include(NativeCache, "clean.jl")       # gc!, clear!
-Base.include(NativeCache, "json.jl")        # all of that for programs
-Base.include(NativeCache, "report.jl")      # where a session's latency goes
-Base.include(NativeCache, "page.jl")        # that as a page
-Base.include(NativeCache, "cli.jl")         # bin/nativecache
+if VERSION < v"1.6"
+    Base.include(NativeCache, "native/status.jl")   # the libraries of this session
+    Base.include(NativeCache, "native/fresh.jl")    # builds of packages, and libraries of those that are gone
+    Base.include(NativeCache, "workload.jl")    # @workload: what a package runs while it is precompiled
+    Base.include(NativeCache, "distributed.jl") # workers have what the master has
+    Base.include(NativeCache, "explain.jl")     # why something is not used, by package and by method
+    Base.include(NativeCache, "verify.jl")      # compile a library's methods anew and compare
+    Base.include(NativeCache, "clean.jl")       # gc!, clear!
+    Base.include(NativeCache, "json.jl")        # all of that for programs
+    Base.include(NativeCache, "report.jl")      # where a session's latency goes
+    Base.include(NativeCache, "page.jl")        # that as a page
+    Base.include(NativeCache, "cli.jl")         # bin/nativecache
+else
+    Base.include(NativeCache, "companion/layout.jl")        # where the fields of Julia's objects lie
+    Base.include(NativeCache, "companion/statement.jl")     # statements read back
+    Base.include(NativeCache, "companion/trainer.jl")       # compiles statements while a companion is precompiled
+    Base.include(NativeCache, "companion/trace.jl")         # what this session has compiled
+    Base.include(NativeCache, "companion/build.jl")         # one companion: the worker process and its result
+    Base.include(NativeCache, "companion/status.jl")        # the companions of this session
+    Base.include(NativeCache, "companion/fresh.jl")         # which companions are up to date
+end
 
 end

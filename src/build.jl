@@ -69,7 +69,7 @@ const WORKER_LIBRARY = normpath(joinpath(@__DIR__, "..", "deps", "lib", "libnati
 # A worker that dies is started again without the culprit; each of these many at most.
 const MAX_CULPRITS = 100
 
-function run_job(job::Job)
+function run_native_job(job::Job)
     isfile(WORKER_LIBRARY) || return Failure(string(
         WORKER_LIBRARY, " is missing: run Pkg.build(\"NativeCache\") or deps/build.jl"))
     Base.JLOptions().use_compiled_modules == 0 && return Failure(
@@ -82,6 +82,9 @@ function run_job(job::Job)
         leave(work; keep = job.keep)
     end
 end
+
+# The engine of this Julia says how a job is run.
+run_job(job::Job) = VERSION < v"1.6" ? run_native_job(job) : run_companion_job(job)
 
 "Start workers until one comes through; each that dies names a culprit, which the next leaves out."
 function run_workers(job::Job, work::String)
@@ -166,6 +169,7 @@ uuid_text(id::PkgId) = string(something(id.uuid, UUID(0)))
 
 "The command that starts Julia as this session was started, as far as code depends on it."
 function julia_command()
+    VERSION < v"1.6" || return companion_julia_command()
     options = Base.JLOptions()
     flags = String["-C$(unsafe_string(options.cpu_target))", "-J$(unsafe_string(options.image_file))",
         "-O$(options.opt_level)", "-g$(options.debug_level)"]

@@ -35,3 +35,10 @@ end
 precompile(__init__, ())
 precompile(loaded, (PkgId,))
 precompile(ended, ())
+
+"Trace this session into the profiles: what `trace!` calls."
+function trace_session()
+    text = taken(ccall((:nativecache_trace, LIBRARY), Ptr{UInt8}, ()))
+    isempty(text) && error("NativeCache: nothing was traced: ", last_error())
+    return parse_trace(text)
+end

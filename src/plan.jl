@@ -131,6 +131,7 @@ end
 
 "What a package asks for or runs while it is precompiled, if it does and its profile does not have it yet."
 function own_statements(id::PkgId, options::Options)
+    VERSION < v"1.6" || return Source[]     # the package's image has what it asks for
     any(layer -> layer.name == "precompile", layers_of([id])) && return Source[]
     entry = Base.locate_package(id)
     entry === nothing && return Source[]

@@ -59,9 +59,7 @@ says why nothing could be written.
       Dates  188 methods, 20 of them new
 """
 function trace!()
-    text = taken(ccall((:nativecache_trace, LIBRARY), Ptr{UInt8}, ()))
-    isempty(text) && error("NativeCache: nothing was traced: ", last_error())
-    return parse_trace(text)
+    return trace_session()
 end
 
 Base.show(io::IO, trace::Trace) = print(io, "Trace(", trace.compiled, " compiled, ", trace.kept, " kept)")

@@ -1,0 +1,240 @@
+//! libnativecache for Julia 1.10 and later.
+//!
+//! On these Julias the code itself is kept by companions: packages that NativeCache generates and Julia compiles
+//! (src/engine/companion). What is done here is what a session must not wait for: finding out, among all live code
+//! instances, what the session had to compile ([`trace`]), saying it in text that reads back ([`statement`]), and
+//! merging profiles.
+//!
+//! No function throws, prints or unwinds: what goes wrong becomes a return value, and a text that
+//! `nativecache_last_error` hands out.
+
+mod error;
+mod images;
+mod layout;
+mod methods;
+mod object;
+mod statement;
+mod stopped;
+mod trace;
+
+use std::ffi::{c_char, c_int, CStr, OsStr};
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Instant;
+
+use jl_sys::types::{jl_array_t, jl_datatype_t, jl_value_t};
+use nativecache_store::boundary::{self, guard, hand_out};
+use nativecache_store::profile::update::{self, Updated};
+use nativecache_store::{file, lines, settings, trust, Limits, Mode, Profile};
+
+use crate::object::Object;
+use crate::stopped::Stopped;
+
+/// Tells the library where the fields of Julia's objects lie; see `Field` and `Kind` of layout.rs. 0, or -1.
+///
+/// # Safety
+/// `offsets` points to `offset_count` numbers, `types` to `type_count` types of the system image, `words` to three
+/// addresses: the one method table or 0, `jl_fptr_const_return`, `jl_fptr_interpret_call`.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_layout(
+    offsets: *const u32,
+    offset_count: usize,
+    types: *const *mut jl_datatype_t,
+    type_count: usize,
+    words: *const usize,
+    memory: c_int,
+) -> c_int {
+    guard(-1, || {
+        // SAFETY: as the caller says.
+        let (offsets, types, words) = unsafe {
+            (
+                std::slice::from_raw_parts(offsets, offset_count),
+                std::slice::from_raw_parts(types, type_count),
+                words.cast::<[usize; 3]>().read(),
+            )
+        };
+        layout::Layout::set(offsets, types, words, memory != 0)?;
+        Ok(0)
+    })
+}
+
+/// What this session has compiled, as lines: `looked`, `compiled`, `nowhere`, `unprintable` and `seconds` with their
+/// numbers, and `entry<TAB>statement<TAB>numbers of packages`. Null if nothing could be looked at.
+///
+/// # Safety
+/// On a Julia thread; the arguments as those of [`trace::trace`].
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_trace_session(roots: *mut jl_array_t, homes: *const i32) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        let started = Instant::now();
+        // SAFETY: as the caller says.
+        let found = unsafe { trace::trace(roots, homes) }?;
+        let mut out = String::new();
+        for (name, number) in [
+            ("looked", found.looked),
+            ("compiled", found.compiled),
+            ("nowhere", found.nowhere),
+            ("unprintable", found.unprintable),
+        ] {
+            let _ = writeln!(out, "{name}\t{number}");
+        }
+        for entry in &found.entries {
+            let numbers: Vec<String> = entry.packages.iter().map(u32::to_string).collect();
+            let _ = writeln!(out, "entry\t{}\t{}", lines::escape(&entry.statement), numbers.join(" "));
+        }
+        let _ = writeln!(out, "seconds\t{}", started.elapsed().as_secs_f64());
+        Ok(hand_out(&out))
+    })
+}
+
+/// The text of a type that reads back to it, or null.
+///
+/// # Safety
+/// On a Julia thread; `ty` is a live object.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_statement(ty: *mut jl_value_t) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        let layout = layout::Layout::get()?;
+        // SAFETY: as the caller says.
+        let stopped = unsafe { Stopped::new() };
+        // SAFETY: as the caller says.
+        let ty = unsafe { Object::new(ty, &stopped) }.ok_or("no type was given")?;
+        Ok(hand_out(&statement::Printer::new(layout).print(ty)?))
+    })
+}
+
+/// Merges the profile `text` into layer `layer` of the folder `into`: added (`mode` 0), in place of what is there (1), or
+/// only what its methods cost (2). Returns `methods<TAB>new`, or null.
+///
+/// # Safety
+/// The texts are NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_profile_update(
+    into: *const c_char,
+    layer: *const c_char,
+    text: *const c_char,
+    mode: i32,
+    methods: u32,
+    fade: u32,
+) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let (into, layer, text) =
+            unsafe { (path_of(into), CStr::from_ptr(layer).to_string_lossy(), CStr::from_ptr(text).to_string_lossy()) };
+        merged(into, &layer, &Profile::parse(&text), mode, Limits { methods: methods as usize, sessions: fade })
+    })
+}
+
+/// As [`nativecache_profile_update`], with the profile in a file.
+///
+/// # Safety
+/// The texts are NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_profile_merge(
+    into: *const c_char,
+    layer: *const c_char,
+    path: *const c_char,
+    mode: i32,
+    methods: u32,
+    fade: u32,
+) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let (into, layer, path) =
+            unsafe { (path_of(into), CStr::from_ptr(layer).to_string_lossy(), path_of(path)) };
+        let found = Profile::parse(&String::from_utf8_lossy(&file::read(path)?));
+        merged(into, &layer, &found, mode, Limits { methods: methods as usize, sessions: fade })
+    })
+}
+
+fn merged(
+    into: &Path,
+    layer: &str,
+    found: &Profile,
+    mode: i32,
+    limits: Limits,
+) -> Result<*mut c_char, Box<dyn std::error::Error>> {
+    let mode = match mode {
+        0 => Mode::Add,
+        1 => Mode::Replace,
+        _ => Mode::Measure,
+    };
+    Ok(hand_out(&match update::update(into, layer, found, mode, limits)? {
+        Updated::Merged { methods, new } => format!("{methods}\t{new}"),
+        Updated::Pending => "0\t0".to_owned(),
+    }))
+}
+
+/// A layer with what waits beside it, as the text of one profile, or null.
+///
+/// # Safety
+/// The texts are NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_profile_read(folder: *const c_char, layer: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let (folder, layer) = unsafe { (path_of(folder), CStr::from_ptr(layer).to_string_lossy()) };
+        if folder.exists() {
+            trust::check(folder)?;
+        }
+        Ok(hand_out(&update::load(folder, &layer)?.to_string()))
+    })
+}
+
+/// Why nothing at `path` is trusted, since others could have put it there; empty if they cannot have.
+///
+/// # Safety
+/// `path` is NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_distrust(path: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let problem = trust::check(unsafe { path_of(path) }).err();
+        Ok(hand_out(&problem.map_or_else(String::new, |rejected| rejected.to_string())))
+    })
+}
+
+/// The value that a session reads for a setting from the preference file at `path`, behind a `=`; empty if the file has
+/// none for it.
+///
+/// # Safety
+/// `path` and `name` are NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_preference(path: *const c_char, name: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let (path, name) = unsafe { (path_of(path), CStr::from_ptr(name).to_string_lossy()) };
+        let value = settings::preference(&file::read(path)?, &name);
+        Ok(hand_out(&value.map_or_else(String::new, |value| format!("={value}"))))
+    })
+}
+
+/// A reason's name, its text and what to do about it, between tabs; empty for an unknown code.
+#[no_mangle]
+pub extern "C" fn nativecache_reason(code: c_int) -> *mut c_char {
+    guard(std::ptr::null_mut(), || Ok(hand_out(&lines::reason(code))))
+}
+
+/// What went wrong last on this thread.
+#[no_mangle]
+pub extern "C" fn nativecache_last_error() -> *mut c_char {
+    hand_out(&boundary::last_error())
+}
+
+/// Frees a text that one of these functions returned.
+///
+/// # Safety
+/// `text` came from one of these functions and was not freed before; null is fine.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_free(text: *mut c_char) {
+    // SAFETY: `hand_out` allocates with malloc.
+    unsafe { libc::free(text.cast()) }
+}
+
+/// # Safety
+/// `path` is NUL-terminated and outlives the result.
+unsafe fn path_of<'a>(path: *const c_char) -> &'a Path {
+    // SAFETY: as the caller says.
+    Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()))
+}

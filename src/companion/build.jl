@@ -1,0 +1,104 @@
+# Building one companion: a process of its own loads the packages and has Julia precompile the companion (worker.jl); this
+# side starts it, watches it and puts the files in place.
+
+const COMPANION_WORKER = joinpath(@__DIR__, "worker.jl")
+
+"The command that starts Julia as this session was started: `Base.julia_cmd` and the project."
+function companion_julia_command()
+    project = Base.active_project(false)
+    flags = project === nothing ? String[] : ["--project=$project"]
+    return `$(Base.julia_cmd()) $flags --startup-file=no --history-file=no --color=no`
+end
+
+function run_companion_job(job::Job)
+    why = out_of_place()
+    why in (nothing, :Disabled) || return Failure(told(why)[2])
+    work = work_folder(job.keep)
+    try
+        return build_companion(job, work.path)
+    finally
+        job.keep && @info "NativeCache: the work folder is kept" folder = work.path
+        leave(work; keep = job.keep)
+    end
+end
+
+function build_companion(job::Job, work::String)
+    place(name) = joinpath(work, name)
+    wanted = filter(!names_main, job.statements)
+    folder = joinpath(dirname(work), session_key(), package_folder(job.packages[1]))
+    trusted_folder(folder)
+    write(place("statements"), (text * '\n' for text in wanted)...)
+    open(place("request"), "w") do io
+        println(io, "folder\t", folder)
+        here = Base.PkgId(@__MODULE__)
+        println(io, "trainer\t", uuid_text(here), '\t', here.name)
+        foreach(id -> println(io, "package\t", uuid_text(id), '\t', id.name), job.packages)
+    end
+    update(job.progress, "compiling")
+    command = setenv(`$(companion_julia_command()) $COMPANION_WORKER $work`, companion_environment())
+    log = place("log")
+    started = time_ns()
+    process, stuck = watch(command, log) do
+        tick(job.progress)
+        (time_ns() - started) / 1e9 > job.timeout
+    end
+    if !success(process)
+        isfile(place("failure")) && return Failure(string(read(place("failure"), String), "; ", last_words(log)))
+        return Failure(string("the build process died: ", stuck ? "stopped after $(job.timeout) s" :
+            process.termsignal == 0 ? "exit code $(process.exitcode)" : "signal $(process.termsignal)", ": ", last_words(log)))
+    end
+    return put_companion(job, work, folder)
+end
+
+function companion_environment()
+    environment = julia_environment()
+    delete!(environment, "JULIA_NUM_THREADS")
+    return environment
+end
+
+"Move the image into the store, and write what a session has to know of it, last of all."
+function put_companion(job::Job, work::String, folder::String)
+    facts = Dict{String,String}()
+    packages = String[]
+    for line in eachline(joinpath(work, "result"))
+        words = split(line, '\t'; limit = 2)
+        words[1] == "package" ? push!(packages, line) : (facts[words[1]] = words[2])
+    end
+    items = companion_items(job, joinpath(work, "account"))
+    base = joinpath(folder, facts["base"])
+    bytes = filesize(facts["object"]) + filesize(facts["cache"])
+    index = joinpath(folder, facts["stem"] * ".companion")
+    for (from, to) in (facts["object"] => base * ".so", facts["cache"] => base * ".ji")
+        # Julia gives them the rights of the source, which others may read and nobody else may write.
+        chmod(from, 0o644)
+        Base.Filesystem.rename(from, to)
+    end
+    head = [string(name, '\t', facts[name]) for name in ("name", "uuid", "base")]
+    lines = [string("statement\t", item.second.reason === nothing ? item.first : item.second.reason, '\t',
+                    item.second.statement, '\t', escape_field(item.second.detail)) for item in items]
+    write_whole(index, join([head; packages; lines], '\n') * '\n')
+    # What was there for these builds before.
+    remove_in(name -> startswith(name, facts["stem"] * "-") && !startswith(name, facts["base"]), folder)
+    retire(job.packages[1])
+    return Success(index, bytes, items, Dict{String,Float64}(), Int[], Dict{Int,Tuple{String,Vector{PkgId}}}(), Dict{Int,Float64}())
+end
+
+"What became of each statement: bucket => method."
+function companion_items(job::Job, path::String)
+    outcomes = Dict{String,Tuple{String,String}}()
+    for line in eachline(path)
+        words = split(line, '\t')
+        length(words) == 3 && (outcomes[words[2]] = (words[1], words[3]))
+    end
+    items = Pair{String,MethodItem}[]
+    for text in job.statements
+        outcome, detail = names_main(text) ? ("NamesMain", "") : get(outcomes, text, ("BuildFailed", "the trainer did not come to it"))
+        if outcome in ("compiled", "AlreadyNative")
+            push!(items, "compiled" => MethodItem(text, outcome == "compiled" ? nothing : :AlreadyNative, detail))
+        else
+            bucket = outcome in ("CompilerThrew", "BuildFailed") ? "failed" : "skipped"
+            push!(items, bucket => MethodItem(text, Symbol(outcome), detail))
+        end
+    end
+    return items
+end

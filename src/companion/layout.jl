@@ -1,0 +1,49 @@
+# Where the fields of Julia's objects lie: by Julia's own reflection, sent to libnativecache when it is first needed.
+# The order is that of `Field` and `Kind` in rust/companion/src/layout.rs.
+
+"The offset of a field by any of its names; `typemax` if this Julia does not have it."
+function offset_of(type::DataType, names::Symbol...)
+    at = findfirst(in(names), fieldnames(type))
+    return at === nothing ? typemax(UInt32) : UInt32(fieldoffset(type, at))
+end
+
+const OFFSETS = UInt32[
+    offset_of(Method, :name), offset_of(Method, :module), offset_of(Method, :specializations),
+    offset_of(Core.MethodInstance, :def), offset_of(Core.MethodInstance, :specTypes),
+    offset_of(Core.MethodInstance, :cache), offset_of(Core.MethodInstance, :backedges),
+    offset_of(Core.CodeInstance, :def), offset_of(Core.CodeInstance, :next),
+    offset_of(Core.CodeInstance, :min_world), offset_of(Core.CodeInstance, :max_world),
+    offset_of(Core.CodeInstance, :invoke), offset_of(Core.CodeInstance, :specsigflags, :isspecsig, :flags),
+    offset_of(Core.CodeInstance, :precompile),
+    offset_of(Core.TypeMapEntry, :next), offset_of(Core.TypeMapEntry, :func),
+    offset_of(Core.TypeMapLevel, :arg1), offset_of(Core.TypeMapLevel, :targ), offset_of(Core.TypeMapLevel, :name1),
+    offset_of(Core.TypeMapLevel, :tname), offset_of(Core.TypeMapLevel, :list), offset_of(Core.TypeMapLevel, :any),
+    offset_of(Core.TypeName, :mt), offset_of(Core.MethodTable, :defs),
+]
+
+# `Vector{Any}` on 1.10; `Memory{Any}` from 1.11 on.
+const TYPEMAP_ARRAY = VERSION < v"1.11" ? Vector{Any} : getglobal(Core, :Memory){Any}
+
+const LAYOUT_TYPES = Any[Method, Core.MethodInstance, Core.CodeInstance, Core.MethodTable, Core.TypeMapEntry,
+                         Core.TypeMapLevel, TYPEMAP_ARRAY, Core.TypeofVararg]
+
+"The address of the one method table of 1.12 and later; 0 where each function has its own."
+function global_table()
+    @static if VERSION < v"1.12"
+        return UInt(0)
+    else
+        return UInt(pointer_from_objref(Core.methodtable))
+    end
+end
+
+"Send it. An error if libnativecache is not there or is of another version."
+function send_layout()
+    words = UInt[global_table(), UInt(unsafe_load(cglobal(:jl_fptr_const_return_addr, Ptr{Cvoid}))),
+                 UInt(unsafe_load(cglobal(:jl_fptr_interpret_call_addr, Ptr{Cvoid})))]
+    types = Ptr{Cvoid}[pointer_from_objref(type) for type in LAYOUT_TYPES]
+    sent = GC.@preserve words types ccall((:nativecache_layout, LIBRARY), Cint,
+        (Ptr{UInt32}, Csize_t, Ptr{Ptr{Cvoid}}, Csize_t, Ptr{UInt}, Cint),
+        OFFSETS, length(OFFSETS), types, length(types), words, VERSION >= v"1.11")
+    sent == 0 || error(last_error())
+    return nothing
+end

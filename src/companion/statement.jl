@@ -1,0 +1,153 @@
+# Statements are data: text that Julia's parser reads, and of which only type expressions are evaluated. The grammar stands
+# in rust/companion/src/statement.rs; what `julia --trace-compile` writes is read as well, as far as it is an expression.
+
+"A statement that is no type expression, or names what is not there."
+struct Unreadable <: Exception
+    message::String
+end
+
+Base.showerror(io::IO, err::Unreadable) = print(io, err.message)
+
+unreadable(parts...) = throw(Unreadable(string(parts...)))
+
+"""
+The type that a statement stands for. `root` gives the root module of a name, or `nothing`.
+
+Throws an `Unreadable` that says what cannot be read; nothing but type expressions is evaluated.
+"""
+function read_statement(text::AbstractString, root)
+    parsed = try
+        Meta.parse(text; raise = false)
+    catch
+        unreadable("it cannot be parsed")
+    end
+    parsed isa Expr && parsed.head in (:error, :incomplete) && unreadable("it cannot be parsed")
+    type = read_value(parsed, root, Pair{Symbol,TypeVar}[])
+    Base.unwrap_unionall(type) isa DataType && type <: Tuple || unreadable("it is not a tuple type")
+    return type
+end
+
+function read_value(@nospecialize(ex), root, variables::Vector{Pair{Symbol,TypeVar}})
+    if ex isa Symbol
+        at = findlast(known -> known.first === ex, variables)
+        at === nothing || return variables[at].second
+        ex === :nothing && return nothing
+        mod = root(ex)
+        mod === nothing || return mod
+        isdefined(Core, ex) && return getglobal(Core, ex)
+        isdefined(Base, ex) && return getglobal(Base, ex)
+        unreadable(ex, " is not defined")
+    elseif ex isa QuoteNode
+        return ex.value
+    elseif ex isa Union{Bool,Integer,AbstractFloat,Char}
+        return ex
+    elseif ex isa Expr
+        return read_expression(ex, root, variables)
+    end
+    unreadable("it holds ", repr(ex), ", which is no part of a type")
+end
+
+function read_expression(ex::Expr, root, variables)
+    value(@nospecialize part) = read_value(part, root, variables)
+    if ex.head === :. && length(ex.args) == 2 && ex.args[2] isa QuoteNode
+        return read_name(value(ex.args[1]), ex.args[2].value)
+    elseif ex.head === :curly
+        parameters = Any[value(part) for part in ex.args[2:end]]
+        type = value(ex.args[1])
+        return try
+            Core.apply_type(type, parameters...)
+        catch err
+            unreadable(type, " does not take these parameters: ", sprint(showerror, err))
+        end
+    elseif ex.head === :where
+        return read_where(ex, root, variables)
+    elseif ex.head === :tuple
+        return (Any[value(part) for part in ex.args]...,)
+    elseif ex.head === :call && ex.args[1] === :typeof && length(ex.args) == 2
+        return typeof(value(ex.args[2]))
+    elseif ex.head === :call && ex.args[1] === :Symbol && length(ex.args) == 2 && ex.args[2] isa String
+        return Symbol(ex.args[2])
+    elseif ex.head === :call && ex.args[1] === :getfield && length(ex.args) == 3
+        return read_name(value(ex.args[2]), value(ex.args[3]))
+    elseif ex.head === :call && ex.args[1] === :bits && length(ex.args) == 3
+        return read_bits(value(ex.args[2]), ex.args[3])
+    elseif ex.head === :call && ex.args[1] === :new && length(ex.args) >= 2
+        return read_new(value(ex.args[2]), Any[value(part) for part in ex.args[3:end]])
+    elseif ex.head === :macrocall && length(ex.args) >= 3 && ex.args[3] isa String
+        # 1.10 reads var"..." so behind a dot; big integers are no parameters of types.
+        ex.args[1] === Symbol("@var") && return value(Symbol(ex.args[3]))
+    end
+    unreadable("it holds `", ex, "`, which is no type expression")
+end
+
+function read_name(@nospecialize(mod), @nospecialize(name))
+    mod isa Module || unreadable(mod, " is no module")
+    name isa Symbol || unreadable(repr(name), " is no name")
+    isdefined(mod, name) || unreadable(mod, ".", name, " is not defined")
+    return getglobal(mod, name)
+end
+
+function read_bits(@nospecialize(type), @nospecialize(bits))
+    type isa DataType && isprimitivetype(type) && bits isa Unsigned && sizeof(bits) >= sizeof(type) ||
+        unreadable("bits of ", type, " are given wrongly")
+    source = Ref(bits)
+    GC.@preserve source begin
+        return ccall(:jl_new_bits, Any, (Any, Ptr{Cvoid}), type, Base.unsafe_convert(Ptr{Cvoid}, source))
+    end
+end
+
+function read_new(@nospecialize(type), fields::Vector{Any})
+    type isa DataType && isbitstype(type) && length(fields) == fieldcount(type) ||
+        unreadable(type, " is no plain immutable type of ", length(fields), " fields")
+    for (number, field) in enumerate(fields)
+        field isa fieldtype(type, number) || unreadable("field ", number, " of ", type, " is no ", fieldtype(type, number))
+    end
+    return ccall(:jl_new_structv, Any, (Any, Ptr{Any}, UInt32), type, fields, length(fields))
+end
+
+function read_where(ex::Expr, root, variables)
+    inner = copy(variables)
+    added = TypeVar[]
+    for part in ex.args[2:end]
+        variable = read_variable(part, root, inner)
+        push!(inner, variable.name => variable)
+        push!(added, variable)
+    end
+    type = read_value(ex.args[1], root, inner)
+    for variable in reverse(added)
+        type = UnionAll(variable, type)
+    end
+    return type
+end
+
+function read_variable(@nospecialize(ex), root, variables)
+    value(@nospecialize part) = read_value(part, root, variables)
+    ex isa Symbol && return TypeVar(ex)
+    if ex isa Expr && ex.head === :comparison && length(ex.args) == 5 && ex.args[3] isa Symbol
+        return TypeVar(ex.args[3], value(ex.args[1]), value(ex.args[5]))
+    elseif ex isa Expr && ex.head in (:<:, :>:) && length(ex.args) == 2
+        a, b = ex.args
+        fresh(part) = part isa Symbol && root(part) === nothing && !isdefined(Core, part) && !isdefined(Base, part) &&
+            findlast(known -> known.first === part, variables) === nothing
+        # `Lower<:T` is as good as `T>:Lower`; the variable is the one that nothing is known of.
+        ex.head === :<: && fresh(a) && return TypeVar(a, value(b))
+        ex.head === :<: && fresh(b) && return TypeVar(b, value(a), Any)
+        ex.head === :>: && a isa Symbol && return TypeVar(a, value(b), Any)
+        ex.head === :<: && a isa Symbol && return TypeVar(a, value(b))
+    end
+    unreadable("it holds `where ", ex, "`")
+end
+
+"The root module of a name: among those loaded, `Core`, `Base` and `Main`; an error if there are several."
+function loaded_root(name::Symbol)
+    name === :Core && return Core
+    name === :Base && return Base
+    name === :Main && return Main
+    found = nothing
+    for (id, mod) in Base.loaded_modules
+        id.name == String(name) || continue
+        found === nothing || found === mod || unreadable("there are several packages called ", name)
+        found = mod
+    end
+    return found
+end
