@@ -138,7 +138,7 @@ function of_no_use(library, builds)
         component == "julia" && built != here && return "it is for another Julia build: $built"
         component == "NativeCache" && built != here && return "another NativeCache has made it: $built"
     end
-    name = replace(library.package, r"-[0-9a-f]{8}$" => "")
+    name = folder_package(library.package)
     build = SubString(basename(library.path), 1, 16)
     known = get!(() -> build_ids(name), builds, name)
     return build in known ? "" : "no .ji file of $name has this build any more"
@@ -176,7 +176,13 @@ function profile_folders()
     for depot in DEPOT_PATH
         root = joinpath(depot, STORE, "profiles")
         isdir(root) || continue
-        append!(found, (joinpath(root, name) => String.(split(name, '+')) for name in readdir(root)))
+        for name in readdir(root)
+            folder = joinpath(root, name)
+            # A set of many packages has a name that does not say which.
+            names = startswith(name, "set-") ?
+                unique!(String[package_folder(id) for layer in folder_layers(folder) for id in layer.packages]) : String.(split(name, '+'))
+            push!(found, folder => names)
+        end
     end
     return found
 end
@@ -184,8 +190,9 @@ end
 function useless_profiles()
     doomed = Pair{String,String}[]
     for (folder, names) in profile_folders(), name in names
-        is_installed(replace(name, r"-[0-9a-f]{8}$" => ""), name) && continue
-        append!(doomed, (path => "package $name is not installed" for path in files_below(folder)))
+        why = is_former_folder(name) ? "it lies where an earlier NativeCache kept profiles" :
+            is_installed(folder_package(name), name) ? continue : "package $name is not installed"
+        append!(doomed, (path => why for path in files_below(folder)))
         break
     end
     return filter!(file -> is_ours(file.first), doomed)

@@ -183,7 +183,7 @@ function command_status(given, options, out)
         elseif isempty(list)
             println(out, "no libraries in ", join(joinpath.(DEPOT_PATH, STORE), ", "))
         else
-            print_table(out, ["package", "size", "age", "for sessions like this", "path"], [[replace(item.package, r"-[0-9a-f]{8}$" => ""),
+            print_table(out, ["package", "size", "age", "for sessions like this", "path"], [[folder_package(item.package),
                 size_text(item.bytes), age_text(item.built), item.usable === true ? "yes" : "no", item.path] for item in list]; left = (1, 5))
             println(out)
         end

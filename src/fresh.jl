@@ -93,12 +93,8 @@ package's profile, and remove libraries that no session can load any more.
 """
 function update!(; quiet::Bool = false, linker = nothing, timeout = nothing, keep = nothing)
     options = Options(linker = linker, timeout = timeout, keep = keep, quiet = quiet)
-    results = BuildResult[]
-    for (ids, _) in stale()
-        result = build_set(ids, nothing, nothing, Source[], options)
-        result === nothing || push!(results, result)
-    end
-    return BuildResults(results, PkgId[])
+    sets = Vector{PkgId}[ids for (ids, _) in stale()]
+    return BuildResults(build_sets(set -> build_set(set, nothing, nothing, Source[], beside(options, length(sets))), sets), PkgId[])
 end
 
 """

@@ -1,8 +1,8 @@
 # Profiles in the store, and the layers that they come in: where it is known from that a method
 # is needed. rust/store reads, merges and writes them; the format is described there.
 #
-#   <depot>/nativecache/v1.5/profiles/<Name>-<uuid, first 8>/<layer>.profile
-#   <depot>/nativecache/v1.5/profiles/<Name>-<...>+<Name>-<...>/<layer>.profile
+#   <depot>/nativecache/v1.5/profiles/<Name>-<uuid>/<layer>.profile
+#   <depot>/nativecache/v1.5/profiles/<Name>-<uuid>+<Name>-<uuid>/<layer>.profile
 #
 # The second for methods that need several packages of which none loads the others.
 
@@ -52,9 +52,19 @@ statements(layers) = sort!(unique!(String[entry.statement for layer in layers fo
 
 profiles_root(depot::AbstractString) = joinpath(depot, STORE, "profiles")
 
+# A folder name may have 255 bytes; layers add to none.
+const LONGEST_FOLDER = 240
+
+"The folder of the profiles of these packages, as `folder_name` of rust/session/src/tracing.rs names it."
 function profile_folder(ids)
-    names = sort!([package_folder(id) for id in ids])
-    return join(names, '+')
+    name = join(sort!([package_folder(id) for id in ids]), '+')
+    sizeof(name) <= LONGEST_FOLDER && return name
+    # FNV-1a of 128 bits: the same on both sides.
+    sum = 0x6c62272e07bb014262b821756295c58d
+    for byte in codeunits(name)
+        sum = xor(sum, UInt128(byte)) * 0x0000000001000000000000000000013b
+    end
+    return string("set-", string(sum; base = 16, pad = 32))
 end
 
 "The depot that profiles are written to, as libnativecache chooses it."

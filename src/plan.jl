@@ -66,11 +66,8 @@ function build(package = nothing; from = nothing, statements = nothing, quiet::B
         return result
     end
     given === nothing || length(ids) == 1 || return build_split(ids, given, options)
-    results = BuildResult[]
-    for set in [[[id] for id in ids]; filter(set -> length(set) > 1 && issubset(set, ids), profiled())]
-        result = build_set(set, given, chosen, sources, options)
-        result === nothing || push!(results, result)
-    end
+    sets = Vector{PkgId}[[[id] for id in ids]; filter(set -> length(set) > 1 && issubset(set, ids), profiled())]
+    results = build_sets(set -> build_set(set, given, chosen, sources, beside(options, length(sets))), sets)
     return BuildResults(results, filter(id -> !any(result -> result.package == id.name, results), ids))
 end
 
@@ -149,6 +146,59 @@ function nothing_known(id::PkgId, chosen, sources)
         "`from = :tests`, a script or `statements = FILE`, where `julia --trace-compile=FILE script.jl` has written FILE")
 end
 
+# ---- several libraries ----
+
+# More would not have the memory that they need.
+const MOST_BUILDS = 8
+const MEMORY_OF_A_BUILD = 2^30
+
+"How many builds may run at a time: one for each core that has memory to work in."
+function builds_at_once()
+    found = try
+        match(r"^MemAvailable: *([0-9]+) kB"m, read("/proc/meminfo", String))
+    catch err
+        err isa SystemError || rethrow()
+        nothing
+    end
+    room = found === nothing ? MOST_BUILDS : parse(Int, found[1]) * 1024 ÷ MEMORY_OF_A_BUILD
+    return clamp(min(Sys.CPU_THREADS, room), 1, MOST_BUILDS)
+end
+
+"Options for one of `count` builds: several that run at the same time have no one line to show how far they are."
+beside(options::Options, count::Int) = count == 1 || options.progress.mode === :none ? options :
+    Options(options.linker, options.timeout, options.memory, options.keep, Progress(:log), options.quiet)
+
+"""
+What `build_one` makes of each of the sets of packages, in their order, without `nothing`. Most of a small build is starting
+Julia and loading packages, by one process: so as many builds as there are cores run at a time.
+"""
+function build_sets(build_one, sets::Vector{Vector{PkgId}})
+    results = Vector{Union{Nothing,BuildResult}}(nothing, length(sets))
+    # What has to be precompiled on the way comes first and alone: two builds would each precompile what both need, and
+    # one of them would then stand for an image that the other has replaced.
+    ready = findall(set -> all(id -> current_build_id(id) !== nothing, set), sets)
+    for number in setdiff(eachindex(sets), ready)
+        results[number] = build_one(sets[number])
+    end
+    left = copy(ready)
+    lanes = Task[@async(while !isempty(left)
+        number = popfirst!(left)
+        results[number] = build_one(sets[number])
+    end) for _ in 1:min(builds_at_once(), length(ready))]
+    try
+        foreach(wait, lanes)
+    catch err
+        # Ctrl-C, or what no build should throw: the others' processes end with them.
+        empty!(left)
+        foreach(lane -> istaskdone(lane) || schedule(lane, InterruptException(); error = true), lanes)
+        for lane in lanes
+            try wait(lane) catch end
+        end
+        rethrow(err isa TaskFailedException ? err.task.exception : err)
+    end
+    return BuildResult[result for result in results if result !== nothing]
+end
+
 "One library, or `nothing` if there is nothing to compile."
 function build_set(ids::Vector{PkgId}, given, chosen, sources::Vector{Source}, options::Options)
     started = time_ns()
@@ -219,7 +269,7 @@ function build_split(ids::Vector{PkgId}, given::Vector{String}, options::Options
         push!(get!(Vector{String}, sets, sort(owners; by = package_folder)), text)
     end
     order = sort!(collect(keys(sets)); by = set -> (length(set), profile_folder(set)))
-    results = BuildResult[something(build_set(set, sets[set], nothing, Source[], options)) for set in order]
+    results = build_sets(set -> build_set(set, sets[set], nothing, Source[], beside(options, length(order))), order)
     return BuildResults(results, filter(id -> !any(set -> set == [id], order), ids))
 end
 

@@ -19,11 +19,13 @@ end
 const STAGES = (("load", "loading packages", 2.5), ("statement", "looking up methods", 0.3),
     ("infer", "inferring types", 4.5), ("emit", "generating code", 1.1), ("optimise", "compiling", 7.5), ("link", "linking", 0.4))
 
+Progress(mode::Symbol) = Progress(mode, "", "", "", 0.0, NaN, time(), time(), 0.0, 0)
+
 function Progress(quiet::Bool)
     wanted = setting("progress")
     terminal = stderr isa Base.TTY && !under_ci()
     mode = quiet || !wanted ? :none : terminal ? :line : :log
-    return Progress(mode, "", "", "", 0.0, NaN, time(), time(), 0.0, 0)
+    return Progress(mode)
 end
 
 "Something that is no stage of the worker: what the build is at, in words."

@@ -1,7 +1,7 @@
 # Where the libraries lie:
 #
-#   <depot>/nativecache/v1.5/<key>/<Name>-<uuid, first 8>/<build id>[+<others>].so
-#                                                         objects[+<others>]
+#   <depot>/nativecache/v1.5/<key>/<Name>-<uuid>/<build id>[+<others>].so
+#                                                objects[+<others>]
 #
 # key       hash of everything that a library depends on besides packages (Julia
 #           build, sysimage, flags, CPU, format): 16 hex digits, from libnativecache
@@ -23,9 +23,15 @@ const STORE = string("nativecache/v", VERSION.major, ".", VERSION.minor)
 
 hex(x::UInt64) = string(x; base = 16, pad = 16)
 
-"The folder of a package in the store."
+"The folder of a package in the store. The whole uuid: packages of one name share nothing, however alike theirs are."
 package_folder(id::PkgId) =
-    id.uuid === nothing ? id.name : string(id.name, "-", SubString(string(id.uuid), 1, 8))
+    id.uuid === nothing ? id.name : string(id.name, "-", replace(string(id.uuid), "-" => ""))
+
+"The name of the package that has this folder."
+folder_package(folder::AbstractString) = replace(folder, r"-[0-9a-f]{32}$" => "")
+
+"Did a NativeCache make this folder that named folders by the first eight digits of a uuid? Nothing reads it any more."
+is_former_folder(folder::AbstractString) = occursin(r"-[0-9a-f]{8}$", folder)
 
 "The file name of a library for these packages, the first being the one it belongs to."
 function library_name(builds::Vector{Pair{PkgId,UInt64}})

@@ -183,7 +183,8 @@ end
         @generated g(x) = (get(ENV, "JULIA_NATIVECACHE", "") == "off" && (while true; end); :(x + 2))
         end
         """)
-    result = build(box, repr("Endless"), ["Tuple{typeof(Endless.f), Int64}", "Tuple{typeof(Endless.g), Int64}"]; keywords = "timeout = 5")
+    # Long enough for every other step of a build, however busy the machine is.
+    result = build(box, repr("Endless"), ["Tuple{typeof(Endless.f), Int64}", "Tuple{typeof(Endless.g), Int64}"]; keywords = "timeout = 45")
     @test statements(result["compiled"]) == ["Tuple{typeof(Endless.f), Int64}"]
     @test statements(result["failed"]) == ["Tuple{typeof(Endless.g), Int64}"]
     @test occursin("without progress", result["failed"][1][3])
@@ -196,7 +197,8 @@ end
     run = julia!(t.box, """
         using NativeCache
         task = @async NativeCache.build("Dates"; statements = $(repr(t.trace)), quiet = true)
-        sleep(2)
+        building() = any(name -> startswith(name, "build-"), readdir(joinpath(DEPOT_PATH[1], "nativecache", "v1.5")))
+        while !building() && !istaskdone(task); sleep(0.01); end
         schedule(task, InterruptException(); error = true)
         try wait(task) catch err; print(err.task.exception isa InterruptException) end
         """)

@@ -28,3 +28,32 @@
     @test !ispath(joinpath(clone, "deps", "lib"))
     rm(clone; recursive = true)
 end
+
+# The build takes nothing from a clang, whichever is first on PATH.
+@testset "another clang" begin
+    folder = mktempdir()
+    asked = joinpath(folder, "asked")
+    for name in ("clang", "llvm-config")
+        program = joinpath(mkpath(joinpath(folder, "bin")), name)
+        write(program, "#!/bin/sh\necho \"\$0 \$*\" >> '$asked'\nexit 1\n")
+        chmod(program, 0o755)
+    end
+    # On a copy of what set-up has built: only what the other JULIA_DIR touches is made anew.
+    built = joinpath(ROOT, "target", "release")
+    copy = mkpath(joinpath(folder, "target", "release"))
+    for part in filter(part -> isdir(joinpath(built, part)), ["build", "deps", ".fingerprint"])
+        run(`cp -a $(joinpath(built, part)) $copy`)
+    end
+    headers = joinpath(folder, "julia")
+    symlink(dirname(Sys.BINDIR), headers)
+    env = merge(Dict(ENV), Dict("JULIA_DIR" => headers, "PATH" => string(joinpath(folder, "bin"), ':', ENV["PATH"]),
+        "CARGO_TARGET_DIR" => dirname(copy)))
+    said = joinpath(folder, "said")
+    cargo = something(Sys.which("cargo") === nothing ? nothing : "cargo", joinpath(homedir(), ".cargo", "bin", "cargo"))
+    process = run(pipeline(ignorestatus(Cmd(`$cargo build --release --locked --package jl-sys`; env = env, dir = ROOT));
+        stdin = devnull, stdout = devnull, stderr = said))
+    @test success(process)
+    @test occursin("Compiling jl-sys", read(said, String))
+    @test !isfile(asked)
+    rm(folder; recursive = true)
+end

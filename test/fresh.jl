@@ -5,14 +5,31 @@ by_itself(auto) = ["JULIA_NATIVECACHE_TRACE" => "yes", "JULIA_NATIVECACHE_AUTO" 
 libraries_of(box) = String[joinpath(path, file) for (path, _, files) in walkdir(joinpath(box.depot, "nativecache"))
                            for file in files if endswith(file, ".so") && !occursin("build-", path)]
 
-"Wait for what happens in the background."
-function eventually(condition; seconds = 120)
-    started = time()
-    while time() - started < seconds
-        condition() && return true
-        sleep(0.2)
+"The processes whose command line has this text."
+function processes_with_text(text)
+    lines = Pair{Int,String}[]
+    for name in filter(name -> all(isdigit, name), readdir("/proc"))
+        line = try read("/proc/$name/cmdline", String) catch; "" end
+        occursin(text, line) && push!(lines, parse(Int, name) => line)
     end
-    return false
+    return lines
+end
+
+"Wait for what happens in the background: until it has happened, or no process is left that could do it."
+function eventually(condition, box)
+    while !condition()
+        isempty(processes_with_text(box.root)) && return condition()
+        sleep(0.05)
+    end
+    return true
+end
+
+"A linker that waits until the file `go` is there: a build cannot be over before that."
+function waiting_linker(box, go)
+    path = joinpath(box.root, "linker.sh")
+    write(path, "#!/bin/sh\nwhile [ ! -e '$go' ]; do sleep 0.05; done\nexec cc \"\$@\"\n")
+    chmod(path, 0o755)
+    return path
 end
 
 "Statements of the package that a session compiles for itself."
@@ -54,7 +71,8 @@ end
     user = ccall(:getuid, Cuint, ())
     mkpath(joinpath(box.root, "tmp", "nativecache-$user"))
     chmod(joinpath(box.root, "tmp", "nativecache-$user"), 0o777)
-    env = [by_itself("background"); "TMPDIR" => joinpath(box.root, "tmp")]
+    env = [by_itself("background"); "TMPDIR" => joinpath(box.root, "tmp");
+        "JULIA_NATIVECACHE_LINKER" => waiting_linker(box, joinpath(box.root, "go"))]
     store = joinpath(box.depot, "nativecache", "v1.5")
     queue, log = joinpath(store, "queue"), joinpath(store, "background.log")
     mkpath(store)
@@ -63,19 +81,20 @@ end
     run = julia!(box, session; env = env)
     @test run.out == run.err == ""
     # Killed half-way: a job under way, and nobody at work on it.
-    @test eventually(() -> isdir(queue) && any(endswith(".running"), readdir(queue)))
+    @test eventually(() -> isdir(queue) && any(endswith(".running"), readdir(queue)), box)
     @test filesize(log) < 2^20 && filesize("$log.old") > 2^20
     @test isfile(joinpath(store, "building.lock"))
-    for path in readdir("/proc")
-        all(isdigit, path) || continue
-        line = try read("/proc/$path/cmdline", String) catch; "" end
-        occursin(box.root, line) || occursin(queue, line) || continue
-        status = try read("/proc/$path/stat", String) catch; "" end
-        # Its own session, and the lowest priority.
-        isempty(status) || (occursin("queue.jl", line) && @test split(split(status, ") ")[end])[17] == "19")
-        ccall(:kill, Cint, (Cint, Cint), parse(Cint, path), 9)
+    # None but those at work here: what is killed later must not have gone on meanwhile.
+    while (found = processes_with_text(box.root); !isempty(found))
+        for (pid, line) in found
+            status = try read("/proc/$pid/stat", String) catch; "" end
+            # Its own session, and the lowest priority.
+            isempty(status) || (occursin("queue.jl", line) && @test split(split(status, ") ")[end])[17] == "19")
+            ccall(:kill, Cint, (Cint, Cint), pid, 9)
+        end
+        sleep(0.05)
     end
-    @test eventually(() -> !any(path -> occursin("Back-", path), libraries_of(box)); seconds = 1)
+    @test !any(path -> occursin("Back-", path), libraries_of(box))
     # The next session takes it up when it loads the package, and is gone, without an end of its own, before it is done.
     run = julia(box, """
         $session
@@ -83,8 +102,9 @@ end
         ccall(:kill, Cint, (Cint, Cint), getpid(), 9)
         """; env = env)
     @test run.signal == 9 && run.err == "" && !any(path -> occursin("Back-", path), libraries_of(box))
-    @test eventually(() -> any(path -> occursin("Back-", path), libraries_of(box)))
-    @test eventually(() -> isempty(readdir(queue)))
+    touch(joinpath(box.root, "go"))
+    @test eventually(() -> any(path -> occursin("Back-", path), libraries_of(box)), box)
+    @test eventually(() -> isempty(readdir(queue)), box)
     @test occursin("Back", read(log, String))
     run, here = compiled(box, session, ("Back",); env = by_itself("off"))
     @test here == []

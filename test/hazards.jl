@@ -125,3 +125,66 @@ part("what __init__ binds is not kept") && @testset "what __init__ binds is not 
     @test julia!(box, "using NativeCache; $script"; env = ["LATE" => "7"]).out == "8 10 20 -3 10 10 -3 -3 3 -3 -3 7"
     remove(box)
 end
+
+# What is not there costs the one method that cannot do without it.
+part("C symbols that are not there") && @testset "C symbols that are not there" begin
+    box = Box()
+    library, only = joinpath(box.root, "libabsent.so"), joinpath(box.root, "libonly.so")
+    function compile(source, library)
+        write("$library.c", source)
+        run(`cc -shared -o $library $library.c`)
+    end
+    compile("long only_here(void) { return 7; }", only)
+    add_package(box, "Absent", """
+        module Absent
+        using Libdl
+        const LIBRARY = $(repr(library))
+        f(x) = x + 1
+        variable() = cglobal(:no_such_symbol, Int)
+        variable_address() = UInt(cglobal(:no_such_symbol, Int)) >> 1
+        called() = ccall((:no_such_function, "libm.so.6"), Int, ())
+        called_and_handed() = called() + (@cfunction(f, Int, (Int,)) == C_NULL)
+        there_later(x) = ccall((:twice, LIBRARY), Int, (Int,), x)
+        there_later_too(x) = ccall((:twice, LIBRARY), Int, (Int,), x) + 1
+        looked_up() = ccall((:no_such_function, LIBRARY), Int, ())
+        declared() = Base.llvmcall(("declare i64 @no_such_function()", "%1 = call i64 @no_such_function()\\nret i64 %1"), Int, Tuple{})
+        data() = Base.llvmcall(("@no_such_variable = external global i64", "%1 = load i64, i64* @no_such_variable\\nret i64 %1"), Int, Tuple{})
+        # Of a library that this package loads, and not every session.
+        own() = Base.llvmcall(("declare i64 @only_here()", "%1 = call i64 @only_here()\\nret i64 %1"), Int, Tuple{})
+        known(x) = Base.llvmcall(("declare double @cos(double)", "%2 = call double @cos(double %0)\\nret double %2"), Float64, Tuple{Float64}, x)
+        # The JIT compiles `looked_up` before a build begins.
+        function __init__()
+            Libdl.dlopen($(repr(only)), Libdl.RTLD_GLOBAL)
+            try looked_up() catch end
+        end
+        end
+        """; deps = ["Libdl" => "8f399da3-3557-5675-b5ff-fb832c97cbdb"])
+    asked = ["f), Int64", "variable)", "variable_address)", "called)", "called_and_handed)", "there_later), Int64",
+        "there_later_too), Int64", "looked_up)", "declared)", "data)", "own)", "known), Float64"]
+    result = build(box, repr("Absent"), ["Tuple{typeof(Absent.$f}" for f in asked])
+    @test result.library !== nothing
+    left_out = Dict(match(r"Absent\.(\w+)", item[1])[1] => item[2] for item in result["skipped"])
+    @test left_out == Dict("variable_address" => "IntegerAddress", "called_and_handed" => "ForeignCallback",
+        "declared" => "UnknownForeignCall", "data" => "UnknownForeignCall", "own" => "UnknownForeignCall")
+    @test any(item -> occursin("no_such_variable", item[3]), result["skipped"])
+    @test isempty(result["failed"]) && length(result["compiled"]) == length(asked) - length(left_out)
+    script = """
+        using Absent
+        said(f, x...) = try f(x...) catch err; sprint(showerror, err) end
+        println(Absent.f(1), said(Absent.variable), said(Absent.called), said(Absent.looked_up), said(Absent.there_later, 1), Absent.known(0.0), Absent.own())
+        """
+    @test julia!(box, "using NativeCache; $script").out == julia!(box, script).out
+    # The library is there by then: looked up when the code first runs.
+    compile("long twice(long x) { return 2 * x; }", library)
+    late = julia!(box, """
+        using NativeCache
+        $script
+        print(said(Absent.there_later, 4), said(Absent.there_later_too, 4), length(NativeCache.status("Absent").installed))
+        """)
+    @test endswith(late.out, string("8", "9", length(result["compiled"])))
+    @test startswith(late.out, "2")
+    # The same bytes again, whatever was compiled before.
+    first = read(result.library)
+    @test read(build(box, repr("Absent"), ["Tuple{typeof(Absent.$f}" for f in asked]).library) == first
+    remove(box)
+end

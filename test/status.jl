@@ -8,7 +8,7 @@
         sort(statements(t.build["requested"]))
     @test sort(now["skipped"]) == sort(t.build["skipped"]) && sort(now["failed"]) == sort(t.build["failed"])
     @test now.library == t.build.library && now.bytes == t.build.bytes
-    @test 0 < now.seconds < 10
+    @test now.seconds > 0
 end
 
 @testset "what is shown" begin
@@ -30,7 +30,7 @@ end
     @test occursin(r"^package +layer +installed +saved +linked in +size +age"m, list)
     @test occursin(Regex("^Dates +.*$count +", "m"), list)
     @test compact == "StatusList(1 libraries)"
-    @test package == "\"Dates-c0ffee00\"" && usable == "true"
+    @test package == repr(NativeCache.package_folder(Base.PkgId(Base.UUID(Sandbox.uuid("Dates")), "Dates"))) && usable == "true"
     @test startswith(json, "{\"message\":\"\",\"packages\":[{\"package\":\"Dates\",\"library\":\"") && occursin("\"installed\":[{\"statement\":", json)
 end
 

@@ -5,8 +5,14 @@ const STORE_ID = Base.PkgId(Base.UUID("0a0b0c0d-1111-2222-3333-444444444444"), "
 @testset "names" begin
     N = NativeCache
     @test N.hex(UInt64(0xab)) == "00000000000000ab"
-    @test N.package_folder(STORE_ID) == "Some-0a0b0c0d"
+    @test N.package_folder(STORE_ID) == "Some-0a0b0c0d111122223333444444444444"
     @test N.package_folder(Base.PkgId("Plain")) == "Plain"
+    # Another uuid is another folder, however alike the two are.
+    @test N.package_folder(Base.PkgId(Base.UUID("0a0b0c0d-1111-2222-3333-444444444445"), "Some")) != N.package_folder(STORE_ID)
+    @test N.folder_package(N.package_folder(STORE_ID)) == "Some"
+    # A set of packages whose name would be too long for a folder; rust/session/src/tracing.rs has the same.
+    many = [Base.PkgId(Base.UUID(repeat(UInt128[i], 16) |> bytes -> foldl((sum, byte) -> sum << 8 | byte, bytes)), "Package") for i in 1:9]
+    @test N.profile_folder(many) == "set-4f7c47af64891d97b782f33e8931b66a"
     one = [STORE_ID => UInt64(1)]
     other(build) = [STORE_ID => UInt64(1), Base.PkgId("Plain") => UInt64(build)]
     @test N.library_name(one) == "0000000000000001.so"
@@ -25,15 +31,15 @@ end
     for content in ("first", "second")
         write(library, content)
         path = N.put_into_store(library, work, "00000000000000ff", [STORE_ID => UInt64(7)])
-        @test path == joinpath(OWN_DEPOT, N.STORE, "00000000000000ff", "Some-0a0b0c0d", "0000000000000007.so")
+        @test path == joinpath(OWN_DEPOT, N.STORE, "00000000000000ff", "Some-0a0b0c0d111122223333444444444444", "0000000000000007.so")
         @test read(path, String) == content
         @test !ispath(library)
     end
     N.leave(folder)
     @test !ispath(work)
-    write(joinpath(OWN_DEPOT, N.STORE, "00000000000000ff", "Some-0a0b0c0d", "notes.txt"), "not a library")
+    write(joinpath(OWN_DEPOT, N.STORE, "00000000000000ff", "Some-0a0b0c0d111122223333444444444444", "notes.txt"), "not a library")
     @test [(item.key, item.package, basename(item.path)) for item in N.stored()] ==
-        [("00000000000000ff", "Some-0a0b0c0d", "0000000000000007.so")]
+        [("00000000000000ff", "Some-0a0b0c0d111122223333444444444444", "0000000000000007.so")]
     rm(joinpath(OWN_DEPOT, N.STORE); recursive = true)
 end
 

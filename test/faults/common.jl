@@ -173,7 +173,7 @@ warm(run) = @test (run.out, run.err) == (string(SMALL_OUT, length(SMALL_STATEMEN
 # ---- profiles that sessions write ----
 
 taught_session(number; before = "") = "using NativeCache, Taught\n$before\nprint(Taught.f(Val($number)))"
-taught_profile(box) = joinpath(store_of(box), "profiles", "Taught-c0ffee00", "trace.profile")
+taught_profile(box) = joinpath(store_of(box), "profiles", string("Taught-", replace(Sandbox.uuid("Taught"), "-" => "")), "trace.profile")
 
 "The numbers that sessions have taught."
 function taught(box)

@@ -104,7 +104,7 @@ end
     # As weeks of updates of many packages leave them: all of them whole, of builds that are there, one built last.
     t = small()
     for other in 1:300
-        path = joinpath(dirname(dirname(t.library)), "Small$other-c0ffee00", basename(t.library))
+        path = joinpath(dirname(dirname(t.library)), "Small$other-c0ffee00000040008000000000000000", basename(t.library))
         mkpath(dirname(path))
         cp(t.library, path)
         ccall(:utimes, Cint, (Cstring, Ptr{Int}), path, Int[1_000_000_000 + other, 0, 1_000_000_000 + other, 0])

@@ -71,6 +71,12 @@ pub(crate) fn is_made_up(name: &str) -> bool {
     ["j_", "j1_", "jsysw_", "jsys1_", "jsys3_", "jlsys_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Is this the name of a variable in which code keeps what it looked up when a `ccall` or `cglobal` first ran
+/// (ccall.cpp, `runtime_sym_gvs`): an address, or the handle of a library?
+pub(crate) fn is_lookup(name: &str) -> bool {
+    ["ccall_", "ccalllib_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Is this a function that only exists until Julia's passes have run?
 pub(crate) fn is_lowered(name: &str) -> bool {
     name.starts_with("julia.") || name.starts_with("llvm.julia.")

@@ -7,6 +7,12 @@
 pub(crate) fn split(name: &str) -> (&str, Option<u64>) {
     let base = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let number = name.get(base.len()..).and_then(|digits| digits.parse().ok());
+    // The body of an `llvmcall` is named after the function that has it: `julia_f_12u0` (ccall.cpp, `emit_llvmcall`).
+    if let (Some(owner), Some(_)) = (base.strip_suffix('u'), number) {
+        if let (of, Some(number)) = split(owner) {
+            return (of, Some(number));
+        }
+    }
     match number {
         Some(number) => (base.strip_suffix('_').unwrap_or(base), Some(number)),
         // No digits, or so many that they cannot be a counter.
@@ -15,10 +21,10 @@ pub(crate) fn split(name: &str) -> (&str, Option<u64>) {
 }
 
 /// Sorts names by the order in which they were emitted. A wrapper may have the number of the function that
-/// follows.
-pub(crate) fn emission_order(name: &str) -> (u64, &str) {
+/// follows; what is named after a function comes behind it.
+pub(crate) fn emission_order(name: &str) -> (u64, &str, &str) {
     let (base, number) = split(name);
-    (number.unwrap_or(u64::MAX), base)
+    (number.unwrap_or(u64::MAX), base, name)
 }
 
 /// The name of the `position`-th thing in the module.

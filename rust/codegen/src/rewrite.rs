@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use inkwell::llvm_sys::LLVMLinkage;
 use inkwell::llvm_sys::LLVMOpcode;
 use inkwell::llvm_sys::LLVMValueKind;
 
@@ -61,6 +62,7 @@ impl<'a> Rewriter<'a> {
     pub(crate) fn run(handle: &'a Handle, addresses: &'a mut dyn Addresses) -> Outcome {
         let builder = handle.builder();
         let mut slots = Slots::new(handle);
+        own_lookups(handle);
         let thunks = ThunkRewriter { handle, builder: &builder, slots: &mut slots, addresses }.run();
         let rewriter = Self {
             handle,
@@ -403,6 +405,19 @@ impl<'a> Rewriter<'a> {
                 "nobody knows what is there"
             },
         });
+    }
+}
+
+/// Defines here what functions keep of the symbols that they look up when they first run.
+///
+/// The code generator has one variable for each symbol in the whole process. The module in which the symbol first
+/// came up defines it, perhaps one of the JIT or of an earlier round; every other module declares it only.
+fn own_lookups(handle: &Handle) {
+    for variable in handle.globals().into_iter().filter(|global| julia::is_lookup(&global.name())) {
+        if variable.is_declaration() {
+            variable.set_initializer(variable.value_type().null());
+        }
+        variable.set_linkage(LLVMLinkage::LLVMInternalLinkage);
     }
 }
 

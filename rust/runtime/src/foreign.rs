@@ -147,6 +147,33 @@ unsafe fn text(v: Value) -> Option<String> {
     }
 }
 
+/// Symbols that every process with this Julia has: those of libjulia and of what it needs.
+pub struct JuliasOwn(*mut libc::c_void);
+
+impl JuliasOwn {
+    /// `None` if the system does not say which file libjulia is.
+    pub fn find() -> Option<Self> {
+        // SAFETY: dladdr accepts any address; its path lives as long as libjulia is mapped, which is as long as the
+        // process. NOLOAD only finds what is mapped.
+        unsafe {
+            let mut info: libc::Dl_info = std::mem::zeroed();
+            let inside = crate::julia::jl_get_world_counter as *const libc::c_void;
+            if libc::dladdr(inside, &raw mut info) == 0 || info.dli_fname.is_null() {
+                return None;
+            }
+            let handle = libc::dlopen(info.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+            (!handle.is_null()).then_some(Self(handle))
+        }
+    }
+
+    /// Is there a function or variable of this name?
+    pub fn has(&self, name: &str) -> bool {
+        let Ok(name) = std::ffi::CString::new(name) else { return false };
+        // SAFETY: `find` opened the handle, and nobody closes it.
+        unsafe { !libc::dlsym(self.0, name.as_ptr()).is_null() }
+    }
+}
+
 /// The exported symbol that begins at exactly this address, as the dynamic linker names it.
 pub fn exported_symbol(address: usize) -> Option<Target> {
     // SAFETY: dladdr accepts any address; its strings live as long as the object is mapped.

@@ -508,13 +508,13 @@ fn message_of(id: i64, counts: &LinkCounts) -> String {
     }
 }
 
-/// The folder of a package in the store: `Name-` and the first 8 digits of its uuid.
+/// The folder of a package in the store, as `package_folder` of src/store.jl names it: `Name-` and all digits of its
+/// uuid, so that packages of one name share nothing.
 pub(crate) fn package_folder(name: &str, uuid: [u8; 16]) -> String {
-    let [a, b, c, d, ..] = uuid;
     if uuid == [0; 16] {
         name.to_owned()
     } else {
-        format!("{name}-{a:02x}{b:02x}{c:02x}{d:02x}")
+        format!("{name}-{:032x}", u128::from_be_bytes(uuid))
     }
 }
 
@@ -534,7 +534,8 @@ mod tests {
         assert_eq!(package_folder("Main", uuid), "Main");
         uuid[0] = 0x0a;
         uuid[3] = 0xff;
-        assert_eq!(package_folder("Dates", uuid), "Dates-0a0000ff");
+        uuid[15] = 1;
+        assert_eq!(package_folder("Dates", uuid), "Dates-0a0000ff000000000000000000000001");
     }
 
     #[test]

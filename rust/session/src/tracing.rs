@@ -350,7 +350,17 @@ impl Summary {
 
 /// A folder for each package, and for each set of packages that must be loaded together.
 pub(crate) fn folder_name(packages: &[PackageName]) -> String {
-    packages.iter().map(|p| package_folder(&p.name, p.uuid)).collect::<Vec<_>>().join("+")
+    /// A name may have 255 bytes; src/layers.jl does the same.
+    const LONGEST: usize = 240;
+    let name = packages.iter().map(|p| package_folder(&p.name, p.uuid)).collect::<Vec<_>>().join("+");
+    if name.len() <= LONGEST {
+        return name;
+    }
+    // FNV-1a of 128 bits.
+    let sum = name.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |sum, byte| {
+        (sum ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
+    });
+    format!("set-{sum:032x}")
 }
 
 /// The store in the first depot that can be written to. Julia's own folder is a place only if it is
@@ -405,7 +415,13 @@ mod tests {
     #[test]
     fn a_set_of_packages_has_a_folder_of_its_own() {
         let package = |name: &str, byte: u8| PackageName { name: name.to_owned(), uuid: [byte; 16] };
-        assert_eq!(folder_name(&[package("A", 0x0a), package("B", 0xff)]), "A-0a0a0a0a+B-ffffffff");
+        assert_eq!(
+            folder_name(&[package("A", 0x0a), package("B", 0xff)]),
+            format!("A-{}+B-{}", "0a".repeat(16), "ff".repeat(16))
+        );
+        // test/store.jl has the same name.
+        let many: Vec<_> = (1..=9).map(|byte| package("Package", byte)).collect();
+        assert_eq!(folder_name(&many), "set-4f7c47af64891d97b782f33e8931b66a");
         assert_eq!(dashed([0x12; 16]), "12121212-1212-1212-1212-121212121212");
     }
 }

@@ -9,6 +9,7 @@ use nativecache_image::{CodeIndex, Function, Invoke, Reason, SlotId};
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::folded::computes_with_address;
+use nativecache_runtime::foreign::JuliasOwn;
 use nativecache_runtime::inspect;
 use nativecache_runtime::julia::{jl_get_world_counter, write_barrier};
 use nativecache_runtime::value::is;
@@ -52,6 +53,7 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
         use_inferred_code(world, statuses);
         use_sysimage_code(world);
     }
+    let provided = JuliasOwn::find().ok_or(BuildError::NoLibjulia)?;
     for _ in 0..MAX_ROUNDS {
         let wanted: Vec<*mut jl_method_instance_t> = statuses
             .iter()
@@ -116,6 +118,15 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
                             .unwrap_or_else(|| (Reason::UnknownAddress, unknown.reason.to_string()));
                         let place = format!("{detail} ({} in {})", unknown.usage, unknown.instruction.trim());
                         code.reject(statuses, reason, &place);
+                        (*code.ci).inferred = jl_sys::jl_nothing;
+                        uncacheable = true;
+                        break;
+                    }
+                    // `llvmcall` may declare anything. What is missing where a library is loaded costs all of it, and what
+                    // only this process has loaded is missing there.
+                    if let Some(import) = closure.imports.iter().find(|name| !provided.has(name)) {
+                        let detail = format!("nothing that each session has loaded defines {import}");
+                        code.reject(statuses, Reason::UnknownForeignCall, &detail);
                         (*code.ci).inferred = jl_sys::jl_nothing;
                         uncacheable = true;
                         break;

@@ -25,6 +25,8 @@ pub enum BuildError {
     NoModule,
     #[error("the sysimage of this process has no native code to refer to")]
     NoSysimage,
+    #[error("the system does not say which file libjulia is")]
+    NoLibjulia,
     #[error("code with unknown addresses is left after {0} rounds")]
     Endless(usize),
     #[error(transparent)]
