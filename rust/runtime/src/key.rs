@@ -201,19 +201,4 @@ mod tests {
         let error = check(&more, &less).unwrap_err();
         assert_eq!((error.reason, error.detail.as_str()), (Reason::CpuFeatures, "avx2"));
     }
-
-    #[test]
-    fn build_id_is_found_among_notes() {
-        let mut notes = Vec::new();
-        for (ty, name, desc) in [(1u32, b"GNU\0", &[9u8, 9, 9, 9][..]), (3, b"GNU\0", &[0xab, 1, 2, 3])] {
-            notes.extend(4u32.to_le_bytes());
-            notes.extend(4u32.to_le_bytes());
-            notes.extend(ty.to_le_bytes());
-            notes.extend(name);
-            notes.extend(desc);
-        }
-        assert_eq!(build_id_note(&notes).as_deref(), Some("ab010203"));
-        assert_eq!(build_id_note(&notes[..20]), None);
-        assert_eq!(build_id_note(&[]), None);
-    }
 }
