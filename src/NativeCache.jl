@@ -58,6 +58,7 @@ else
     Base.include(NativeCache, "companion/build.jl")         # one companion: the worker process and its result
     Base.include(NativeCache, "companion/status.jl")        # the companions of this session
     Base.include(NativeCache, "companion/fresh.jl")         # which companions are up to date
+    Base.include(NativeCache, "companion/precompile.jl")    # what a session runs is native code of this package's image
 end
 
 end

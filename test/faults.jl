@@ -6,7 +6,7 @@
 
 include("faults/common.jl")
 
-const FAULTS = ["libraries", "trust", "killed", "surroundings", "signals", "many", "life", "stress", "profiles", "settings"]
+const FAULTS = ["libraries", "trust", "killed", "surroundings", "signals", "many", "life", "stress", "profiles", "settings", "profiled"]
 const CHOSEN_FAULTS = filter(in([FAULTS; "sanitizer"]), split(get(ENV, "NATIVECACHE_FAULTS", ""), ','))
 
 const FAULT_COUNTS = Dict{String,Int}()     # of what was done to it, for the line at the end

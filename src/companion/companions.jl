@@ -43,7 +43,13 @@ const SESSION_KEY = Ref("")
 
 "Names the store's folder for sessions like this one."
 function session_key()
-    isempty(SESSION_KEY[]) && (SESSION_KEY[] = hex(hash(join((string(a, '=', b) for (a, b) in key_parts()), '\n'))))
+    if isempty(SESSION_KEY[])
+        text = ""
+        for part in key_parts()
+            text = string(text, part.first, "=", part.second, "\n")
+        end
+        SESSION_KEY[] = hex(hash(text))
+    end
     return SESSION_KEY[]
 end
 

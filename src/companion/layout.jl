@@ -9,10 +9,8 @@ end
 
 const OFFSETS = UInt32[
     offset_of(Method, :name), offset_of(Method, :module), offset_of(Method, :specializations),
-    offset_of(Core.MethodInstance, :def), offset_of(Core.MethodInstance, :specTypes),
-    offset_of(Core.MethodInstance, :cache), offset_of(Core.MethodInstance, :backedges),
-    offset_of(Core.CodeInstance, :def), offset_of(Core.CodeInstance, :next),
-    offset_of(Core.CodeInstance, :min_world), offset_of(Core.CodeInstance, :max_world),
+    offset_of(Core.MethodInstance, :specTypes), offset_of(Core.MethodInstance, :cache),
+    offset_of(Core.CodeInstance, :next),
     offset_of(Core.CodeInstance, :invoke), offset_of(Core.CodeInstance, :specsigflags, :isspecsig, :flags),
     offset_of(Core.CodeInstance, :precompile),
     offset_of(Core.TypeMapEntry, :next), offset_of(Core.TypeMapEntry, :func),

@@ -53,16 +53,26 @@ end
 function start()
     why = out_of_place()
     why === nothing || return (SESSION.reason = why; nothing)
-    for id in keys(Base.loaded_modules)
+    for (id, _) in Base.loaded_modules
         push!(SESSION.present, id)
     end
     SESSION.on = true
     push!(Base.package_callbacks, loaded)
     get(ENV, "JULIA_NATIVECACHE_TRACE", "") in ("no", "off", "0", "false") || atexit(ended)
     # What was loaded before.
-    foreach(look_for, collect(SESSION.present))
-    load_what_can_be()
+    if any_store()
+        foreach(look_for, SESSION.present)
+        load_what_can_be()
+    end
     return nothing
+end
+
+"Is there a companion for sessions like this one at all?"
+function any_store()
+    for depot in DEPOT_PATH
+        isdir(joinpath(depot, STORE, session_key())) && return true
+    end
+    return false
 end
 
 "The callback: a package was just loaded, for itself or for another one."
@@ -80,7 +90,12 @@ function loaded(id::PkgId)
 end
 
 "Is no load going on in this task that this one is a part of?"
-is_outermost() = !any(entry -> first(entry) === current_task(), values(Base.package_locks))
+function is_outermost()
+    for (_, entry) in Base.package_locks
+        entry[1] === current_task() && return false
+    end
+    return true
+end
 
 function look_for(id::PkgId)
     id in SESSION.looked && return nothing
@@ -98,9 +113,13 @@ end
 
 "Load each companion whose packages are all there; one of many packages after those of fewer."
 function load_what_can_be()
-    any(found -> found.state === :waiting, SESSION.found) || return nothing
-    for found in sort(SESSION.found; by = found -> length(found.companion.packages))
-        found.state === :waiting || continue
+    waiting = Found[]
+    for found in SESSION.found
+        found.state === :waiting && push!(waiting, found)
+    end
+    isempty(waiting) && return nothing
+    sort!(waiting; by = package_count, alg = InsertionSort)
+    for found in waiting
         fits = true
         for (id, build) in found.companion.packages
             mod = get(Base.loaded_modules, id, nothing)
@@ -111,6 +130,8 @@ function load_what_can_be()
     end
     return nothing
 end
+
+package_count(found::Found) = length(found.companion.packages)
 
 function reject!(found::Found, reason::Symbol, message::AbstractString)
     found.state, found.reason, found.message = :rejected, reason, String(message)

@@ -49,6 +49,24 @@ impl<'s> Object<'s> {
         unsafe { accessors::jlrs_typeof(self.as_ptr()) }
     }
 
+    /// The fields of a tuple all of which are objects of their own; `ty` is its type.
+    pub(crate) fn tuple_fields(self, ty: DataType<'s>) -> Option<Vec<Object<'s>>> {
+        // SAFETY: fields below their number; one that is a pointer holds an object or null.
+        unsafe {
+            let count = accessors::jlrs_datatype_nfields(ty.as_ptr());
+            (0..count)
+                .map(|i| {
+                    let index = i32::try_from(i).ok()?;
+                    if accessors::jlrs_field_isptr(ty.as_ptr(), index) == 0 {
+                        return None;
+                    }
+                    let offset = accessors::jlrs_field_offset(ty.as_ptr(), index) as usize;
+                    self.other(self.as_ptr().byte_add(offset).cast::<*mut jl_value_t>().read_volatile())
+                })
+                .collect()
+        }
+    }
+
     /// Its type as an object.
     pub(crate) fn own_type(self) -> Option<Object<'s>> {
         self.other(self.type_of())

@@ -116,7 +116,8 @@ impl<'s, 'l> Printer<'s, 'l> {
         }
         let ty = value.own_type().and_then(Object::as_datatype).ok_or(Unprintable::Value)?;
         if !ty.is_bits() {
-            return Err(Unprintable::Value);
+            // The names of a named tuple, say: symbols are pointers.
+            return if ty.is_tuple() { self.tuple(value, ty) } else { Err(Unprintable::Value) };
         }
         // SAFETY: an object of a type without pointers is as many bytes as its type says.
         let bytes = unsafe { std::slice::from_raw_parts(value.as_ptr().cast::<u8>(), ty.size()) };
@@ -217,6 +218,23 @@ impl<'s, 'l> Printer<'s, 'l> {
             return Ok(());
         }
         self.list('{', &items, '}')
+    }
+
+    /// A tuple with fields that are no bits.
+    fn tuple(&mut self, value: Object<'s>, ty: DataType<'s>) -> Printed {
+        let fields = value.tuple_fields(ty).ok_or(Unprintable::Value)?;
+        self.push("(");
+        for (number, field) in fields.iter().enumerate() {
+            if number > 0 {
+                self.push(", ");
+            }
+            self.value(*field)?;
+        }
+        if fields.len() == 1 {
+            self.push(",");
+        }
+        self.push(")");
+        Ok(())
     }
 
     /// A value of `ty`, of which these are the bytes.

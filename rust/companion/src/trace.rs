@@ -220,6 +220,10 @@ fn compiled_here(code: Object<'_>, layout: &Layout, images: &Images) -> bool {
     if invoke == 0 || invoke == layout.interpreted {
         return false;
     }
-    let flags = code.byte(layout, Field::CodeFlags).unwrap_or(0);
-    flags & FROM_IMAGE == 0 && !images.contain(code.address())
+    if invoke == layout.constant_return {
+        // No code at all; it says nowhere whether an image brought it, but where it lies.
+        return !images.contain(code.address());
+    }
+    // What an image has inferred and not compiled lies in the image, and its code is the session's own (julia#58465).
+    code.byte(layout, Field::CodeFlags).unwrap_or(0) & FROM_IMAGE == 0
 }

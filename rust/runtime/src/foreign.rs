@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jl_sys::jl_expr_t;
 
 use crate::describe::constant;
+use crate::elf;
 use crate::resolve::c_symbol;
 use crate::value::{array_items, is, string_bytes, symbol_str, type_of, Value};
 
@@ -176,20 +177,12 @@ impl JuliasOwn {
 
 /// The exported symbol that begins at exactly this address, as the dynamic linker names it.
 pub fn exported_symbol(address: usize) -> Option<Target> {
-    // SAFETY: dladdr accepts any address; its strings live as long as the object is mapped.
-    unsafe {
-        let mut info: libc::Dl_info = std::mem::zeroed();
-        if libc::dladdr(address as *const _, &raw mut info) == 0
-            || info.dli_sname.is_null()
-            || info.dli_saddr as usize != address
-        {
-            return None;
-        }
-        let name = std::ffi::CStr::from_ptr(info.dli_sname).to_str().ok()?.to_owned();
-        // What the process's own scope finds needs no library.
-        if c_symbol(None, &name).ok()? as usize == address {
-            return Some((None, name));
-        }
-        None
+    let (name, start) = elf::symbol_before(address)?;
+    if start != address {
+        return None;
     }
+    let name = name.to_str().ok()?.to_owned();
+    // SAFETY: on a Julia thread, as all that asks for symbols. What the process's own scope finds needs no library.
+    let found = unsafe { c_symbol(None, &name) }.ok()? as usize;
+    (found == address).then_some((None, name))
 }

@@ -10,14 +10,15 @@
 //! | `cpu target` | `-C`, for the same reason |
 //! | `cpu features` | the machine must have all that the code was compiled for |
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use libc::{c_char, c_int, c_void, dl_phdr_info, size_t};
+use libc::c_char;
 use nativecache_image::Reason;
 
+use crate::elf::{global_symbol, Object};
 use crate::error::Rejected;
 use crate::julia::{jl_git_commit, jl_module_build_id, jl_options, jl_threading_enabled, jl_ver_string};
 
@@ -111,56 +112,10 @@ pub fn sysimage_path() -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(bytes)))
 }
 
-struct Search {
-    name: CString,
-    found: Option<String>,
-}
-
-/// The `NT_GNU_BUILD_ID` note of a shared object that is mapped in this process.
-pub fn gnu_build_id(path: &std::path::Path) -> Option<String> {
-    let name = CString::new(path.as_os_str().as_bytes()).ok()?;
-    let mut search = Search { name, found: None };
-    // SAFETY: the callback gets `search` back and does not keep it.
-    unsafe { libc::dl_iterate_phdr(Some(visit_object), (&raw mut search).cast()) };
-    search.found
-}
-
-extern "C" fn visit_object(info: *mut dl_phdr_info, _size: size_t, data: *mut c_void) -> c_int {
-    // SAFETY: the loader hands over a valid record; `data` is the Search of gnu_build_id.
-    let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
-    if info.dlpi_name.is_null() {
-        return 0;
-    }
-    // SAFETY: NUL-terminated by the loader.
-    if unsafe { CStr::from_ptr(info.dlpi_name) } != search.name.as_c_str() {
-        return 0;
-    }
-    // SAFETY: the loader vouches for the program headers.
-    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-    for header in headers.iter().filter(|h| h.p_type == libc::PT_NOTE) {
-        let start = (info.dlpi_addr + header.p_vaddr) as *const u8;
-        // SAFETY: PT_NOTE segments are mapped for the life of the object.
-        let bytes = unsafe { std::slice::from_raw_parts(start, header.p_memsz as usize) };
-        if let Some(id) = build_id_note(bytes) {
-            search.found = Some(id);
-        }
-    }
-    1
-}
-
-/// Finds the build id among ELF notes: (namesz, descsz, type, name, desc), each padded to 4 bytes.
-fn build_id_note(mut notes: &[u8]) -> Option<String> {
-    const NT_GNU_BUILD_ID: u32 = 3;
-    let word = |b: &[u8], at: usize| Some(u32::from_le_bytes(b.get(at..at + 4)?.try_into().ok()?));
-    loop {
-        let (namesz, descsz, ty) = (word(notes, 0)?, word(notes, 4)?, word(notes, 8)?);
-        let name_end = 12 + (namesz as usize).next_multiple_of(4);
-        let desc = notes.get(name_end..name_end + descsz as usize)?;
-        if ty == NT_GNU_BUILD_ID && notes.get(12..15) == Some(b"GNU") {
-            return Some(desc.iter().map(|b| format!("{b:02x}")).collect());
-        }
-        notes = notes.get(name_end + (descsz as usize).next_multiple_of(4)..)?;
-    }
+/// The `NT_GNU_BUILD_ID` note of the sysimage's file.
+pub fn gnu_build_id(sysimage: &std::path::Path) -> Option<String> {
+    // SAFETY: the sysimage is never unloaded.
+    Object::named(sysimage).and_then(|object| unsafe { object.build_id() })
 }
 
 /// What LLVM says of this machine's CPU, as a sorted list; the LLVM that libjulia has loaded is asked.
@@ -170,8 +125,8 @@ fn cpu_features() -> String {
     // SAFETY: libLLVM is in the process's global scope since libjulia links to it; both functions
     // have had these signatures since LLVM 8.
     unsafe {
-        let get = libc::dlsym(libc::RTLD_DEFAULT, c"LLVMGetHostCPUFeatures".as_ptr());
-        let dispose = libc::dlsym(libc::RTLD_DEFAULT, c"LLVMDisposeMessage".as_ptr());
+        let get = global_symbol(c"LLVMGetHostCPUFeatures");
+        let dispose = global_symbol(c"LLVMDisposeMessage");
         if get.is_null() || dispose.is_null() {
             return "unknown".to_owned();
         }
@@ -245,20 +200,5 @@ mod tests {
         assert!(check(&less, &more).is_ok());
         let error = check(&more, &less).unwrap_err();
         assert_eq!((error.reason, error.detail.as_str()), (Reason::CpuFeatures, "avx2"));
-    }
-
-    #[test]
-    fn build_id_is_found_among_notes() {
-        let mut notes = Vec::new();
-        for (ty, name, desc) in [(1u32, b"GNU\0", &[9u8, 9, 9, 9][..]), (3, b"GNU\0", &[0xab, 1, 2, 3])] {
-            notes.extend(4u32.to_le_bytes());
-            notes.extend(4u32.to_le_bytes());
-            notes.extend(ty.to_le_bytes());
-            notes.extend(name);
-            notes.extend(desc);
-        }
-        assert_eq!(build_id_note(&notes).as_deref(), Some("ab010203"));
-        assert_eq!(build_id_note(&notes[..20]), None);
-        assert_eq!(build_id_note(&[]), None);
     }
 }

@@ -8,15 +8,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use libc::c_void;
-use libloading::os::unix::{Library as Mapped, RTLD_LOCAL, RTLD_NOW};
 use nativecache_image::{Hash, Image, Reason, Trailer, TRAILER_SIZE};
 
+use crate::elf::{Library, Object};
 use crate::error::Rejected;
 use crate::sysimage::Sysimage;
 use nativecache_store::trust::{self, unreadable};
@@ -132,7 +133,8 @@ pub struct Code {
     slots: *mut *mut c_void,
     functions: *const i32,
     range: Range<usize>,
-    handle: *mut c_void,
+    segments: Vec<Range<usize>>,
+    library: ManuallyDrop<Library>,
 }
 
 // SAFETY: the pointers lead into a mapping that is never unmapped; slots are written only while
@@ -141,33 +143,40 @@ unsafe impl Send for Code {}
 
 impl Code {
     fn load(path: &Path, image_id: [u8; 16]) -> Result<Self, Rejected> {
-        let failed = |e: libloading::Error| Rejected::new(Reason::LinkFailed, e.to_string());
+        let offset = Sysimage::current().map_or(0, |sysimage| sysimage.tls_offset);
+        if offset == 0 {
+            return Err(Rejected::new(Reason::ThreadState, String::new()));
+        }
         // SAFETY: the content hash says that this is a file that NativeCache wrote, and those have
         // no initialisers.
-        let mapped = unsafe { Mapped::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(failed)?;
-        // SAFETY: the symbols' types are those that codegen's `finish` gives them.
+        let library =
+            unsafe { Library::open(path) }.map_err(|e| Rejected::new(Reason::LinkFailed, e.to_string()))?;
+        let [build_id, tls_offset, slots, functions] = library
+            .symbols([
+                c"nativecache_build_id",
+                c"jl_tls_offset",
+                c"nativecache_slots",
+                c"nativecache_functions",
+            ])
+            .map_err(|e| Rejected::new(Reason::SymbolMissing, e.to_string()))?;
+        // SAFETY: the symbols' types are those that codegen's `finish` gives them; nothing of the library runs yet.
         unsafe {
-            let symbol = |name: &str| -> Result<*mut c_void, Rejected> {
-                let found = mapped
-                    .get::<*mut c_void>(name.as_bytes())
-                    .map_err(|e| Rejected::new(Reason::SymbolMissing, e.to_string()))?;
-                Ok(found.into_raw())
-            };
-            let build_id = symbol("nativecache_build_id")?.cast::<[u8; 16]>();
-            if *build_id != image_id {
+            if *(build_id as *const [u8; 16]) != image_id {
                 return Err(Rejected::new(Reason::Replaced, "code and tables are of two builds"));
             }
-            let offset = Sysimage::current().map_or(0, |sysimage| sysimage.tls_offset);
-            if offset == 0 {
-                return Err(Rejected::new(Reason::ThreadState, String::new()));
-            }
-            *symbol("jl_tls_offset")?.cast::<usize>() = offset;
-            let slots = symbol("nativecache_slots")?.cast();
-            let functions: *const i32 = symbol("nativecache_functions")?.cast();
-            let range = mapping_of(functions as usize);
-            CODE.lock().unwrap_or_else(PoisonError::into_inner).push(range.clone());
-            Ok(Code { slots, functions, range, handle: mapped.into_raw() })
+            *(tls_offset as *mut usize) = offset;
         }
+        let object = Object::at(functions)
+            .ok_or_else(|| Rejected::new(Reason::LinkFailed, "the loader does not list the library"))?;
+        let range = object.span();
+        CODE.lock().unwrap_or_else(PoisonError::into_inner).push(range.clone());
+        Ok(Code {
+            slots: slots as *mut *mut c_void,
+            functions: functions as *const i32,
+            range,
+            segments: object.readable(),
+            library: ManuallyDrop::new(library),
+        })
     }
 
     /// Takes the mapping away.
@@ -176,9 +185,7 @@ impl Code {
     /// No pointer leads into it: none of its functions was ever installed.
     pub unsafe fn close(self) {
         CODE.lock().unwrap_or_else(PoisonError::into_inner).retain(|span| *span != self.range);
-        // SAFETY: the handle is the one that `load` got and let nobody close; the rest as the caller says. If it
-        // fails, the mapping stays.
-        drop(unsafe { Mapped::from_raw(self.handle) });
+        drop(ManuallyDrop::into_inner(self.library));
     }
 
     /// Writes a slot.
@@ -212,16 +219,13 @@ impl Code {
     }
 
     /// The parts of the library that come from its file and can be read.
-    pub fn segments(&self) -> Vec<Range<usize>> {
-        let mut search = Search { address: self.functions as usize, found: 0..0, segments: Vec::new() };
-        // SAFETY: the callback gets `search` back and does not keep it.
-        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
-        search.segments
+    pub fn segments(&self) -> &[Range<usize>] {
+        &self.segments
     }
 
     /// The bytes there, if they lie in the library.
     pub fn bytes(&self, at: Range<usize>) -> Option<&[u8]> {
-        let whole = self.segments().into_iter().find(|s| s.start <= at.start && at.end <= s.end)?;
+        let whole = self.segments.iter().find(|s| s.start <= at.start && at.end <= s.end)?;
         // SAFETY: a readable segment of a mapping that is never taken away, and nothing writes to its code and
         // constants.
         (whole.start <= at.start)
@@ -232,39 +236,4 @@ impl Code {
     pub fn owns(&self, address: usize) -> bool {
         self.range.contains(&address)
     }
-}
-
-struct Search {
-    address: usize,
-    found: Range<usize>,
-    segments: Vec<Range<usize>>,
-}
-
-/// The span of the shared object that holds `address`.
-pub fn mapping_of(address: usize) -> Range<usize> {
-    let mut search = Search { address, found: 0..0, segments: Vec::new() };
-    // SAFETY: the callback gets `search` back and does not keep it.
-    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
-    search.found
-}
-
-extern "C" fn visit(info: *mut libc::dl_phdr_info, _: libc::size_t, data: *mut c_void) -> libc::c_int {
-    // SAFETY: the loader hands over a valid record; `data` is the Search of mapping_of.
-    let (info, search) = unsafe { (&*info, &mut *data.cast::<Search>()) };
-    // SAFETY: the loader vouches for the program headers.
-    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-    let base = info.dlpi_addr as usize;
-    let loads = || headers.iter().filter(|h| h.p_type == libc::PT_LOAD);
-    let start = loads().map(|h| base + h.p_vaddr as usize).min().unwrap_or(0);
-    let end = loads().map(|h| base + (h.p_vaddr + h.p_memsz) as usize).max().unwrap_or(0);
-    if (start..end).contains(&search.address) {
-        search.found = start..end;
-        let file = |h: &libc::Elf64_Phdr| {
-            let at = base + h.p_vaddr as usize;
-            at..at + h.p_filesz as usize
-        };
-        search.segments = loads().filter(|h| h.p_flags & libc::PF_R != 0).map(file).collect();
-        return 1;
-    }
-    0
 }

@@ -302,7 +302,7 @@ impl Resolver {
                 NodeRef::Sysimage { offset } => self.in_sysimage(offset as usize),
                 NodeRef::Builtin(builtin) => {
                     let name = std::ffi::CString::new(builtin.symbol()).unwrap_or_default();
-                    let variable = libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr());
+                    let variable = crate::elf::global_symbol(&name);
                     if variable.is_null() {
                         return Err(missing(builtin.symbol()));
                     }

@@ -1,9 +1,10 @@
 //! What the sysimage's shared library says about itself.
 
-use std::ffi::{c_void, CString};
+use std::ffi::CString;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::elf::{self, Object};
 use crate::key::{gnu_build_id, sysimage_path};
 
 /// Values that the running Julia keeps in, or that describe, its sysimage library.
@@ -25,28 +26,18 @@ impl Sysimage {
     pub fn current() -> Option<Self> {
         let file = sysimage_path()?;
         let path = CString::new(file.as_os_str().as_bytes()).ok()?;
-        // SAFETY: NOLOAD only looks up what is mapped; the sysimage stays mapped, so the handle's
-        // symbols stay valid after the reference is dropped.
-        unsafe {
-            let handle = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD);
-            if handle.is_null() {
-                return None;
-            }
-            let symbol = |name: &std::ffi::CStr| -> Option<*mut c_void> {
-                let p = libc::dlsym(handle, name.as_ptr());
-                (!p.is_null()).then_some(p)
-            };
-            let read = || {
-                let start = symbol(c"jl_system_image_data")? as usize;
-                let size = *symbol(c"jl_system_image_size")?.cast::<usize>();
-                let tls_offset = *symbol(c"jl_tls_offset")?.cast::<usize>();
-                let span = crate::library::mapping_of(start);
-                let known_by_contents = gnu_build_id(&file).is_some();
-                Some(Sysimage { data: start..start + size, span, tls_offset, known_by_contents })
-            };
-            let found = read();
-            libc::dlclose(handle);
-            found
+        let [data, size, tls_offset] =
+            elf::symbols_of(&path, [c"jl_system_image_data", c"jl_system_image_size", c"jl_tls_offset"])?;
+        if data == 0 || size == 0 || tls_offset == 0 {
+            return None;
         }
+        // SAFETY: they are variables of this type (staticdata.c), of a library that stays mapped.
+        let (size, tls_offset) = unsafe { (*(size as *const usize), *(tls_offset as *const usize)) };
+        Some(Sysimage {
+            data: data..data + size,
+            span: Object::at(data)?.span(),
+            tls_offset,
+            known_by_contents: gnu_build_id(&file).is_some(),
+        })
     }
 }

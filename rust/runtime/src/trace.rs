@@ -9,12 +9,12 @@ use std::collections::{HashMap, HashSet};
 
 use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t};
 
+use crate::elf::SharedObjects;
 use crate::gc::CollectorOff;
 use crate::generated::{replace_generated, Generated};
 use crate::inspect;
 use crate::julia::{jl_fptr_const_return, jl_method_table_for, Binding, HT_NOTFOUND};
 use crate::library;
-use crate::mapped::SharedObjects;
 use crate::modules;
 use crate::packages::{Packages, References};
 use crate::statement::Printer;

@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::ffi::{CStr, OsStr};
 use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use nativecache_runtime::julia::{jl_gc_safepoint, jl_options, jl_signal_pending,
 use nativecache_runtime::modules::uuid;
 use nativecache_runtime::trace::PackageName;
 use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
+use nativecache_signals::with_failing_writes;
 use nativecache_store::file;
 use nativecache_store::lines as text;
 use nativecache_store::profile::update as store;
@@ -98,11 +100,15 @@ unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result
         // SAFETY: a plain read of what was set before any Julia code ran, or by the REPL.
         if unsafe { jl_options.isinteractive } != 0 && !SAID.swap(true, Ordering::Relaxed) {
             let names: Vec<&str> = wanted.iter().flatten().map(|p| p.name.as_str()).collect();
-            eprintln!(
-                "NativeCache: no library for this build of {}; NativeCache.update!() makes one, and with \
-                 NativeCache.set!(auto = \"background\") sessions do from now on",
-                names.join(", ")
-            );
+            // Standard error may be closed, a full disk, or a file that must not grow.
+            let _ = with_failing_writes(|| {
+                writeln!(
+                    std::io::stderr(),
+                    "NativeCache: no library for this build of {}; NativeCache.update!() makes one, and with \
+                     NativeCache.set!(auto = \"background\") sessions do from now on",
+                    names.join(", ")
+                )
+            });
         }
         return Ok(false);
     }

@@ -8,7 +8,8 @@ use std::ffi::{c_void, CStr};
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use nativecache_runtime::library::mapping_of;
+use nativecache_runtime::elf::{symbol_before, Object};
+use nativecache_signals::put_off;
 
 extern "C" {
     fn jl_exit(code: std::ffi::c_int) -> !;
@@ -25,19 +26,17 @@ static RUNTIME: OnceLock<Range<usize>> = OnceLock::new();
 /// itself for ever, and `backtrace` allocates when it is called for the first time.
 pub fn prepare() {
     let mut frames = [std::ptr::null_mut(); DEPTH];
-    // SAFETY: writes at most DEPTH frames.
-    unsafe { backtrace(frames.as_mut_ptr(), DEPTH as std::ffi::c_int) };
-    RUNTIME.get_or_init(|| mapping_of(jl_exit as *const () as usize));
+    unwind(&mut frames);
+    RUNTIME.get_or_init(|| Object::at(jl_exit as *const () as usize).map_or(0..0, |runtime| runtime.span()));
 }
 
 /// To be called from an exit hook. When in doubt, it is not orderly. It calls `malloc` for the unwind tables of what was
 /// compiled since the last time; where that waits for itself, Julia's own hooks would too (docs/faults.md).
 pub fn is_orderly() -> bool {
-    let Some(runtime) = RUNTIME.get() else { return false };
+    let Some(runtime) = RUNTIME.get().filter(|runtime| !runtime.is_empty()) else { return false };
     let mut frames = [std::ptr::null_mut(); DEPTH];
-    // SAFETY: writes at most DEPTH frames.
-    let count = unsafe { backtrace(frames.as_mut_ptr(), DEPTH as std::ffi::c_int) };
-    let frames = &frames[..usize::try_from(count).unwrap_or(0)];
+    let count = unwind(&mut frames);
+    let frames = &frames[..count];
     let Some(hook) = frames.iter().position(|frame| name_at(*frame) == Some(c"jl_atexit_hook")) else {
         return false;
     };
@@ -49,12 +48,15 @@ pub fn is_orderly() -> bool {
     caller.is_some_and(|frame| !runtime.contains(&(*frame as usize)))
 }
 
+/// The return addresses on this thread's stack; how many. glibc asks the loader for the tables of each, and who stops
+/// this thread meanwhile may ask as well (runtime, `elf`).
+fn unwind(frames: &mut [*mut c_void; DEPTH]) -> usize {
+    // SAFETY: writes at most DEPTH frames.
+    let count = put_off(|| unsafe { backtrace(frames.as_mut_ptr(), DEPTH as std::ffi::c_int) });
+    usize::try_from(count).map_or(0, |count| count.min(DEPTH))
+}
+
 /// The exported function that a return address lies in. The call before it may be the last of its function.
 fn name_at(address: *mut c_void) -> Option<&'static CStr> {
-    // SAFETY: plain old data, filled by the call; names lie in objects that are never unloaded.
-    unsafe {
-        let mut info: libc::Dl_info = std::mem::zeroed();
-        let found = libc::dladdr(address.wrapping_byte_sub(1), &raw mut info) != 0;
-        (found && !info.dli_sname.is_null()).then(|| CStr::from_ptr(info.dli_sname))
-    }
+    symbol_before((address as usize).wrapping_sub(1)).map(|(name, _)| name)
 }

@@ -1,5 +1,7 @@
 //! What goes into the slots of a library.
 
+use nativecache_signals::{put_off, put_off_only};
+
 use super::*;
 
 impl Resolver {
@@ -75,7 +77,10 @@ pub unsafe fn c_symbol(library: Option<&str>, name: &str) -> Result<*mut libc::c
             None => libc::RTLD_DEFAULT,
             Some(library) => {
                 let c_library = std::ffi::CString::new(library).map_err(|_| text())?;
-                let handle = jl_load_dynamic_library(c_library.as_ptr(), JL_RTLD_DEFAULT, 0);
+                // Only what stops this thread: threads that an initialiser starts inherit the mask.
+                let handle = put_off_only(libc::SIGUSR2, || {
+                    jl_load_dynamic_library(c_library.as_ptr(), JL_RTLD_DEFAULT, 0)
+                });
                 if handle.is_null() {
                     return Err(text());
                 }
@@ -83,7 +88,8 @@ pub unsafe fn c_symbol(library: Option<&str>, name: &str) -> Result<*mut libc::c
             }
         };
         let mut address = std::ptr::null_mut();
-        if jl_dlsym(handle, c_name.as_ptr(), &raw mut address, 0) == 0 || address.is_null() {
+        let found = put_off(|| jl_dlsym(handle, c_name.as_ptr(), &raw mut address, 0));
+        if found == 0 || address.is_null() {
             return Err(text());
         }
         Ok(address)

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nativecache_signals::with_failing_writes;
+
 use super::limits::{self, Limits};
 use super::merge::{merge, Mode};
 use super::text::Profile;
@@ -211,11 +213,12 @@ fn unique() -> String {
     format!("{}-{nanos}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Writes a whole file beside its place and renames it there: a reader sees all of it or the old one.
+/// Writes a whole file beside its place and renames it there: a reader sees all of it or the old one. Where files must not
+/// get as large as that (`ulimit -f`) it is an error, as on a full disk.
 pub fn write(target: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
     let temporary = target.with_extension(format!("tmp-{}", unique()));
     let result = file::create(&temporary)
-        .and_then(|mut out| out.write_all(bytes))
+        .and_then(|mut out| with_failing_writes(|| out.write_all(bytes)))
         .and_then(|()| fs::rename(&temporary, target));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);

@@ -1,0 +1,53 @@
+# What a session runs at its start, when a package is loaded and at its end is native code of NativeCache's own image: it is
+# run once here, on an empty session.
+
+if ccall(:jl_generating_output, Cint, ()) == 1
+    let id = PkgId(UUID(1), "Nothing"), folder = mktempdir()
+        SESSION_KEY[] = ""
+        push!(DEPOT_PATH, folder)
+        try
+            mkpath(joinpath(folder, STORE, session_key(), package_folder(id)))
+            index = joinpath(folder, STORE, session_key(), package_folder(id), string(hex128(UInt128(1)), ".companion"))
+            write(index, "name\tN\nuuid\t$(UUID(2))\nbase\tN\npackage\t$(UUID(1))\tNothing\t$(hex128(UInt128(1)))\nstatement\tcompiled\tTuple{}\t\n")
+            companion = companions_of(id, UInt128(1))[1]
+            account(index)
+            found = Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing)
+            push!(SESSION.found, found)
+            any_store()
+            is_outermost()
+            look_for(id)
+            load_what_can_be()
+            try
+                restore!(found)
+            catch
+            end
+            insert!(found, Any[])
+            reject!(found, :Nothing, "")
+            send_layout()
+            setting("trace")
+            asked_for(PkgId[id])
+            loads(id)
+            extensions(PkgId[id])
+            packages, text = trace_text()
+            parse_found("looked\t1\nentry\tTuple{}\t0\n", PkgId[id])
+            placed(["Tuple{}" => [id]], [Member(id, Set{PkgId}())])
+            ids = [id]
+            add_to_layer(ids, "trace", profile_text(ids, "trace", "sessions", ["Tuple{Int64}"]))
+        catch
+            # Nothing is lost but time: libnativecache is not built yet, say.
+        finally
+            pop!(DEPOT_PATH)
+            rm(folder; recursive = true, force = true)
+            empty!(SESSION.found)
+            empty!(SESSION.looked)
+            empty!(SESSION.asked)
+            SESSION_KEY[] = ""
+        end
+    end
+    precompile(__init__, ())
+    precompile(start, ())
+    precompile(loaded, (PkgId,))
+    precompile(ended, ())
+    precompile(trace_session, ())
+    precompile(load_companion!, (Found,))
+end
