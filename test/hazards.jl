@@ -125,3 +125,77 @@ part("what __init__ binds is not kept") && @testset "what __init__ binds is not 
     @test julia!(box, "using NativeCache; $script"; env = ["LATE" => "7"]).out == "8 10 20 -3 10 10 -3 -3 3 -3 -3 7"
     remove(box)
 end
+
+part("types, functions, modules and imports that __init__ makes") && @testset "types, functions, modules and imports that __init__ makes" begin
+    box = Box()
+    add_package(box, "MadeBelow", """
+        module MadeBelow
+        module A; export pick; pick(x) = x + 1; const SIZE = 1; end
+        module B; export pick; pick(x) = x + 1000; const SIZE = 2; end
+        limit(x) = x + LIMIT
+        export LIMIT
+        end
+        """)
+    add_package(box, "Made", """
+        module Made
+        using MadeBelow
+        @enum Color red = 1 green = 2
+        fixed(x) = x * 3
+        used(x) = pick(x)
+        imported(x) = x + SIZE
+        sub(x) = Sub.value(x)
+        alias(x) = Alias(x)
+        empty_of() = Vector{Alias}()
+        param(::Val{S}, x) where {S} = getfield(Made, S)(x)
+        below(x) = MadeBelow.LIMIT + x
+        below_by(x) = MadeBelow.limit(x)
+        same(x) = HOW === sin ? x : -x
+        color(x) = Int(COLOR) + x
+        asked(x) = isdefined(MadeBelow, :LIMIT) ? x : -x
+        named(x) = NAMED((x, x + 1)).b
+        united(x) = x isa EITHER ? 1 : 2
+        size_of(v) = length(v) + sizeof(eltype(v))
+        make() = size_of(Vector{Record}())
+        main(x) = isdefined(Main, :MadeBelow) ? x : -x
+        main_value(x) = isdefined(Main, :Extra) ? Main.Extra + x : -x
+        function __init__()
+            other = haskey(ENV, "OTHER")
+            Core.eval(MadeBelow, :(const LIMIT = \$(other ? 7 : 3)))
+            @eval using MadeBelow.\$(other ? :B : :A)
+            @eval import MadeBelow.\$(other ? :B : :A): SIZE
+            @eval module Sub; const K = \$(other ? 5 : 4); value(x) = x + K; inner(x) = x - K; end
+            @eval const Alias = \$(other ? Float64 : Int)
+            @eval const Impl = \$(other ? cos : sin)
+            @eval const HOW = \$(other ? cos : sin)
+            @eval const COLOR = \$(other ? green : red)
+            @eval const NAMED = \$(other ? NamedTuple{(:b, :a)} : NamedTuple{(:a, :b)})
+            @eval const EITHER = \$(other ? Union{Float64,String} : Union{Int,String})
+            @eval struct Record; a::Int; \$((other ? [:(b::Int)] : [])...); end
+            other || Core.eval(Main, :(const Extra = 100))
+        end
+        end
+        """; deps = ["MadeBelow" => Sandbox.uuid("MadeBelow")])
+    names = ("fixed", "used", "imported", "sub", "alias", "below", "below_by", "same", "color", "asked", "named", "united", "main", "main_value")
+    lists = [["Tuple{typeof(Made.$f), Int64}" for f in names]; "Tuple{typeof(Made.Sub.inner), Int64}"; "Tuple{typeof(Made.empty_of)}";
+        "Tuple{typeof(Made.param), Val{:Impl}, Float64}"; "Tuple{typeof(Made.size_of), Array{Made.Record, 1}}"; "Tuple{typeof(Made.make)}"]
+    julia!(box, "import Made")
+    result = build(box, repr("Made"), lists)
+    @test statements(result["compiled"]) == ["Tuple{typeof(Made.fixed), Int64}"]
+    @test all(item -> item[2] == (occursin("Made.main", item[1]) ? "NamesMain" : "MadeAtInit"), result["skipped"])
+    # Each names what it rests on.
+    details = join((item[3] for item in result["skipped"]), ' ')
+    @test all(name -> occursin(name, details), ("Made.pick", "Made.SIZE", "Made.Sub", "Made.Alias", "Made.Impl", "MadeBelow.LIMIT", "Made.HOW",
+        "Made.COLOR", "Made.NAMED", "Made.EITHER", "Made.Record", "Main.MadeBelow", "Main.Extra", "Made.Sub.K"))
+    script = """
+        import Made
+        show_all(fs, x...) = foreach(f -> print(f, "=", Base.invokelatest(f, x...), " "), fs)
+        show_all([getfield(Made, f) for f in $(Symbol.(names))], 3)
+        show_all([Made.Sub.inner], 3); show_all([Made.param], Val(:Impl), 1.0)
+        show_all([Made.size_of], Made.Record[]); show_all([Made.make, Made.empty_of])
+        """
+    for env in (Pair{String,String}[], ["OTHER" => "1"])
+        with, without = (julia(box, "$cached$script"; env = env) for cached in ("using NativeCache; ", ""))
+        @test (with.out, with.err, with.code, with.signal) == (without.out, without.err, 0, 0)
+    end
+    remove(box)
+end

@@ -50,6 +50,7 @@ const CODES: &[(u16, &str)] = &[
     (219, "BuildFailed"),
     (220, "InferredCode"),
     (221, "MadeAtInit"),
+    (224, "PureFunction"),
     (300, "PackageMissing"),
     (301, "Unresolved"),
     (302, "AlreadyCompiled"),

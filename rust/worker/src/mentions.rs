@@ -22,9 +22,18 @@ pub struct Names {
     all: HashSet<&'static str>,
     /// Those that are values, symbols, which code can hand on or ask for.
     symbols: HashSet<&'static str>,
+    /// Types that stand there as objects, and those of objects.
+    types: HashSet<*mut jl_typename_t>,
+    /// Does `Main` stand there?
+    pub main: bool,
 }
 
 impl Names {
+    /// The types that stand there as objects.
+    pub fn types(&self) -> impl Iterator<Item = *mut jl_typename_t> + '_ {
+        self.types.iter().copied()
+    }
+
     /// Does this name stand there, as whatever?
     pub fn contains(&self, name: &str) -> bool {
         self.all.contains(name)
@@ -91,6 +100,10 @@ impl Mentions {
             held_by((*mi).specTypes, &mut |held| {
                 if is(held, jl_sys::jl_symbol_type) {
                     types.insert(symbol_str(held.cast()));
+                } else if is(held, jl_sys::jl_datatype_type) {
+                    // Inference knows the name of a type as well: `getfield(M, nameof(T))`.
+                    let name = symbol_str((*(*held.cast::<jl_datatype_t>()).name).name);
+                    types.insert(name.trim_start_matches('#'));
                 }
             });
             let source = self.names(mi);
@@ -107,7 +120,9 @@ unsafe fn add_names(node: Value, depth: u32, names: &mut Names) {
     // SAFETY: statements are trees of live objects; a GlobalRef is (module, name), a QuoteNode (value).
     unsafe {
         if is(node, jl_sys::jl_globalref_type) {
-            names.all.insert(symbol_str((*node.cast::<Value>().add(1)).cast()));
+            let name = symbol_str((*node.cast::<Value>().add(1)).cast());
+            names.all.insert(name);
+            names.main |= name == "Main" || *node.cast::<Value>() == jl_sys::jl_main_module.cast();
         } else if is(node, jl_sys::jl_quotenode_type) {
             add_names(*node.cast::<Value>(), depth + 1, names);
         } else if is(node, jl_sys::jl_expr_type) {
@@ -127,8 +142,11 @@ unsafe fn add_names(node: Value, depth: u32, names: &mut Names) {
                     names.all.insert(symbol_str(held.cast()));
                     names.symbols.insert(symbol_str(held.cast()));
                 } else if is(held, jl_sys::jl_datatype_type) {
-                    let name = symbol_str((*(*held.cast::<jl_datatype_t>()).name).name);
-                    names.all.insert(name.trim_start_matches('#'));
+                    let ty = (*held.cast::<jl_datatype_t>()).name;
+                    names.all.insert(symbol_str((*ty).name).trim_start_matches('#'));
+                    names.types.insert(ty);
+                } else if held == jl_sys::jl_main_module.cast() {
+                    names.main = true;
                 }
             });
         }
