@@ -193,6 +193,8 @@ reasons! {
             "nothing now: Julia compiles it anew; build again if that definition is to stay";
         309 Different: "verify mode: it came out differently when it was compiled anew",
             "report this with the detail as a bug of NativeCache; it is compiled in each session";
+        312 ConstantChanged: "a constant that it depends on was bound anew in this session",
+            "load NativeCache earlier, or use a Ref for what is to change";
     }
     Session {
         400 NotRequested: "no library was asked to hold it",

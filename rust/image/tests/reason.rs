@@ -60,6 +60,7 @@ const CODES: &[(u16, &str)] = &[
     (306, "Redefined"),
     (308, "Invalidated"),
     (309, "Different"),
+    (312, "ConstantChanged"),
     (400, "NotRequested"),
     (401, "AskedLater"),
 ];

@@ -7,13 +7,14 @@ use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable
 use nativecache_image::{
     Edge, EdgeId, EdgeTarget, Function, FunctionId, Invoke, NodeId, Reason, Table, TableId,
 };
+use nativecache_runtime::constants;
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::edges::{matching_methods, table_digest, table_names, Dependencies, Target};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::generator::{body_digest, is_generated, seen_by};
 use nativecache_runtime::julia::{jl_get_world_counter, jl_method_table_for, jl_rettype_inferred};
 use nativecache_runtime::pristine::{base_world, is_original};
-use nativecache_runtime::value::{is, symbol_str};
+use nativecache_runtime::value::{is, symbol, symbol_str};
 
 use crate::build::{returns_constant, Status, World};
 use crate::error::BuildError;
@@ -49,6 +50,7 @@ struct EdgeMaker<'a> {
     made: HashMap<Target, Result<EdgeId, Undescribable>>,
     bodies: HashMap<Instance, Result<EdgeId, Undescribable>>,
     invoked: HashMap<Instance, bool>,
+    of_constants: HashMap<(usize, &'static str), EdgeId>,
     pure: HashMap<*mut jl_method_t, Finding>,
     generators: HashMap<*mut jl_method_t, Finding>,
 }
@@ -92,6 +94,7 @@ impl Functions {
                 made: HashMap::new(),
                 bodies: HashMap::new(),
                 invoked: HashMap::new(),
+                of_constants: HashMap::new(),
                 pure: HashMap::new(),
                 generators: HashMap::new(),
             };
@@ -276,12 +279,16 @@ impl EdgeMaker<'_> {
         let mut seen: HashSet<Instance> = HashSet::from([mi]);
         let mut stack = vec![mi];
         let mut generated: Vec<Instance> = Vec::new();
+        let mut looked_at: Vec<Instance> = Vec::new();
         // SAFETY: as `Functions::finish`.
         unsafe {
             while let Some(at) = stack.pop() {
                 let of_method = is((*at).def.value, jl_sys::jl_method_type);
                 if let Some(error) = of_method.then(|| self.made_at_init(at)).flatten() {
                     return (Err(error), Vec::new());
+                }
+                if of_method {
+                    looked_at.push(at);
                 }
                 if is_generated(at, &self.world.sysimage.data) {
                     generated.push(at);
@@ -333,9 +340,54 @@ impl EdgeMaker<'_> {
                 Err(error) => return (Err(error), on),
             }
         }
+        for instance in looked_at {
+            // SAFETY: as above.
+            match unsafe { self.constants(instance, mi, describer) } {
+                Ok(ids) => edges.extend(ids),
+                Err(error) => return (Err(error), on),
+            }
+        }
         edges.sort_unstable();
         edges.dedup();
         (Ok(edges), on)
+    }
+
+    /// The edges to constants on which the code of `at` rests, which went into that of `mi`.
+    unsafe fn constants(
+        &mut self,
+        at: Instance,
+        mi: Instance,
+        describer: &mut Describer,
+    ) -> Result<Vec<EdgeId>, Undescribable> {
+        // SAFETY: as `Functions::finish`; `at` is an instance of a method.
+        unsafe {
+            let method = (*at).def.value.cast::<jl_method_t>();
+            let asked = self.generators.get(&method).into_iter().chain(self.pure.get(&method));
+            let given: Vec<_> = asked.flat_map(|found| found.constants.keys().copied()).collect();
+            let mut ids = Vec::new();
+            for (module, name) in self.world.changeable.used_by(at, &self.world.mentions, &given) {
+                if let Some(id) = self.of_constants.get(&(module as usize, name)) {
+                    ids.push(*id);
+                    continue;
+                }
+                let Some(value) = constants::digest(module, symbol(name)) else { continue };
+                let table = jl_method_table_for((*mi).specTypes);
+                if table.is_null() || table == jl_sys::jl_nothing {
+                    let detail = "a function without a method table".to_owned();
+                    return Err(Undescribable { reason: Reason::EdgesUnknown, detail });
+                }
+                let table = self.table(table.cast(), describer)?;
+                let target = EdgeTarget::Constant(describer.describe(module.cast())?);
+                let methods = vec![
+                    describer.describe(symbol(name).cast())?,
+                    describer.describe(jl_sys::jl_box_uint64(value))?,
+                ];
+                let id = describer.image.edge(Edge { table, target, methods })?;
+                self.of_constants.insert((module as usize, name), id);
+                ids.push(id);
+            }
+            Ok(ids)
+        }
     }
 
     /// What of `__init__`'s doings went into the code of `mi`.

@@ -66,6 +66,11 @@ const STATEFUL: &[&str] = &[
     "current_task", "cglobal", "pointerref", "llvmcall", "EnvDict", "JLOptions",
 ];
 
+/// What does not call a type that it is given.
+const LOOKS: &[&str] =
+    &["isa", "<:", ">:", "===", "!==", "==", "apply_type", "typeassert", "typejoin", "typeintersect", "fieldtype",
+        "fieldcount", "fieldnames", "isbitstype", "isconcretetype", "sizeof", "eltype"];
+
 /// Modules of the sysimage all of whose functions count as such.
 const STATEFUL_MODULES: &[&str] =
     &["Base.Threads", "Base.Sys", "Base.Filesystem", "Base.Libc", "Random", "Distributed", "Libdl", "Sockets", "Pkg"];
@@ -264,6 +269,15 @@ impl Search<'_> {
                     None
                 }
                 "call" => self.call(args, values, depth),
+                // A closure may be called by whoever gets it.
+                "new" | "splatnew" => {
+                    let value = args.first().and_then(|ty| self.visit(*ty, values, depth + 1));
+                    value.into_iter().for_each(|ty| self.handed_on(ty));
+                    for arg in args.iter().skip(1) {
+                        self.operand(*arg, values, depth);
+                    }
+                    None
+                }
                 _ => {
                     for arg in args {
                         self.operand(*arg, values, depth);
@@ -292,7 +306,9 @@ impl Search<'_> {
         unsafe {
             let Some(function) = self.visit(*function, values, depth + 1) else {
                 self.unknown(|| "a call of what is not known".to_owned());
-                args.iter().for_each(|arg| drop(self.operand(*arg, values, depth)));
+                for arg in args {
+                    self.operand(*arg, values, depth);
+                }
                 return None;
             };
             let name = if is_type(function) {
@@ -327,10 +343,25 @@ impl Search<'_> {
             }
             let mut given = Vec::with_capacity(args.len());
             for arg in args {
-                given.push(self.operand(*arg, values, depth));
+                let value = self.operand(*arg, values, depth);
+                if !LOOKS.contains(&name) {
+                    value.into_iter().for_each(|value| self.handed_on(value));
+                }
+                given.push(value);
             }
             let gives_type = name == "apply_type";
             gives_type.then(|| given.first().copied().flatten()).flatten()
+        }
+    }
+
+    /// A type of a package, which whoever gets it may call.
+    unsafe fn handed_on(&mut self, value: Value) {
+        // SAFETY: as `visit`.
+        unsafe {
+            let name = is_type(value).then(|| type_name(value)).flatten();
+            if let Some(name) = name.filter(|name| !self.states.sysimage.contains(&(*name as usize))) {
+                self.called(name);
+            }
         }
     }
 
