@@ -186,5 +186,210 @@ part("C symbols that are not there") && @testset "C symbols that are not there" 
     # The same bytes again, whatever was compiled before.
     first = read(result.library)
     @test read(build(box, repr("Absent"), ["Tuple{typeof(Absent.$f}" for f in asked]).library) == first
+
+part("types, functions, modules and imports that __init__ makes") && @testset "types, functions, modules and imports that __init__ makes" begin
+    box = Box()
+    add_package(box, "MadeBelow", """
+        module MadeBelow
+        module A; export pick; pick(x) = x + 1; const SIZE = 1; end
+        module B; export pick; pick(x) = x + 1000; const SIZE = 2; end
+        limit(x) = x + LIMIT
+        export LIMIT
+        end
+        """)
+    add_package(box, "Made", """
+        module Made
+        using MadeBelow
+        @enum Color red = 1 green = 2
+        fixed(x) = x * 3
+        used(x) = pick(x)
+        imported(x) = x + SIZE
+        sub(x) = Sub.value(x)
+        alias(x) = Alias(x)
+        empty_of() = Vector{Alias}()
+        param(::Val{S}, x) where {S} = getfield(Made, S)(x)
+        below(x) = MadeBelow.LIMIT + x
+        below_by(x) = MadeBelow.limit(x)
+        same(x) = HOW === sin ? x : -x
+        color(x) = Int(COLOR) + x
+        asked(x) = isdefined(MadeBelow, :LIMIT) ? x : -x
+        named(x) = NAMED((x, x + 1)).b
+        united(x) = x isa EITHER ? 1 : 2
+        size_of(v) = length(v) + sizeof(eltype(v))
+        make() = size_of(Vector{Record}())
+        main(x) = isdefined(Main, :MadeBelow) ? x : -x
+        main_value(x) = isdefined(Main, :Extra) ? Main.Extra + x : -x
+        function __init__()
+            other = haskey(ENV, "OTHER")
+            Core.eval(MadeBelow, :(const LIMIT = \$(other ? 7 : 3)))
+            @eval using MadeBelow.\$(other ? :B : :A)
+            @eval import MadeBelow.\$(other ? :B : :A): SIZE
+            @eval module Sub; const K = \$(other ? 5 : 4); value(x) = x + K; inner(x) = x - K; end
+            @eval const Alias = \$(other ? Float64 : Int)
+            @eval const Impl = \$(other ? cos : sin)
+            @eval const HOW = \$(other ? cos : sin)
+            @eval const COLOR = \$(other ? green : red)
+            @eval const NAMED = \$(other ? NamedTuple{(:b, :a)} : NamedTuple{(:a, :b)})
+            @eval const EITHER = \$(other ? Union{Float64,String} : Union{Int,String})
+            @eval struct Record; a::Int; \$((other ? [:(b::Int)] : [])...); end
+            other || Core.eval(Main, :(const Extra = 100))
+        end
+        end
+        """; deps = ["MadeBelow" => Sandbox.uuid("MadeBelow")])
+    names = ("fixed", "used", "imported", "sub", "alias", "below", "below_by", "same", "color", "asked", "named", "united", "main", "main_value")
+    lists = [["Tuple{typeof(Made.$f), Int64}" for f in names]; "Tuple{typeof(Made.Sub.inner), Int64}"; "Tuple{typeof(Made.empty_of)}";
+        "Tuple{typeof(Made.param), Val{:Impl}, Float64}"; "Tuple{typeof(Made.size_of), Array{Made.Record, 1}}"; "Tuple{typeof(Made.make)}"]
+    julia!(box, "import Made")
+    result = build(box, repr("Made"), lists)
+    @test statements(result["compiled"]) == ["Tuple{typeof(Made.fixed), Int64}"]
+    @test all(item -> item[2] == (occursin("Made.main", item[1]) ? "NamesMain" : "MadeAtInit"), result["skipped"])
+    # Each names what it rests on.
+    details = join((item[3] for item in result["skipped"]), ' ')
+    @test all(name -> occursin(name, details), ("Made.pick", "Made.SIZE", "Made.Sub", "Made.Alias", "Made.Impl", "MadeBelow.LIMIT", "Made.HOW",
+        "Made.COLOR", "Made.NAMED", "Made.EITHER", "Made.Record", "Main.MadeBelow", "Main.Extra", "Made.Sub.K"))
+    script = """
+        import Made
+        show_all(fs, x...) = foreach(f -> print(f, "=", Base.invokelatest(f, x...), " "), fs)
+        show_all([getfield(Made, f) for f in $(Symbol.(names))], 3)
+        show_all([Made.Sub.inner], 3); show_all([Made.param], Val(:Impl), 1.0)
+        show_all([Made.size_of], Made.Record[]); show_all([Made.make, Made.empty_of])
+        """
+    for env in (Pair{String,String}[], ["OTHER" => "1"])
+        with, without = (julia(box, "$cached$script"; env = env) for cached in ("using NativeCache; ", ""))
+        @test (with.out, with.err, with.code, with.signal) == (without.out, without.err, 0, 0)
+    end
+    remove(box)
+end
+
+# What generators and pure functions read: the session's own, not the builder's.
+part("generators and pure functions that read state") && @testset "generators and pure functions that read state" begin
+    box = Box()
+    add_package(box, "Reads", """
+        module Reads
+        const CELL = Ref(1)
+        const TABLE = Dict(:a => 1)
+        const FIXED = 5
+        global setting = 1
+        helper() = CELL[]
+        helped(x) = x + helper()
+        struct Trait end
+        Base.length(::Type{Trait}) = CELL[]
+        # These read nothing.
+        @generated plain(x) = x <: Integer ? :(x + 1) : :(x)
+        @generated unrolled(t::NTuple{N,Any}) where {N} = Expr(:call, :+, (:(t[\$i]) for i in 1:N)...)
+        @generated fixed(x) = :(x + \$(FIXED + 1))
+        @generated texts(x) = :(\$(string(x)), x)
+        @generated by_cell(x) = :(x + \$(CELL[]))
+        @generated by_helper(x) = :(x + \$(helped(1)))
+        @generated by_table(x) = :(x + \$(get(TABLE, :a, 0)))
+        @generated by_env(x) = :(x + \$(haskey(ENV, "READS") ? 100 : 10))
+        @generated by_global(x) = :(x + \$(setting))
+        @generated by_threads(x) = :(x + \$(Threads.nthreads()))
+        @generated by_cpu(x) = :(x + \$(Sys.CPU_THREADS))
+        @generated by_closure(x) = Expr(:call, :+, :x, map(i -> i + CELL[], 1:2)...)
+        @generated by_type(x) = :(x + \$(length(Trait)))
+        @generated by_methods(x) = :(x + \$(length(methods(helper))))
+        @generated by_hasmethod(x) = hasmethod(helper, Tuple{Int}) ? :(x + 1) : :(x)
+        @generated by_file(x) = :(x + \$(isfile(get(ENV, "READS", "")) ? 1 : 2))
+        @generated by_module(x) = :(x + \$(getfield(Reads, :setting)))
+        @generated by_defined(x) = isdefined(Reads, :nothing_of_this) ? :(x + 1) : :(x)
+        @generated by_time(x) = :(x + \$(Int(time() > 0)))
+        @generated by_made(x) = :(x + \$(MADE))
+        Base.@pure pure_plain(::Type{T}) where {T} = sizeof(T) + FIXED
+        Base.@pure pure_cell() = CELL[]
+        Base.@pure pure_deep() = helper()
+        Base.@pure pure_env() = haskey(ENV, "READS")
+        Base.@pure pure_threads() = Threads.nthreads()
+        asks_plain(x) = x + pure_plain(Tuple{Int,Int})
+        asks_cell(x) = x + pure_cell()
+        asks_deep(x) = x + pure_deep()
+        asks_env(x) = x + pure_env()
+        asks_threads(x) = x + pure_threads()
+        calls(x) = asks_cell(x) * 2
+        function __init__()
+            CELL[] = TABLE[:a] = parse(Int, get(ENV, "READS", "1"))
+            global setting = CELL[]
+            @eval const MADE = \$(CELL[])
+        end
+        end
+        """)
+    reading = ["by_$what" for what in ("cell", "helper", "table", "env", "global", "threads", "cpu", "closure", "type", "methods",
+        "hasmethod", "file", "module", "defined", "time", "made")]
+    pure = ["asks_cell", "asks_deep", "asks_env", "asks_threads", "calls"]
+    kept = ["plain", "fixed", "texts", "asks_plain"]
+    lists = ["Tuple{typeof(Reads.$f), Int64}" for f in [reading; pure; kept]]
+    push!(lists, "Tuple{typeof(Reads.unrolled), Tuple{Int64, Int64}}")
+    julia!(box, "import Reads")
+    result = build(box, repr("Reads"), lists)
+    name(item) = match(r"Reads\.(\w+)\)", item[1])[1]
+    @test Set(name.(result["compiled"])) == Set([kept; "unrolled"])
+    @test Dict(name(item) => item[2] for item in result["skipped"]) ==
+        Dict([[f => "GeneratedFunction" for f in reading]; [f => "PureFunction" for f in pure]])
+    calls = "print([Base.invokelatest(getfield(Reads, f), 3) for f in $(Symbol.([reading; pure; kept]))], Reads.unrolled((1, 2)))"
+    for env in (Pair{String,String}[], ["READS" => "2"], ["JULIA_NUM_THREADS" => "2"]), change in ("", "Reads.CELL[] = 9; @eval Reads setting = 8\n")
+        scripts = (string(cached, "using Reads; ", change, calls)
+            for cached in ("using NativeCache; ", ""))
+        with, without = (julia!(box, script; env = env).out for script in scripts)
+        @test with == without
+    end
+    # What reads nothing that could be found is asked again, and is there; its answer is not kept for the session.
+    @test length(status(box, repr("Reads"), "using Reads")["installed"]) == 5
+    remove(box)
+end
+
+part("constants bound anew before they are used") && @testset "constants bound anew before they are used" begin
+    box = Box()
+    add_package(box, "BoundBelow", "module BoundBelow\nconst BELOW = 1\nconst OTHER = 2\nexport OTHER\nend")
+    add_package(box, "Bound", """
+        module Bound
+        using BoundBelow
+        struct Pair2; a::Int8; b::Any; end
+        const LIMIT = 10
+        const WORD = "a"
+        const TUPLE = (1, "a", Int)
+        const PAIR = Pair2(1, 2.5)
+        const MODE = :fast
+        const NAMES = (:OTHER_LIMIT, :MODE)
+        const OTHER_LIMIT = 1
+        const CELL = Ref(1)
+        f(x) = x + LIMIT
+        @noinline inner(x) = x + LIMIT
+        outer(x) = inner(x) * 2
+        word(x) = (x, length(WORD))
+        tuple(x) = TUPLE[3](x) + TUPLE[1]
+        pair(x) = PAIR.b * x
+        mode(x) = MODE === :fast ? x : -x
+        by_name(x) = getfield(Bound, NAMES[1]) + x
+        by_type(::Val{S}, x) where {S} = getfield(Bound, S) + x
+        below(x) = BoundBelow.BELOW + x
+        imported(x) = OTHER + x
+        cell(x) = CELL[] + x
+        @generated generated(x) = :(x + \$(LIMIT))
+        Base.@pure pure() = LIMIT + 1
+        by_pure(x) = x + pure()
+        none(x) = x * 3
+        end
+        """; deps = ["BoundBelow" => Sandbox.uuid("BoundBelow")])
+    names = ["f", "inner", "outer", "word", "tuple", "pair", "mode", "by_name", "below", "imported", "cell", "generated", "by_pure", "none"]
+    lists = [["Tuple{typeof(Bound.$f), Int64}" for f in names]; "Tuple{typeof(Bound.by_type), Val{:LIMIT}, Int64}"]
+    julia!(box, "import Bound")
+    result = build(box, repr("Bound"), lists)
+    @test length(result["compiled"]) == length(lists)
+    @test length(status(box, repr("Bound"), "import Bound")["installed"]) == length(lists)
+    calls = "println([Base.invokelatest(getfield(Bound, f), 3) for f in $(Symbol.(names))], Bound.by_type(Val(:LIMIT), 3))"
+    limit = ["f", "inner", "outer", "generated", "by_pure", "by_type"]
+    changes = ["LIMIT = 50" => limit, "WORD = \"bcd\"" => ["word"], "TUPLE = (1, \"a\", Float64)" => ["tuple"],
+        "PAIR = Pair2(1, 2)" => ["pair"], "MODE = :slow" => ["mode"], "OTHER_LIMIT = 7" => ["by_name"], "CELL = Ref(8)" => [],
+        "BoundBelow, BELOW = 5" => ["below"], "BoundBelow, OTHER = 6" => ["imported"]]
+    for (change, rests) in changes
+        inside, what = occursin(", ", first(split(change, " ="))) ? split(change, ", "; limit = 2) : ("Bound", change)
+        anew = "import Bound, BoundBelow\nCore.eval($inside, :($what))\n"
+        with, without = (julia!(box, string(anew, cached, calls)).out for cached in ("using NativeCache\n", ""))
+        @test with == without
+        late = julia!(box, string(anew, "using NativeCache\nfor i in NativeCache.status(\"Bound\").rejected; println(i.statement, ' ', i.reason); end")).out
+        left = sort!([String(m[1]) for m in eachmatch(r"Bound\.(\w+)\)", late)])
+        @test left == sort(rests)
+        @test isempty(rests) || occursin("ConstantChanged", late)
+    end
     remove(box)
 end

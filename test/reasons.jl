@@ -8,7 +8,7 @@ const TESTED_ELSEWHERE = Dict(
     :Truncated => "faults/libraries.jl", :BadMagic => "faults/libraries.jl", :FormatVersion => "faults/libraries.jl",
     :HashMismatch => "faults/libraries.jl", :Untrusted => "faults/trust.jl",
     :CompilerAborted => "build.jl", :CompilerThrew => "build.jl", :EdgeChanged => "load.jl",
-    :MadeAtInit => "hazards.jl", :DependsOnRejected => "verify.jl", :Different => "verify.jl", :Redefined => "stale.jl",
+    :MadeAtInit => "hazards.jl", :PureFunction => "hazards.jl", :ConstantChanged => "hazards.jl", :DependsOnRejected => "verify.jl", :Different => "verify.jl", :Redefined => "stale.jl",
     :Invalidated => "explain.jl", :KeyDiffers => "explain.jl", :BuiltLater => "explain.jl")
 
 "Reasons that only a bug, or a Julia that nobody has seen yet, brings about; and what covers their code instead."

@@ -219,6 +219,10 @@ impl ImageBuilder {
                 check("method instance", target.0, nodes)?;
                 (edge_tag::GENERATED, target.0)
             }
+            EdgeTarget::Constant(target) => {
+                check("module", target.0, nodes)?;
+                (edge_tag::CONSTANT, target.0)
+            }
         };
         edge.methods.iter().try_for_each(|method| check("method", method.0, nodes))?;
         let start = count("image", Section::Lists.name(), self.edge_lists.len())?;

@@ -101,6 +101,7 @@ fn edges(image: &Image<'_>) -> Result<usize, ImageError> {
         match edge.target {
             EdgeTarget::MethodInstance(target) => check("method instance", target.0, image.node_count())?,
             EdgeTarget::Generated(target) => check("method instance", target.0, image.node_count())?,
+            EdgeTarget::Constant(target) => check("module", target.0, image.node_count())?,
             EdgeTarget::Signature(target) => check("signature", target.0, image.node_count())?,
         }
         edge.methods.iter().try_for_each(|method| check("method", method.0, image.node_count()))?;

@@ -175,6 +175,7 @@ impl<'a> Digests<'a> {
             EdgeTarget::MethodInstance(node) => (1, node),
             EdgeTarget::Signature(node) => (2, node),
             EdgeTarget::Generated(node) => (3, node),
+            EdgeTarget::Constant(node) => (4, node),
         };
         let mut parts = Parts::default();
         parts.bytes(&self.node(self.image.table(edge.table)?.typename)).word(kind).bytes(&self.node(target));

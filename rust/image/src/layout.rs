@@ -8,7 +8,7 @@ use crate::list::Word;
 pub const IMAGE_MAGIC: [u8; 8] = *b"NCIMAGE\0";
 
 /// Version of the format of image and trailer. Any change in either raises it.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Bytes before the section directory.
 pub(crate) const HEADER_SIZE: usize = 32;
@@ -160,6 +160,7 @@ pub(crate) mod edge_tag {
     pub(crate) const METHOD_INSTANCE: u32 = 1;
     pub(crate) const SIGNATURE: u32 = 2;
     pub(crate) const GENERATED: u32 = 3;
+    pub(crate) const CONSTANT: u32 = 4;
 }
 
 /// Low half of the word `bucket` of an entry; the high half is the reason's code.

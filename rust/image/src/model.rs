@@ -125,6 +125,9 @@ pub enum EdgeTarget {
     /// Not the table, but the generator of this method instance. In place of methods there are three numbers:
     /// digests of the body and of the packages that it could see, and the world of the build's beginning.
     Generated(NodeId),
+    /// Not the table, but a constant of this module. In place of methods there are its name, a symbol, and a number,
+    /// the digest of its value.
+    Constant(NodeId),
 }
 
 /// Where a requested method ended up in the build.

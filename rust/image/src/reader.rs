@@ -471,6 +471,7 @@ impl<'a> Image<'a> {
             edge_tag::METHOD_INSTANCE => EdgeTarget::MethodInstance(NodeId(target)),
             edge_tag::SIGNATURE => EdgeTarget::Signature(NodeId(target)),
             edge_tag::GENERATED => EdgeTarget::Generated(NodeId(target)),
+            edge_tag::CONSTANT => EdgeTarget::Constant(NodeId(target)),
             _ => return Err(unknown("tag", Section::Edges, id.0, tag)),
         };
         let methods = self.lists_from(Section::Edges, id.0, start)?.take("method count", methods)?;

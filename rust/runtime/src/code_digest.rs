@@ -77,6 +77,25 @@ pub unsafe fn digest_code(code: Value, mix: &mut Mix) -> Option<()> {
     }
 }
 
+/// Adds a symbol, string, module or type; false if it is none of them.
+///
+/// # Safety
+/// `value` is live.
+pub unsafe fn add_named(value: Value, mix: &mut Mix) -> bool {
+    // SAFETY: as the caller says.
+    unsafe {
+        let named = is_type(value)
+            || is(value, jl_sys::jl_symbol_type)
+            || is(value, jl_sys::jl_string_type)
+            || is(value, jl_sys::jl_module_type);
+        if named && digest(value, mix, 0).is_none() {
+            // Types with parameters that have no digest: the same process-independent word for all.
+            mix.add(1);
+        }
+        named
+    }
+}
+
 /// Expression trees are no deeper than this.
 const MAX_DEPTH: u32 = 200;
 

@@ -79,7 +79,8 @@ pub unsafe fn seen_by(
     }
 }
 
-/// The body that the generator gives, a CodeInfo, or `nothing` if it throws.
+/// The body that the generator gives, a CodeInfo, or `nothing` if it throws. Julia keeps what a generator gave for
+/// its next compilation (gf.c, `jl_code_for_staged`); the session's own is to run when Julia needs it, and not now.
 ///
 /// # Safety
 /// `mi` is a live instance of a generated method; on a Julia thread, collector off.
@@ -89,7 +90,11 @@ pub unsafe fn generated_body(mi: *mut jl_method_instance_t) -> Option<Value> {
         let compiler = constant(jl_sys::jl_core_module, symbol("Compiler"))?;
         // `get_staged(mi)`: the CodeInfo, or nothing if the generator throws (base/compiler/utilities.jl).
         let get_staged: Value = constant(compiler.cast(), symbol("get_staged"))?;
+        let kept = (*mi).uninferred;
         let code = jl_sys::jl_call1(get_staged, mi.cast());
+        if kept.is_null() {
+            (*mi).uninferred = std::ptr::null_mut();
+        }
         (!code.is_null()).then_some(code)
     }
 }

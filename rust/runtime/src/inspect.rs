@@ -17,6 +17,35 @@ use crate::value::{array_items, is, module_name, svec_items, symbol_str, type_na
 /// # Safety
 /// `module` is a live module and no other thread adds bindings meanwhile.
 pub unsafe fn own_bindings(module: *mut jl_module_t) -> Vec<(&'static str, *mut Binding)> {
+    // SAFETY: as the caller says; bindings of a live module are live.
+    unsafe {
+        let mut found = bindings(module);
+        found.retain(|(_, binding)| (**binding).owner == module);
+        found
+    }
+}
+
+/// The modules that `module` uses as a whole.
+///
+/// # Safety
+/// As [`own_bindings`].
+pub unsafe fn used_modules(module: *mut jl_module_t) -> Vec<*mut jl_module_t> {
+    // SAFETY: `usings` is a list of modules (julia.h, `arraylist_t`).
+    unsafe {
+        let list = &(*module).usings;
+        if list.len == 0 {
+            return Vec::new();
+        }
+        std::slice::from_raw_parts(list.items, list.len).iter().map(|used| used.cast()).collect()
+    }
+}
+
+/// All bindings in the table of `module`, by name: its own, and stand-ins for those that it has imported or found in
+/// a module that it uses.
+///
+/// # Safety
+/// As [`own_bindings`].
+pub unsafe fn bindings(module: *mut jl_module_t) -> Vec<(&'static str, *mut Binding)> {
     // SAFETY: the table is an open hash of (key, value) words (htable.h), `size` words long.
     unsafe {
         let table = &(*module).bindings;
@@ -25,7 +54,6 @@ pub unsafe fn own_bindings(module: *mut jl_module_t) -> Vec<(&'static str, *mut 
             .chunks_exact(2)
             .filter(|pair| pair[1] != HT_NOTFOUND)
             .map(|pair| pair[1].cast::<Binding>())
-            .filter(|b| (**b).owner == module)
             .map(|b| (symbol_str((*b).name), b))
             .collect();
         found.sort_unstable_by_key(|(name, _)| *name);

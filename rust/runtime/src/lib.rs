@@ -7,6 +7,7 @@
 //! Julia stands in [`julia`].
 
 pub mod code_digest;
+pub mod constants;
 pub mod definitions;
 pub mod describe;
 pub mod edges;

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use nativecache_image::{EdgeId, EdgeRef, EdgeTarget, FunctionId, Image, NodeId, PackageId, Reason, TableId};
 
+use crate::constants;
 use crate::describe::type_text;
 use crate::edges::matching_methods;
 use crate::generator::{body_digest, seen_by};
@@ -228,6 +229,7 @@ impl<'a> Verifier<'a> {
                 }
                 EdgeTarget::Signature(node) => self.get(node)?,
                 EdgeTarget::Generated(node) => return self.check_generated(node, edge),
+                EdgeTarget::Constant(node) => return self.check_constant(node, edge),
             };
             let mut expected: SmallVec<[*mut jl_method_t; 4]> = SmallVec::new();
             for method in edge.methods.iter() {
@@ -248,6 +250,30 @@ impl<'a> Verifier<'a> {
                 Some(found) if same_set(&found, &expected) => Ok(()),
                 found => Err(State::Rejected(Reason::EdgeChanged, difference(signature, &expected, found))),
             }
+        }
+    }
+
+    /// Is a constant what it was?
+    unsafe fn check_constant(&self, node: NodeId, edge: &EdgeRef<'_>) -> Verdict {
+        // SAFETY: resolved objects are live; kinds are checked before use.
+        unsafe {
+            let module = self.get(node)?;
+            let mut parts = edge.methods.iter();
+            let (Some(name), Some(then)) = (parts.next(), parts.next()) else {
+                return Err(State::Rejected(Reason::Malformed, String::new()));
+            };
+            let (name, then) = (self.get(name)?, self.get(then)?);
+            let fits = is(module, jl_sys::jl_module_type)
+                && is(name, jl_sys::jl_symbol_type)
+                && is(then, jl_sys::jl_uint64_type);
+            if !fits {
+                return Err(State::Rejected(Reason::Malformed, String::new()));
+            }
+            if constants::digest(module.cast(), name.cast()) == Some(*then.cast::<u64>()) {
+                return Ok(());
+            }
+            let what = format!("{}.{}", module_path(module.cast()), symbol_str(name.cast()));
+            Err(State::Rejected(Reason::ConstantChanged, what))
         }
     }
 
@@ -383,7 +409,7 @@ pub unsafe fn add_backedge(
                     jl_array_ptr_1d_push((*callee).backedges, caller.cast());
                 }
             }
-            EdgeTarget::Generated(_) => {}
+            EdgeTarget::Generated(_) | EdgeTarget::Constant(_) => {}
             EdgeTarget::Signature(node) => {
                 let Ok(signature) = resolver.get(node) else { return };
                 if !is_type(signature) {

@@ -171,6 +171,8 @@ reasons! {
             "report this with the detail: it may be made cacheable";
         221 MadeAtInit: "it uses a global that an __init__ function makes, which may be another one in each session",
             "let __init__ fill a Ref instead of binding a constant";
+        224 PureFunction: "it rests on the result of a pure function that may say something else in another session",
+            "declare pure only what reads no state, or leave out @pure";
     }
     Load {
         300 PackageMissing: "it waits for a package that is not loaded",
@@ -191,6 +193,8 @@ reasons! {
             "nothing now: Julia compiles it anew; build again if that definition is to stay";
         309 Different: "verify mode: it came out differently when it was compiled anew",
             "report this with the detail as a bug of NativeCache; it is compiled in each session";
+        312 ConstantChanged: "a constant that it depends on was bound anew in this session",
+            "load NativeCache earlier, or use a Ref for what is to change";
     }
     Session {
         400 NotRequested: "no library was asked to hold it",

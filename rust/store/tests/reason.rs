@@ -50,6 +50,7 @@ const CODES: &[(u16, &str)] = &[
     (219, "BuildFailed"),
     (220, "InferredCode"),
     (221, "MadeAtInit"),
+    (224, "PureFunction"),
     (300, "PackageMissing"),
     (301, "Unresolved"),
     (302, "AlreadyCompiled"),
@@ -59,6 +60,7 @@ const CODES: &[(u16, &str)] = &[
     (306, "Redefined"),
     (308, "Invalidated"),
     (309, "Different"),
+    (312, "ConstantChanged"),
     (400, "NotRequested"),
     (401, "AskedLater"),
 ];

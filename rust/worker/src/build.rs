@@ -40,7 +40,7 @@ use crate::journal::Journal;
 use crate::linker;
 use crate::loaded;
 use crate::made_at_init::MadeAtInit;
-use crate::mentions::{Mentions, PureMethods};
+use crate::mentions::{Changeable, Mentions, PureMethods};
 use crate::mi;
 use crate::native::{Inference, Native};
 use crate::object_files::ObjectFiles;
@@ -76,6 +76,8 @@ pub struct World {
     pub mentions: Mentions,
     /// Methods that inference may have called.
     pub pure: PureMethods,
+    /// Constants that a session could bind anew.
+    pub changeable: Changeable,
     /// Code that callers may inline, as inference left it: code generation forgets some of it.
     inlineable: HashMap<*mut jl_code_instance_t, *mut jl_array_t>,
     /// Inferred code from which code generation starts; it forgets what callers may not inline.
@@ -117,6 +119,7 @@ impl World {
             let from_ji = loaded::code_instances();
             let made_at_init = MadeAtInit::collect(&modules);
             let pure = PureMethods::collect(&methods, &modules, &sysimage.data);
+            let changeable = Changeable::collect(&modules, &sysimage.data);
             World {
                 sysimage,
                 modules,
@@ -128,6 +131,7 @@ impl World {
                 made_at_init,
                 mentions: Mentions::default(),
                 pure,
+                changeable,
                 inlineable,
                 sources,
                 start,

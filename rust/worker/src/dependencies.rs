@@ -7,17 +7,19 @@ use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable
 use nativecache_image::{
     Edge, EdgeId, EdgeTarget, Function, FunctionId, Invoke, NodeId, Reason, Table, TableId,
 };
+use nativecache_runtime::constants;
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::edges::{matching_methods, table_digest, table_names, Dependencies, Target};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::generator::{body_digest, is_generated, seen_by};
 use nativecache_runtime::julia::{jl_get_world_counter, jl_method_table_for, jl_rettype_inferred};
 use nativecache_runtime::pristine::{base_world, is_original};
-use nativecache_runtime::value::is;
+use nativecache_runtime::value::{is, symbol, symbol_str};
 
 use crate::build::{returns_constant, Status, World};
 use crate::error::BuildError;
 use crate::mi;
+use crate::state::{Finding, Reading, States};
 
 type Instance = *mut jl_method_instance_t;
 
@@ -48,6 +50,13 @@ struct EdgeMaker<'a> {
     made: HashMap<Target, Result<EdgeId, Undescribable>>,
     bodies: HashMap<Instance, Result<EdgeId, Undescribable>>,
     invoked: HashMap<Instance, bool>,
+    of_constants: HashMap<(usize, &'static str), EdgeId>,
+    pure: HashMap<*mut jl_method_t, Finding>,
+    generators: HashMap<*mut jl_method_t, Finding>,
+}
+
+fn states(world: &World) -> States<'_> {
+    States { sysimage: &world.sysimage.data, made: &world.made_at_init }
 }
 
 impl Functions {
@@ -85,6 +94,9 @@ impl Functions {
                 made: HashMap::new(),
                 bodies: HashMap::new(),
                 invoked: HashMap::new(),
+                of_constants: HashMap::new(),
+                pure: HashMap::new(),
+                generators: HashMap::new(),
             };
             self.add_inferred(&maker, describer);
             let mut rejected: HashMap<usize, Undescribable> = HashMap::new();
@@ -103,7 +115,10 @@ impl Functions {
             propagate(&mut rejected, &depends, &self.list);
             for (at, error) in &rejected {
                 let (reason, detail) = match error.reason {
-                    Reason::MadeAtInit | Reason::GeneratedFunction => (error.reason, error.detail.clone()),
+                    Reason::MadeAtInit
+                    | Reason::NamesMain
+                    | Reason::PureFunction
+                    | Reason::GeneratedFunction => (error.reason, error.detail.clone()),
                     _ => (Reason::EdgesUnknown, error.to_string()),
                 };
                 for status in statuses.iter_mut() {
@@ -264,18 +279,26 @@ impl EdgeMaker<'_> {
         let mut seen: HashSet<Instance> = HashSet::from([mi]);
         let mut stack = vec![mi];
         let mut generated: Vec<Instance> = Vec::new();
+        let mut looked_at: Vec<Instance> = Vec::new();
         // SAFETY: as `Functions::finish`.
         unsafe {
             while let Some(at) = stack.pop() {
                 let of_method = is((*at).def.value, jl_sys::jl_method_type);
-                if let Some(detail) = of_method.then(|| self.made_at_init(at)).flatten() {
-                    let error = Undescribable { reason: Reason::MadeAtInit, detail };
+                if let Some(error) = of_method.then(|| self.made_at_init(at)).flatten() {
                     return (Err(error), Vec::new());
+                }
+                if of_method {
+                    looked_at.push(at);
                 }
                 if is_generated(at, &self.world.sysimage.data) {
                     generated.push(at);
                 }
                 let pure = of_method.then(|| self.world.pure.called_by(at, &self.world.mentions));
+                for called in pure.iter().flatten() {
+                    if let Some(detail) = self.reads_state(*called) {
+                        return (Err(Undescribable { reason: Reason::PureFunction, detail }), Vec::new());
+                    }
+                }
                 let called = pure.into_iter().flatten().map(Target::Instance);
                 for target in self.dependencies.of(at).iter().copied().chain(called).collect::<Vec<_>>() {
                     targets.push(target);
@@ -317,20 +340,66 @@ impl EdgeMaker<'_> {
                 Err(error) => return (Err(error), on),
             }
         }
+        for instance in looked_at {
+            // SAFETY: as above.
+            match unsafe { self.constants(instance, mi, describer) } {
+                Ok(ids) => edges.extend(ids),
+                Err(error) => return (Err(error), on),
+            }
+        }
         edges.sort_unstable();
         edges.dedup();
         (Ok(edges), on)
     }
 
+    /// The edges to constants on which the code of `at` rests, which went into that of `mi`.
+    unsafe fn constants(
+        &mut self,
+        at: Instance,
+        mi: Instance,
+        describer: &mut Describer,
+    ) -> Result<Vec<EdgeId>, Undescribable> {
+        // SAFETY: as `Functions::finish`; `at` is an instance of a method.
+        unsafe {
+            let method = (*at).def.value.cast::<jl_method_t>();
+            let asked = self.generators.get(&method).into_iter().chain(self.pure.get(&method));
+            let given: Vec<_> = asked.flat_map(|found| found.constants.keys().copied()).collect();
+            let mut ids = Vec::new();
+            for (module, name) in self.world.changeable.used_by(at, &self.world.mentions, &given) {
+                if let Some(id) = self.of_constants.get(&(module as usize, name)) {
+                    ids.push(*id);
+                    continue;
+                }
+                let Some(value) = constants::digest(module, symbol(name)) else { continue };
+                let table = jl_method_table_for((*mi).specTypes);
+                if table.is_null() || table == jl_sys::jl_nothing {
+                    let detail = "a function without a method table".to_owned();
+                    return Err(Undescribable { reason: Reason::EdgesUnknown, detail });
+                }
+                let table = self.table(table.cast(), describer)?;
+                let target = EdgeTarget::Constant(describer.describe(module.cast())?);
+                let methods = vec![
+                    describer.describe(symbol(name).cast())?,
+                    describer.describe(jl_sys::jl_box_uint64(value))?,
+                ];
+                let id = describer.image.edge(Edge { table, target, methods })?;
+                self.of_constants.insert((module as usize, name), id);
+                ids.push(id);
+            }
+            Ok(ids)
+        }
+    }
+
     /// What of `__init__`'s doings went into the code of `mi`.
-    unsafe fn made_at_init(&self, mi: Instance) -> Option<String> {
+    unsafe fn made_at_init(&self, mi: Instance) -> Option<Undescribable> {
         let (made, mentions) = (&self.world.made_at_init, &self.world.mentions);
         // SAFETY: as `Functions::finish`; `mi` is one of a method.
         unsafe {
-            if let Some(constant) = made.mentioned_by(mi, mentions) {
-                return Some(constant);
+            if let Some(found) = made.mentioned_by(mi, mentions) {
+                return Some(found);
             }
-            let named = made.named_by(mi, mentions)?;
+            let detail = made.named_by(mi, mentions)?;
+            let named = Undescribable { reason: Reason::MadeAtInit, detail };
             // It may hand the name to what asks.
             let (mut seen, mut stack) = (HashSet::from([mi]), vec![mi]);
             while let Some(at) = stack.pop() {
@@ -346,6 +415,21 @@ impl EdgeMaker<'_> {
                 }));
             }
             None
+        }
+    }
+
+    /// The state that a pure function reads, or may read.
+    unsafe fn reads_state(&mut self, pure: Instance) -> Option<String> {
+        // SAFETY: as `Functions::finish`.
+        unsafe {
+            let method = (*pure).def.value.cast::<jl_method_t>();
+            let found = self.pure.entry(method).or_insert_with(|| states(self.world).of_method(method));
+            let name = symbol_str((*method).name);
+            match &found.reading {
+                Reading::Nothing => None,
+                Reading::Unknown(what) => Some(format!("{name} may read anything by {what}")),
+                Reading::State(what) => Some(format!("{name} reads {what}")),
+            }
         }
     }
 
@@ -389,7 +473,20 @@ impl EdgeMaker<'_> {
                 detail: format!("the body of {} holds an object of this process", mi::text(mi)),
             })?;
             let sysimage = &self.world.sysimage.data;
-            let seen = seen_by(mi, describer.origins(), sysimage, &self.world.roots, None).unwrap_or(0);
+            let method = (*mi).def.value.cast::<jl_method_t>();
+            let world = self.world;
+            let found = self.generators.entry(method).or_insert_with(|| states(world).of_generator(method));
+            let seen = match &found.reading {
+                Reading::State(what) => {
+                    let detail = format!("its generator, of {}, reads {what}", mi::text(mi));
+                    return Err(Undescribable { reason: Reason::GeneratedFunction, detail });
+                }
+                // Asked again in each session.
+                Reading::Unknown(_) => 0,
+                Reading::Nothing => {
+                    seen_by(mi, describer.origins(), sysimage, &world.roots, None).unwrap_or(0)
+                }
+            };
             let mut numbers = Vec::new();
             for number in [body, seen, self.world.start as u64] {
                 numbers.push(describer.describe(jl_sys::jl_box_uint64(number))?);

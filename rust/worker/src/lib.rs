@@ -18,6 +18,7 @@ mod native;
 mod object_files;
 mod parts;
 mod request;
+mod state;
 mod statements;
 
 use std::ffi::{c_char, c_int, CStr, OsStr};

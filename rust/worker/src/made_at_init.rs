@@ -3,13 +3,21 @@
 //! A constant that the `.ji` brings is the same in every session of a build. One that `__init__` binds, by
 //! `eval`, may have another value each time, and code into which inference has folded it would keep the
 //! value of this process. Nothing in 1.5 records which code used a constant, so code that mentions such a
-//! name is left out.
+//! name is left out. That the value is a type, a function or a module changes nothing: `const IMPL = fast` and
+//! `struct R` can say something else in each session, and a layout of this process's is worse than a value.
+//!
+//! What `Main` holds here is the same kind: a session's `Main` is its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use jl_sys::{jl_array_t, jl_method_instance_t, jl_method_t, jl_module_t};
-use nativecache_runtime::value::{is, is_type, module_path, svec_items, symbol_str, type_of, Value};
+use jl_sys::{jl_array_t, jl_datatype_t, jl_method_instance_t, jl_module_t, jl_typename_t};
+use nativecache_image::Reason;
+use nativecache_runtime::error::Undescribable;
+use nativecache_runtime::julia::{jl_get_binding, Binding};
+use nativecache_runtime::value::{
+    is, is_type, module_path, root_module, svec_items, symbol_str, type_name, type_of, Value,
+};
 use nativecache_runtime::{imports, inspect, layout, modules};
 
 use crate::build::loaded_modules;
@@ -25,6 +33,18 @@ extern "C" {
 struct Globals {
     values: HashMap<usize, usize>,
     undefined: HashMap<usize, Vec<u32>>,
+    /// Every name in its table, imported ones included.
+    names: HashSet<&'static str>,
+    /// The modules that it uses.
+    used: Vec<usize>,
+}
+
+impl Globals {
+    /// Was this name there, or to be found in a module that was used? Those are only put down at the first look.
+    fn knows(&self, name: &str, before: &HashMap<usize, Globals>) -> bool {
+        let exports = |used: &usize| before.get(used).is_some_and(|globals| globals.names.contains(name));
+        self.names.contains(name) || self.used.iter().any(exports)
+    }
 }
 
 /// The modules as they were before any `__init__` could change them.
@@ -70,6 +90,8 @@ unsafe fn globals(module: *mut jl_module_t) -> Globals {
     // SAFETY: the module is live.
     unsafe {
         let mut globals = Globals::default();
+        globals.names.extend(inspect::bindings(module).into_iter().map(|(name, _)| name));
+        globals.used.extend(inspect::used_modules(module).into_iter().map(|used| used as usize));
         for (_, binding) in inspect::own_bindings(module) {
             globals.values.insert(binding as usize, (*binding).value as usize);
             if (*binding).constp != 0 && !(*binding).value.is_null() {
@@ -111,7 +133,14 @@ pub struct MadeAtInit {
     fields: Vec<(String, String)>,
     /// Constants that hold such a name.
     holders: BTreeMap<String, String>,
+    /// Types that were made: code for them knows their layout, whether it names them or not.
+    types: HashMap<*mut jl_typename_t, String>,
+    /// What `Main` of this process defines and that of every session does not.
+    main: BTreeSet<&'static str>,
 }
+
+/// What every session's `Main` has.
+const MAIN: [&str; 6] = ["Base", "Core", "Main", "InteractiveUtils", "eval", "include"];
 
 impl MadeAtInit {
     /// Compares with what was there before.
@@ -122,35 +151,84 @@ impl MadeAtInit {
         let mut made = MadeAtInit::default();
         let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(before) = &*before else { return made };
+        // SAFETY: set when Julia has started.
+        let (core, base) = unsafe { (jl_sys::jl_core_module as usize, jl_sys::jl_base_module as usize) };
+        // A module that was not there has made everything in it, but for what it finds in Base.
+        let nothing = Globals { used: vec![core, base], ..Globals::default() };
         // SAFETY: as the caller says.
         unsafe {
             for module in modules {
-                let Some(then) = before.get(&(*module as usize)) else { continue };
-                if *module == jl_sys::jl_main_module {
+                if root_module(*module) == jl_sys::jl_main_module {
                     continue;
                 }
-                for (name, binding) in inspect::own_bindings(*module) {
-                    let now = (*binding).value;
-                    let undefined = then.undefined.get(&(binding as usize));
-                    let then = then.values.get(&(binding as usize)).copied().unwrap_or(0);
-                    if now as usize == then {
-                        made.add_fields(name, now, undefined.map_or(&[], Vec::as_slice));
+                let then = before.get(&(*module as usize)).unwrap_or(&nothing);
+                for (name, binding) in inspect::bindings(*module) {
+                    if (*binding).owner == *module {
+                        made.add_own(*module, name, binding, then);
+                    } else if !then.knows(name, before) {
+                        made.add_imported(*module, name, binding);
                     }
-                    if now.is_null() || now as usize == then {
-                        continue;
-                    }
-                    if then == 0 {
-                        made.defined.insert(name.to_owned(), name.to_owned());
-                    }
-                    if (*binding).constp != 0 && !is_found_by_name(now) {
-                        made.constants.insert(name.to_owned(), module_path(*module));
-                    }
+                }
+            }
+            for (name, binding) in inspect::bindings(jl_sys::jl_main_module) {
+                let owner = root_module((*binding).owner);
+                let found = owner == jl_sys::jl_base_module || owner == jl_sys::jl_core_module;
+                if !found && !MAIN.contains(&name) {
+                    made.main.insert(name);
                 }
             }
         }
         // SAFETY: as the caller says.
         unsafe { made.add_holders(modules) };
         made
+    }
+
+    /// A binding of a module's own, if it was bound or bound anew.
+    unsafe fn add_own(
+        &mut self,
+        module: *mut jl_module_t,
+        name: &str,
+        binding: *mut Binding,
+        before: &Globals,
+    ) {
+        // SAFETY: as `collect`.
+        unsafe {
+            let now = (*binding).value;
+            let then = before.values.get(&(binding as usize)).copied().unwrap_or(0);
+            if now as usize == then {
+                let undefined = before.undefined.get(&(binding as usize));
+                self.add_fields(name, now, undefined.map_or(&[], Vec::as_slice));
+            }
+            if now.is_null() || now as usize == then {
+                return;
+            }
+            if then == 0 {
+                self.defined.insert(name.to_owned(), name.to_owned());
+            }
+            if (*binding).constp == 0 {
+                return;
+            }
+            self.constants.insert(name.to_owned(), module_path(module));
+            let own = is_type(now).then(|| type_name(now)).flatten().filter(|ty| {
+                // Not what it is only another name of.
+                (**ty).module == module && symbol_str((**ty).name) == name
+            });
+            if let Some(own) = own {
+                self.types.insert(own, format!("{}.{name}", module_path(module)));
+            }
+        }
+    }
+
+    /// A name that was imported, or found in a module that was not used before.
+    unsafe fn add_imported(&mut self, module: *mut jl_module_t, name: &str, stand_in: *mut Binding) {
+        self.defined.insert(name.to_owned(), name.to_owned());
+        // SAFETY: as `collect`; the name of a live binding is a symbol.
+        unsafe {
+            let binding = jl_get_binding(module, (*stand_in).name);
+            if !binding.is_null() && (*binding).constp != 0 && !(*binding).value.is_null() {
+                self.constants.insert(name.to_owned(), module_path(module));
+            }
+        }
     }
 
     /// The fields of the constant `name` that are defined by now.
@@ -196,25 +274,57 @@ impl MadeAtInit {
         (self.constants, self.holders) = (constants, holders);
     }
 
-    /// The constant of it that code mentions.
+    /// What of it the code of `mi` rests on.
     ///
     /// # Safety
-    /// `mi` is a live instance of `method`, the collector is off.
-    pub unsafe fn mentioned_by(&self, mi: *mut jl_method_instance_t, mentions: &Mentions) -> Option<String> {
-        if self.constants.is_empty() {
-            return None;
-        }
+    /// `mi` is a live instance of a method, the collector is off.
+    pub unsafe fn mentioned_by(
+        &self,
+        mi: *mut jl_method_instance_t,
+        mentions: &Mentions,
+    ) -> Option<Undescribable> {
+        let made = |detail| Some(Undescribable { reason: Reason::MadeAtInit, detail });
         // SAFETY: as the caller says.
         unsafe {
-            let method = (*mi).def.value.cast::<jl_method_t>();
-            if !(*method).generator.is_null() {
-                // A generator may have looked at anything.
-                let (name, module) = self.constants.iter().next()?;
-                return Some(format!("{module}.{name}, perhaps, in a generated function"));
+            let names = mentions.names(mi);
+            // Inference finds `Main.X` like any constant, and `isdefined(Main, :X)`.
+            if let Some(name) = names.main.then(|| self.main.iter().find(|n| names.contains(n))).flatten() {
+                return Some(Undescribable { reason: Reason::NamesMain, detail: format!("Main.{name}") });
+            }
+            if self.constants.is_empty() {
+                return None;
+            }
+            if let Some(ty) = self.type_in((*mi).specTypes).or_else(|| names.types().find_map(|t| self.of(t)))
+            {
+                return made(ty);
             }
             let (name, module) = mentions.find(mi, &self.constants, false)?;
-            Some(format!("{module}.{name}"))
+            made(format!("{module}.{name}"))
         }
+    }
+
+    /// Was a constant of this name made? Generators may look at it as well.
+    pub fn has_constant(&self, name: &str) -> bool {
+        self.constants.contains_key(name)
+    }
+
+    /// The type that was made, if this is one.
+    fn of(&self, name: *mut jl_typename_t) -> Option<String> {
+        self.types.get(&name).cloned()
+    }
+
+    /// A type that was made, in a type.
+    unsafe fn type_in(&self, ty: Value) -> Option<String> {
+        let mut found = None;
+        // SAFETY: as `mentioned_by`.
+        unsafe {
+            mentions::held_by(ty, &mut |held| {
+                if found.is_none() && is(held, jl_sys::jl_datatype_type) {
+                    found = self.of((*held.cast::<jl_datatype_t>()).name);
+                }
+            });
+        }
+        found
     }
 
     /// A name that was not defined before, in code that may ask for it, or hand it to something that does.
@@ -237,15 +347,5 @@ impl MadeAtInit {
                 .or_else(|| mentions.find(mi, &self.holders, false))
                 .map(|(_, defined)| format!("whether {defined} is defined"))
         }
-    }
-}
-
-/// Types, functions and modules are found by name, and checked, in each session.
-unsafe fn is_found_by_name(v: Value) -> bool {
-    // SAFETY: `v` is live.
-    unsafe {
-        let ty = type_of(v);
-        let function = jl_sys::jl_isa(v, jl_sys::jl_function_type.cast()) != 0 && (*ty).instance == v;
-        is_type(v) || is(v, jl_sys::jl_module_type) || function
     }
 }

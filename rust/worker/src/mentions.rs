@@ -4,14 +4,15 @@
 //! source names. What is asked here is answered with yes too often, never too seldom.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use jl_sys::{jl_datatype_t, jl_expr_t, jl_method_instance_t, jl_method_t, jl_module_t, jl_typename_t};
+use nativecache_runtime::constants::can_change;
 use nativecache_runtime::generator::generated_body;
-use nativecache_runtime::julia::jl_uncompress_ir;
+use nativecache_runtime::julia::{jl_get_binding, jl_uncompress_ir};
 use nativecache_runtime::value::{
-    array_items, is, is_type, svec_items, symbol_str, type_name, type_of, unwrap_unionall, Value,
+    array_items, is, is_type, module_name, root_module, svec_items, symbol_str, type_name, type_of, unwrap_unionall, Value,
 };
 use nativecache_runtime::{inspect, layout};
 
@@ -22,9 +23,18 @@ pub struct Names {
     all: HashSet<&'static str>,
     /// Those that are values, symbols, which code can hand on or ask for.
     symbols: HashSet<&'static str>,
+    /// Types that stand there as objects, and those of objects.
+    types: HashSet<*mut jl_typename_t>,
+    /// Does `Main` stand there?
+    pub main: bool,
 }
 
 impl Names {
+    /// The types that stand there as objects.
+    pub fn types(&self) -> impl Iterator<Item = *mut jl_typename_t> + '_ {
+        self.types.iter().copied()
+    }
+
     /// Does this name stand there, as whatever?
     pub fn contains(&self, name: &str) -> bool {
         self.all.contains(name)
@@ -91,6 +101,10 @@ impl Mentions {
             held_by((*mi).specTypes, &mut |held| {
                 if is(held, jl_sys::jl_symbol_type) {
                     types.insert(symbol_str(held.cast()));
+                } else if is(held, jl_sys::jl_datatype_type) {
+                    // Inference knows the name of a type as well: `getfield(M, nameof(T))`.
+                    let name = symbol_str((*(*held.cast::<jl_datatype_t>()).name).name);
+                    types.insert(name.trim_start_matches('#'));
                 }
             });
             let source = self.names(mi);
@@ -107,7 +121,9 @@ unsafe fn add_names(node: Value, depth: u32, names: &mut Names) {
     // SAFETY: statements are trees of live objects; a GlobalRef is (module, name), a QuoteNode (value).
     unsafe {
         if is(node, jl_sys::jl_globalref_type) {
-            names.all.insert(symbol_str((*node.cast::<Value>().add(1)).cast()));
+            let name = symbol_str((*node.cast::<Value>().add(1)).cast());
+            names.all.insert(name);
+            names.main |= name == "Main" || *node.cast::<Value>() == jl_sys::jl_main_module.cast();
         } else if is(node, jl_sys::jl_quotenode_type) {
             add_names(*node.cast::<Value>(), depth + 1, names);
         } else if is(node, jl_sys::jl_expr_type) {
@@ -127,8 +143,11 @@ unsafe fn add_names(node: Value, depth: u32, names: &mut Names) {
                     names.all.insert(symbol_str(held.cast()));
                     names.symbols.insert(symbol_str(held.cast()));
                 } else if is(held, jl_sys::jl_datatype_type) {
-                    let name = symbol_str((*(*held.cast::<jl_datatype_t>()).name).name);
-                    names.all.insert(name.trim_start_matches('#'));
+                    let ty = (*held.cast::<jl_datatype_t>()).name;
+                    names.all.insert(symbol_str((*ty).name).trim_start_matches('#'));
+                    names.types.insert(ty);
+                } else if held == jl_sys::jl_main_module.cast() {
+                    names.main = true;
                 }
             });
         }
@@ -179,6 +198,92 @@ unsafe fn held(value: Value, depth: u32, f: &mut dyn FnMut(Value)) {
             if let Some((offset, true)) = layout::field(ty, index) {
                 held(*value.cast::<u8>().add(offset).cast::<Value>(), depth + 1, f);
             }
+        }
+    }
+}
+
+/// Constants of packages that a session could bind anew, by name.
+#[derive(Default)]
+pub struct Changeable {
+    by_name: HashMap<&'static str, Vec<*mut jl_module_t>>,
+    /// Names that a constant of the name holds.
+    held: HashMap<&'static str, Vec<&'static str>>,
+}
+
+impl Changeable {
+    /// # Safety
+    /// `modules` are live, the collector is off.
+    pub unsafe fn collect(modules: &[*mut jl_module_t], sysimage: &std::ops::Range<usize>) -> Self {
+        let mut found = Changeable::default();
+        // SAFETY: as the caller says.
+        unsafe {
+            let of_package = |module: &&*mut jl_module_t| {
+                !sysimage.contains(&(**module as usize)) && root_module(**module) != jl_sys::jl_main_module
+            };
+            for module in modules.iter().filter(of_package) {
+                for (name, binding) in inspect::own_bindings(*module) {
+                    if can_change(binding) {
+                        found.by_name.entry(name).or_default().push(*module);
+                    }
+                }
+            }
+            for (name, value) in constants(modules) {
+                let mut names = Vec::new();
+                held_by(value, &mut |held| {
+                    if is(held, jl_sys::jl_symbol_type) {
+                        names.push(symbol_str(held.cast()));
+                    }
+                });
+                names.retain(|held| found.by_name.contains_key(held));
+                if !names.is_empty() {
+                    found.held.entry(name).or_default().extend(names);
+                }
+            }
+        }
+        found
+    }
+
+    /// Those that `mi` may rest on, with the names that its generator was `given`: always in one order.
+    ///
+    /// # Safety
+    /// As [`Mentions::names`].
+    pub unsafe fn used_by(
+        &self,
+        mi: *mut jl_method_instance_t,
+        mentions: &Mentions,
+        given: &[&'static str],
+    ) -> Vec<(*mut jl_module_t, &'static str)> {
+        if self.by_name.is_empty() {
+            return Vec::new();
+        }
+        // SAFETY: as the caller says.
+        unsafe {
+            let names = mentions.names(mi);
+            let mut all: BTreeSet<&'static str> = names.all.iter().chain(given).copied().collect();
+            held_by((*mi).specTypes, &mut |held| {
+                if is(held, jl_sys::jl_symbol_type) {
+                    all.insert(symbol_str(held.cast()));
+                }
+            });
+            let held: Vec<_> =
+                all.iter().filter_map(|name| self.held.get(name)).flatten().copied().collect();
+            all.extend(held);
+            let of = (*(*mi).def.value.cast::<jl_method_t>()).module;
+            let mut used = Vec::new();
+            for name in &all {
+                for module in self.by_name.get(name).into_iter().flatten() {
+                    // Its own package's, one that it has by import, or one of a module that it names.
+                    let seen = || {
+                        let binding = jl_get_binding(of, nativecache_runtime::value::symbol(name));
+                        !binding.is_null() && (*binding).owner == *module
+                    };
+                    let named = || names.contains(module_name(*module));
+                    if root_module(*module) == root_module(of) || named() || seen() {
+                        used.push((*module, *name));
+                    }
+                }
+            }
+            used
         }
     }
 }

@@ -285,9 +285,10 @@ pub fn walk(image: &Image<'_>) -> usize {
         let edge = image.edge(EdgeId(index)).unwrap();
         image.table(edge.table).unwrap();
         match edge.target {
-            EdgeTarget::MethodInstance(node) | EdgeTarget::Signature(node) | EdgeTarget::Generated(node) => {
-                image.node(node).unwrap()
-            }
+            EdgeTarget::MethodInstance(node)
+            | EdgeTarget::Signature(node)
+            | EdgeTarget::Generated(node)
+            | EdgeTarget::Constant(node) => image.node(node).unwrap(),
         };
         assert!(edge.methods.iter().all(|method| image.node(method).is_ok()));
         seen += 1 + edge.methods.len();
