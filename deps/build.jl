@@ -1,6 +1,6 @@
 # Builds the Rust libraries for the Julia that runs this, into deps/lib:
 #
-#     julia deps/build.jl          libnativecache.so and libnativecache_worker.so
+#     julia deps/build.jl          libnativecache.so, and for Julia 1.5 libnativecache_worker.so
 #     julia deps/build.jl check    the crates' own checks: format, lints, tests
 #     julia deps/build.jl sanitize the libraries with AddressSanitizer, into target/asan/lib, and tests with it
 #
@@ -10,11 +10,20 @@
 module BuildNativeCache
 
 const ROOT = dirname(@__DIR__)
-const LIB = joinpath(@__DIR__, "lib")
-const NAMES = ("libnativecache.so", "libnativecache_worker.so")
+# Julia 1.5 has the native engine; 1.10 and later have the companion engine, built for each minor version.
+const COMPANIONS = VERSION >= v"1.10"
+const LIB = COMPANIONS ? joinpath(@__DIR__, "lib", "v$(VERSION.major).$(VERSION.minor)") : joinpath(@__DIR__, "lib")
+const NAMES = COMPANIONS ? ("libnativecache.so",) : ("libnativecache.so", "libnativecache_worker.so")
+
+# Those on which the whole test command was run. Others of the same kind are built for if JULIA_NATIVECACHE_UNTESTED=yes.
+const TESTED = (v"1.10",)
 
 # Each supported Julia has a module of its own in the crates, behind a cargo feature.
 const FEATURES = Dict((v"1.5", 9) => "julia-1-5")
+
+# A workspace of its own, with a folder for what is built for each Julia.
+const MANIFEST = ["--manifest-path", "rust/companion/Cargo.toml"]
+const TARGET = COMPANIONS ? joinpath("target", basename(LIB)) : "target"
 
 "What the user can mend, said in one line."
 struct Missing <: Exception
@@ -23,6 +32,12 @@ end
 
 function feature()
     julia = VersionNumber(VERSION.major, VERSION.minor)
+    if COMPANIONS
+        julia in TESTED || get(ENV, "JULIA_NATIVECACHE_UNTESTED", "") == "yes" ||
+            throw(Missing("Julia $VERSION is untested; set JULIA_NATIVECACHE_UNTESTED=yes to build for it all the same"))
+        return "companion"
+    end
+    v"1.6" <= julia && throw(Missing("Julia $VERSION is not supported: package images, on which NativeCache builds, begin with 1.9; use 1.10 or later"))
     return get(FEATURES, (julia, Int(Base.libllvm_version.major))) do
         known = join(sort!(string.(first.(keys(FEATURES)))), ", ")
         throw(Missing("Julia $VERSION with LLVM $(Base.libllvm_version) is not supported; supported is $known"))
@@ -70,7 +85,7 @@ function cargo(arguments; target = "target", environment = Dict{String,String}()
     program("cc", "install a C compiler and the C library's headers")
     without_spaces(prefix()) do julia
         env = merge(Dict(ENV),
-            Dict("JULIA_DIR" => julia, "CARGO_TARGET_DIR" => joinpath(ROOT, target), environment...,
+            Dict("JULIA_DIR" => julia, "JLRS_JULIA_DIR" => julia, "CARGO_TARGET_DIR" => joinpath(ROOT, target), environment...,
                 "NATIVECACHE_BUILD" => "$(version()) ($(stamp()))",     # a part of the key of each library
                 "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER" => "env LD_LIBRARY_PATH=$(libraries(julia))"))
         command = Cmd(`$(program("cargo", "install Rust")) $arguments`; env = env, dir = ROOT)
@@ -82,7 +97,7 @@ end
 "Everything that the libraries are made from, in one number."
 function stamp()
     sum = hash((VERSION, Base.GIT_VERSION_INFO.commit, prefix(), feature()))
-    files = [joinpath(ROOT, name) for name in ("Cargo.toml", "Cargo.lock", "Project.toml", "deps/build.jl", "src/worker.jl")]
+    files = [joinpath(ROOT, name) for name in ("Cargo.toml", "Cargo.lock", "Project.toml", "deps/build.jl", "src/worker.jl", "rust/companion/Cargo.lock")]
     # Not the tests and the fuzzers, which write files there.
     for crate in readdir(joinpath(ROOT, "rust"); join = true), part in ("Cargo.toml", "build.rs", "src")
         path = joinpath(crate, part)
@@ -111,16 +126,25 @@ function build()
     now = stamp()
     record = joinpath(LIB, "stamp")
     all(name -> isfile(joinpath(LIB, name)), NAMES) && isfile(record) && read(record, String) == now && return
-    cargo(["build", "--release", "--locked", "--package", "nativecache-session", "--package", "nativecache-worker",
-           "--features", "nativecache-runtime/$(feature())"])
+    if COMPANIONS
+        cargo(["build", "--release", "--locked", MANIFEST...]; target = TARGET)
+    else
+        cargo(["build", "--release", "--locked", "--package", "nativecache-session", "--package", "nativecache-worker",
+               "--features", "nativecache-runtime/$(feature())"])
+    end
     mkpath(LIB)
     for name in NAMES
-        place(path -> cp(joinpath(ROOT, "target", "release", name), path), joinpath(LIB, name))
+        place(path -> cp(joinpath(ROOT, TARGET, "release", name), path), joinpath(LIB, name))
     end
     place(path -> write(path, now), record)
 end
 
 function check()
+    if COMPANIONS
+        cargo(["fmt", "--check", MANIFEST...]; target = TARGET)
+        cargo(["clippy", "--release", "--locked", MANIFEST..., "--all-targets", "--", "-D", "warnings"]; target = TARGET)
+        return cargo(["test", "--release", "--locked", MANIFEST...]; target = TARGET)
+    end
     cargo(["fmt", "--all", "--check"])
     workspace = ["--release", "--locked", "--workspace"]
     cargo(["clippy", workspace..., "--all-targets", "--", "-D", "warnings"])

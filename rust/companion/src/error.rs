@@ -9,7 +9,9 @@ pub(crate) enum TraceError {
     #[error("libnativecache was not started in this process")]
     NotStarted,
     /// The Julia side is of another version.
-    #[error("libnativecache was built from another version of NativeCache ({offsets} offsets, {types} types)")]
+    #[error(
+        "libnativecache was built from another version of NativeCache ({offsets} offsets, {types} types)"
+    )]
     Layout {
         /// Offsets that Julia sent.
         offsets: usize,

@@ -51,6 +51,11 @@ mod tests {
             "1000-2000 r--p 00000000 fe:00 12 /usr/lib/a b.so\n3000-4000 rw-p 00000000 00:00 0 [heap]\n5000-6000 rw-p 00000000 00:00 0\n",
         );
         assert!(images.contain(0x1000) && images.contain(0x1fff));
-        assert!(!images.contain(0x2000) && !images.contain(0x3500) && !images.contain(0x5500) && !images.contain(0));
+        assert!(
+            !images.contain(0x2000)
+                && !images.contain(0x3500)
+                && !images.contain(0x5500)
+                && !images.contain(0)
+        );
     }
 }

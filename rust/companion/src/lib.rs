@@ -120,9 +120,16 @@ pub unsafe extern "C" fn nativecache_profile_update(
 ) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         // SAFETY: as the caller says.
-        let (into, layer, text) =
-            unsafe { (path_of(into), CStr::from_ptr(layer).to_string_lossy(), CStr::from_ptr(text).to_string_lossy()) };
-        merged(into, &layer, &Profile::parse(&text), mode, Limits { methods: methods as usize, sessions: fade })
+        let (into, layer, text) = unsafe {
+            (path_of(into), CStr::from_ptr(layer).to_string_lossy(), CStr::from_ptr(text).to_string_lossy())
+        };
+        merged(
+            into,
+            &layer,
+            &Profile::parse(&text),
+            mode,
+            Limits { methods: methods as usize, sessions: fade },
+        )
     })
 }
 
@@ -171,7 +178,10 @@ fn merged(
 /// # Safety
 /// The texts are NUL-terminated.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_profile_read(folder: *const c_char, layer: *const c_char) -> *mut c_char {
+pub unsafe extern "C" fn nativecache_profile_read(
+    folder: *const c_char,
+    layer: *const c_char,
+) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         // SAFETY: as the caller says.
         let (folder, layer) = unsafe { (path_of(folder), CStr::from_ptr(layer).to_string_lossy()) };

@@ -58,7 +58,9 @@ fn constants<'s>(module: Module<'s>, stopped: &'s Stopped) -> Vec<Object<'s>> {
     // SAFETY: a live module; the collector is off, so the array stays. Names of deprecated bindings are left out, since
     // to ask for their value warns, or throws under --depwarn=error.
     unsafe {
-        let Some(names) = Object::new(jl_module_names(module.as_ptr(), 1, 0, 0), stopped) else { return Vec::new() };
+        let Some(names) = Object::new(jl_module_names(module.as_ptr(), 1, 0, 0), stopped) else {
+            return Vec::new();
+        };
         names
             .array()
             .into_iter()
@@ -80,7 +82,9 @@ fn each_of_table<'s>(table: Object<'s>, layout: &Layout, body: &mut dyn FnMut(Ob
         if at.is(layout, Kind::TypeMapEntry) {
             let mut entry = Some(at);
             while let Some(at) = entry.filter(|entry| entry.is(layout, Kind::TypeMapEntry)) {
-                if let Some(method) = at.field(layout, Field::EntryFunc).filter(|f| f.is(layout, Kind::Method)) {
+                if let Some(method) =
+                    at.field(layout, Field::EntryFunc).filter(|f| f.is(layout, Kind::Method))
+                {
                     body(method);
                 }
                 entry = at.field(layout, Field::EntryNext);

@@ -278,7 +278,8 @@ impl<'s> Symbol<'s> {
     pub(crate) fn bytes(self) -> &'s [u8] {
         // SAFETY: a symbol's name ends with NUL and lives for ever.
         unsafe {
-            CStr::from_ptr(accessors::jlrs_symbol_name(self.0.as_ptr().cast::<jl_sym_t>()).cast::<c_char>()).to_bytes()
+            CStr::from_ptr(accessors::jlrs_symbol_name(self.0.as_ptr().cast::<jl_sym_t>()).cast::<c_char>())
+                .to_bytes()
         }
     }
 }
@@ -304,7 +305,9 @@ impl<'s> DataType<'s> {
         // SAFETY: a live type's parameters are a simple vector.
         unsafe {
             let parameters: *mut jl_svec_t = accessors::jlrs_datatype_parameters(self.as_ptr());
-            self.0.other(parameters.cast()).map_or_else(Vec::new, |p| p.svec().into_iter().flatten().collect())
+            self.0
+                .other(parameters.cast())
+                .map_or_else(Vec::new, |p| p.svec().into_iter().flatten().collect())
         }
     }
 

@@ -144,7 +144,9 @@ impl<'s, 'l> Printer<'s, 'l> {
     /// closures.
     fn is_function(&self, name: TypeName<'s>) -> bool {
         let bytes = name.name();
-        bytes.first() == Some(&b'#') && bytes.len() > 1 && !bytes[1..].contains(&b'#')
+        bytes.first() == Some(&b'#')
+            && bytes.len() > 1
+            && !bytes[1..].contains(&b'#')
             && !bytes[1..].iter().all(u8::is_ascii_digit)
     }
 
@@ -205,7 +207,8 @@ impl<'s, 'l> Printer<'s, 'l> {
     }
 
     fn variable(&mut self, variable: Object<'s>) -> Printed {
-        let place = self.scope.iter().rposition(|known| *known == variable).ok_or(Unprintable::FreeVariable)?;
+        let place =
+            self.scope.iter().rposition(|known| *known == variable).ok_or(Unprintable::FreeVariable)?;
         let _ = write!(self.out, "T{}", place + 1);
         Ok(())
     }
@@ -315,8 +318,10 @@ impl<'s, 'l> Printer<'s, 'l> {
     /// A name in a module.
     fn path(&mut self, module: Option<Module<'s>>, name: &[u8]) {
         let plain = std::str::from_utf8(name).ok().filter(|name| is_plain(name));
-        let in_core = module.is_some_and(|module| module.name() == "Core" && module.parent().address() == module.address()
-            || module.name() == "Core" && module.parent().name() == "Main");
+        let in_core = module.is_some_and(|module| {
+            module.name() == "Core" && module.parent().address() == module.address()
+                || module.name() == "Core" && module.parent().name() == "Main"
+        });
         match (module, plain) {
             (Some(_), Some(name)) if in_core => self.push(name),
             (Some(module), Some(name)) => {
@@ -340,15 +345,60 @@ impl<'s, 'l> Printer<'s, 'l> {
 fn is_plain(name: &str) -> bool {
     // Keywords are no names behind a colon in all versions; none of them is worth a case.
     const KEYWORDS: [&str; 26] = [
-        "begin", "while", "if", "for", "try", "return", "break", "continue", "function", "macro", "quote", "let", "local",
-        "global", "const", "do", "struct", "module", "baremodule", "using", "import", "export", "end", "else", "where",
+        "begin",
+        "while",
+        "if",
+        "for",
+        "try",
+        "return",
+        "break",
+        "continue",
+        "function",
+        "macro",
+        "quote",
+        "let",
+        "local",
+        "global",
+        "const",
+        "do",
+        "struct",
+        "module",
+        "baremodule",
+        "using",
+        "import",
+        "export",
+        "end",
+        "else",
+        "where",
         "in",
     ];
     let mut chars = name.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    first && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '!') && !KEYWORDS.contains(&name)
-        && !matches!(name, "elseif" | "catch" | "finally" | "isa" | "outer" | "mutable" | "abstract" | "primitive" | "type"
-            | "true" | "false" | "nothing" | "var" | "new" | "bits" | "typeof" | "getfield" | "Symbol" | "T")
+    first
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '!')
+        && !KEYWORDS.contains(&name)
+        && !matches!(
+            name,
+            "elseif"
+                | "catch"
+                | "finally"
+                | "isa"
+                | "outer"
+                | "mutable"
+                | "abstract"
+                | "primitive"
+                | "type"
+                | "true"
+                | "false"
+                | "nothing"
+                | "var"
+                | "new"
+                | "bits"
+                | "typeof"
+                | "getfield"
+                | "Symbol"
+                | "T"
+        )
 }
 
 /// The inside of a string literal that gives these bytes. Only printable ASCII stands for itself, so a line stays a line.

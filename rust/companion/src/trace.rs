@@ -153,7 +153,8 @@ pub(crate) unsafe fn trace(roots: *mut jl_array_t, homes: *const i32) -> Result<
     // SAFETY: as the caller says.
     let stopped = unsafe { Stopped::new() };
     // SAFETY: as the caller says.
-    let listed = unsafe { Object::new(roots.cast::<jl_value_t>(), &stopped).map_or_else(Vec::new, |r| r.array()) };
+    let listed =
+        unsafe { Object::new(roots.cast::<jl_value_t>(), &stopped).map_or_else(Vec::new, |r| r.array()) };
     let mut known = Homes { roots: HashMap::new(), known: HashMap::new(), life: std::marker::PhantomData };
     let mut modules = Vec::new();
     for (number, module) in listed.into_iter().enumerate() {
@@ -197,7 +198,11 @@ pub(crate) unsafe fn trace(roots: *mut jl_array_t, homes: *const i32) -> Result<
             continue;
         }
         // Each session runs these before a companion can be there.
-        if method.field(layout, Field::MethodName).and_then(Object::as_symbol).is_some_and(|n| n.bytes() == b"__init__") {
+        if method
+            .field(layout, Field::MethodName)
+            .and_then(Object::as_symbol)
+            .is_some_and(|n| n.bytes() == b"__init__")
+        {
             continue;
         }
         match printer.print(signature) {
