@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# julia.sh: find a Julia that NativeCache supports, or make one.
+# julia.sh: find a Julia that NativeCache supports (1.5.3, or 1.10), or make one.
 #
 #   deps/julia.sh              print the path of $JULIA, else of julia on PATH,
 #                              else of the private Julia, made if missing
@@ -284,8 +284,9 @@ private() {
 suits() {
     local version bin
     version=$("$1" --version 2>/dev/null) || version='something that does not start'
-    if [[ $version != "julia version $supported" ]]; then
-        why="it is ${version#julia version }, and NativeCache supports $supported"
+    # 1.10: the companion engine; deps/build.jl knows which versions were tested.
+    if [[ $version != "julia version $supported" && $version != 'julia version 1.10.'* ]]; then
+        why="it is ${version#julia version }, and NativeCache supports $supported and 1.10"
         return 1
     fi
     bin=$(dirname -- "$(readlink -f -- "$1")")

@@ -56,6 +56,7 @@ else
     Base.include(NativeCache, "companion/trainer.jl")       # compiles statements while a companion is precompiled
     Base.include(NativeCache, "companion/trace.jl")         # what this session has compiled
     Base.include(NativeCache, "companion/build.jl")         # one companion: the worker process and its result
+    Base.include(NativeCache, "companion/auto.jl")          # what a session builds by itself
     Base.include(NativeCache, "companion/status.jl")        # the companions of this session
     Base.include(NativeCache, "companion/fresh.jl")         # which companions are up to date
     Base.include(NativeCache, "companion/precompile.jl")    # what a session runs is native code of this package's image

@@ -4,7 +4,10 @@
 "At the end of the session: nothing is said, whatever happens."
 function ended()
     try
-        SESSION.on && setting("trace") && trace_session()
+        SESSION.on && setting("trace") || return nothing
+        learnt = Vector{PkgId}[]
+        trace_session(learnt)
+        build_learnt(learnt)
     catch
         # A session whose trace is lost.
     end
@@ -135,8 +138,8 @@ function placed(entries, members::Vector{Member})
     return groups
 end
 
-"Trace the session and merge what is found into the layer `trace` of the profiles."
-function trace_session()
+"Trace the session and merge what is found into the layer `trace` of the profiles; those that learn something are pushed onto `learnt`."
+function trace_session(learnt = Vector{PkgId}[])
     started = time_ns()
     packages, text = trace_text()
     numbers, entries = parse_found(text, packages)
@@ -155,6 +158,7 @@ function trace_session()
         isempty(groups[place]) && continue
         written = add_to_layer(place, "trace", profile_text(place, "trace", "sessions", groups[place]))
         push!(profiles, join((id.name for id in place), '+') => written)
+        written[2] > 0 && push!(learnt, place)
     end
     number(name) = parse(Int, get(numbers, name, "0"))
     return Trace(number("looked"), number("compiled"), 0, length(entries), number("nowhere"), String[], profiles,
