@@ -1,0 +1,217 @@
+# src/companion: what only the engine for Julia 1.10 and later does. What both engines do is tested by files such as edges
+# and stale, on each.
+
+# ---- statements ----
+
+part("statements read back") && @testset "statements read back" begin
+    box = Box()
+    add_package(box, "Odd", raw"""
+        module Odd
+        struct Factor; power::Int; ratio::Rational{Int}; end
+        struct Unit{F} end
+        struct Pair2{A,B}; a::A; b::B; end
+        primitive type Bits24 24 end
+        abstract type Kind{T<:Real,S} end
+        f(x) = x
+        const closure = let y = 1; x -> x + y; end
+        end
+        """)
+    # Types of every sort that can stand in a signature, some at random; the same in each run.
+    said = julia!(box, raw"""
+        using NativeCache, Odd, Random
+        N = NativeCache
+        N.send_layout()
+        text(type) = N.taken(ccall((:nativecache_statement, N.LIBRARY), Ptr{UInt8}, (Any,), type))
+        rng = MersenneTwister(7)
+        symbols = [:a, Symbol("a\tb\\c\"\$d\n"), Symbol(""), :+, :end, Symbol("é"), Symbol("#1#2"), Symbol("nothing"), :true, :T1, :var, Symbol("1")]
+        values = Any[1, -1, typemin(Int), 0x05, 0xffff, Int8(-3), Int128(2)^100, true, false, 'x', '\xff', 1.5, NaN, -0.0, Inf32, Float16(2),
+            reinterpret(Float64, 0x7ff8000000000001), nothing, missing, (1, 'a'), (), (1,), symbols..., (:a, :b), (:a,), Base, Odd, Core.Compiler,
+            Odd.Factor(0, 1//1), Odd.Pair2(Odd.Factor(1, 2//3), (1, 0x02)), 1:3, C_NULL, Ptr{Int}(16), sin, Odd.f, 3//4, 1 + 2im, (a = 1, b = 0x02),
+            reinterpret(Odd.Bits24, (0x01, 0x02, 0x03)), Val(:x), VersionNumber, Odd.closure]
+        leaves = Any[Int, String, Any, Union{}, Nothing, Odd.Factor, Odd.Unit, Odd.Kind, typeof(Odd.f), typeof(Odd.closure), typeof(+), Type{Int},
+            Type{Vector}, Array, Vector{T} where T<:Real, (Dict{K,V} where V<:Vector{K}) where K, NTuple{3,Int}, Tuple{}, Tuple, Tuple{Int,Vararg{String}},
+            NamedTuple{(:a, :b),Tuple{Int,String}}, NamedTuple{(:a,)}, Ref{T} where Int<:T<:Real, Union{Int,Missing}, Core.Builtin, DataType, Module,
+            Base.Order.By{typeof(identity),Base.Order.ForwardOrdering}, Type{Tuple{T}} where T, AbstractArray{<:Any,2}, Odd.Kind{T,Vector{T}} where T<:Integer]
+        function any_type(depth)
+            depth == 0 && return rand(rng, leaves)
+            kind = rand(rng, 1:8)
+            kind == 1 && return Vector{any_type(depth - 1)}
+            kind == 2 && return Tuple{any_type(depth - 1),any_type(depth - 1)}
+            kind == 3 && return Union{any_type(depth - 1),any_type(depth - 1)}
+            kind == 4 && return Odd.Unit{rand(rng, values)}
+            kind == 5 && return Val{rand(rng, values)}
+            kind == 6 && return Odd.Pair2{any_type(depth - 1),T} where T<:Union{Int,any_type(depth - 1)}
+            kind == 7 && return Type{any_type(depth - 1)}
+            return Tuple{any_type(depth - 1),Vararg{any_type(depth - 1)}}
+        end
+        tried, wrong, unsaid = 0, String[], 0
+        for types in (Any[Val{value} for value in values], leaves, Any[any_type(rand(rng, 1:4)) for _ in 1:2000]), type in types
+            signature = Tuple{typeof(Odd.f),type}
+            global tried += 1
+            said = text(signature)
+            isempty(said) && (global unsaid += 1; continue)
+            back = try N.read_statement(said, N.loaded_root) catch err; sprint(showerror, err) end
+            # Types are equal, or, where equality cannot be decided by `===`, each is the other's subtype.
+            (back === signature || back isa Type && back == signature) && !occursin('\n', said) && !occursin('\t', said) ||
+                push!(wrong, string(said, " for ", signature, " gave ", back))
+        end
+        println(tried, ' ', unsaid)
+        foreach(println, unique(wrong)[1:min(end, 10)])
+        """).out
+    lines = split(said, '\n'; keepempty = false)
+    @test length(lines) == 1        # nothing was read back as another type
+    tried, unsaid = parse.(Int, split(lines[1]))
+    @test tried > 2000 && unsaid == 0
+    remove(box)
+end
+
+part("statements are no code") && @testset "statements are no code" begin
+    box = Box()
+    add_package(box, "Plain", "module Plain; f(x) = x; end")
+    mark = joinpath(box.root, "ran")
+    bad = ["Tuple{typeof(Plain.f), typeof(touch($(repr(mark))))}", "Tuple{typeof(Plain.f), Val{begin touch($(repr(mark))); 1 end}}",
+           "Tuple{typeof(Plain.f), eval(:(touch($(repr(mark)))))}", "Tuple{typeof(Plain.f), @eval touch($(repr(mark)))}",
+           "(touch($(repr(mark))); Tuple{typeof(Plain.f), Int})", "Tuple{typeof(Plain.f), new(Base.RefValue, 1)}", "1", "Tuple{", "Tuple{typeof(Plain.g)}"]
+    result = build(box, repr("Plain"), [bad; "Tuple{typeof(Plain.f), Int64}"])
+    @test !ispath(mark)
+    @test length(result["compiled"]) == 1 && length(result["skipped"]) == length(bad)
+    @test all(item -> item[2] in ("Unreadable", "NoSuchMethod"), result["skipped"])
+    remove(box)
+end
+
+# ---- what a session has of it ----
+
+"A package of functions that call each other, and what a trained session of it runs."
+function chain(box)
+    add_package(box, "Chain", """
+        module Chain
+        @noinline g(x) = x + 1
+        f(x) = g(x) * 2
+        k(x) = f(x) + f(x + 1)
+        mid(x) = first(x)
+        outer(x) = mid(x) * "!"
+        precompile(k, (Int,))
+        precompile(outer, (Vector{String},))
+        end
+        """)
+    # Inferred with the package, and compiled by no image: what Julia itself would not keep.
+    return ["Tuple{typeof(Chain.f), Int64}", "Tuple{typeof(Chain.g), Int64}", "Tuple{typeof(Chain.mid), Array{String, 1}}",
+            "Tuple{typeof(Base.first), Array{String, 1}}"]
+end
+
+part("what images inferred and did not compile") && @testset "what images inferred and did not compile" begin
+    box = Box()
+    statements = chain(box)
+    result = build(box, repr("Chain"), statements)
+    @test length(result["compiled"]) == 4
+    trace = joinpath(box.root, "trace")
+    calls = raw"""
+        println(Base.invokelatest(Chain.f, 1), Base.invokelatest(Chain.mid, ["a"]), Base.invokelatest(first, ["b"]))
+        """
+    run = julia!(box, "using NativeCache, Chain\n$calls\nprintln(stderr, NativeCache.status(\"Chain\"))"; flags = `--trace-compile=$trace`)
+    @test run.out == "4ab\n" && occursin("4 of 4 installed", run.err)
+    @test !any(line -> occursin(r"typeof\((Chain\.|Base\.first\))", line), eachline(trace))
+    # Without the cache they are compiled: the test can fail.
+    julia!(box, "using Chain\n$calls"; flags = `--trace-compile=$trace`)
+    @test count(line -> occursin(r"typeof\((Chain\.|Base\.first\))", line), eachline(trace)) >= 2
+    remove(box)
+end
+
+# Every change of what inserted code calls, before it is inserted and after, and for tasks of an older world.
+part("inserted code follows its callees") && @testset "inserted code follows its callees" begin
+    box = Box()
+    build(box, repr("Chain"), chain(box))
+    say = """
+        say() = println(Base.invokelatest(Chain.f, 1), ' ', Base.invokelatest(Chain.k, 1), ' ', Base.invokelatest(Chain.outer, ["b"]), ' ',
+            Base.invokelatest(Chain.mid, ["a"]), ' ', Base.invokelatest(first, ["c"]))
+        """
+    changes = ["@eval Chain g(x) = x + 100", "@eval Chain @noinline g(x::Int) = -1", "@eval Chain f(x::Int) = -1", "@eval Base first(x::Vector{String}) = \"changed\"",
+               "Base.delete_method(which(Chain.mid, (Vector{String},))); @eval Chain mid(x::Vector) = \"new\"",
+               "@eval Chain begin g(x::Int) = 7; end; Base.delete_method(which(Chain.g, (Int,)))"]
+    for change in changes
+        after = "using Chain; $say\nsay(); old = Base.get_world_counter(); $change; say(); println(Base.invoke_in_world(old, Chain.f, 1))\n" *
+            "t = Task(() -> Chain.outer([\"t\"])); println(fetch(schedule(t)))"
+        @test julia!(box, "using NativeCache; $after").out == julia!(box, after).out
+        # Before the companion is there.
+        before = "$say\nsay()"
+        early = julia!(box, "using Chain; $change; using NativeCache; $before").out
+        @test early == julia!(box, "using Chain; $change; $before").out
+    end
+    # The first of them was refused for its reason and not by luck.
+    refused = julia!(box, "using Chain; $(changes[1]); using NativeCache; show(stdout, MIME(\"text/plain\"), NativeCache.explain_companion(\"Chain\"))").out
+    @test occursin("Invalidated", refused) || occursin("NotInImage", refused)
+    remove(box)
+end
+
+part("a traced session starts warm") && @testset "a traced session starts warm" begin
+    box = Box()
+    add_stdlib_copy(box, "Dates")
+    body = read(joinpath(SESSIONS, "Dates.jl"), String)
+    plain = julia!(box, body).out
+    first = julia!(box, "using NativeCache\n$body"; env = ["JULIA_NATIVECACHE_TRACE" => "yes"])
+    @test first.out == plain && isempty(first.err)
+    built = julia!(box, "using NativeCache; println(length(NativeCache.build(\"Dates\"; quiet = true).compiled))").out
+    @test parse(Int, built) > 20
+    trace = joinpath(box.root, "trace")
+    warm = julia!(box, "using NativeCache\n$body\nshow(stderr, MIME(\"text/plain\"), NativeCache.status())"; flags = `--trace-compile=$trace`)
+    @test warm.out == plain
+    left = [line for line in eachline(trace) if !occursin("Main.", line) && !occursin("NativeCache", line) && !occursin("include", line)]
+    julia!(box, body; flags = `--trace-compile=$trace`)
+    before = [line for line in eachline(trace) if !occursin("Main.", line)]
+    @test length(left) < 0.3 * length(before)
+    remove(box)
+end
+
+part("companions that do not fit are left alone") && @testset "companions that do not fit are left alone" begin
+    box = Box()
+    build(box, repr("Chain"), chain(box))
+    reason(flags = ``, code = ""; env = Pair{String,String}[]) = julia!(box, """
+        $code
+        using NativeCache, Chain
+        print(Base.invokelatest(Chain.f, 1), ' ')
+        status = NativeCache.status("Chain")
+        print(status.library === nothing ? status.reason : isempty(status.rejected) ? "" : status.rejected[1].reason)
+        """; flags = flags, env = env).out
+    @test reason() == "4 "
+    @test reason(`-O1`) == "4 NotFound"
+    @test reason(`--check-bounds=yes`) == "4 NotFound"
+    @test reason(`--code-coverage=user`) == "4 Coverage"
+    @test reason(`--pkgimages=no`) == "4 NoImages"
+    @test reason(`--compile=min`) == "4 CompileMode"
+    @test reason(; env = ["JULIA_NATIVECACHE" => "off"]) == "4 Disabled"
+    store = joinpath(box.depot, "nativecache", "v$(VERSION.major).$(VERSION.minor)")
+    files = [joinpath(folder, name) for (folder, _, names) in walkdir(store) for name in names if occursin(r"^[0-9a-f]{32}", name)]
+    image = only(filter(endswith(".so"), files))
+    # Others could have written it.
+    chmod(image, 0o666)
+    @test reason() == "4 Untrusted"
+    chmod(image, 0o644)
+    # Cut short, changed, and gone.
+    bytes = read(image)
+    for changed in (bytes[1:end÷2], [bytes[1:end÷2]; bytes[end÷2+1] ⊻ 0x01; bytes[end÷2+2:end]], UInt8[])
+        write(image, changed)
+        @test reason() == "4 KeyDiffers"
+    end
+    rm(image)
+    @test reason() in ("4 KeyDiffers", "4 Untrusted")
+    write(image, bytes)
+    @test reason() == "4 "
+    for index in filter(endswith(".companion"), files)
+        write(index, "name\tx\n")
+        @test startswith(reason(), "4 ")
+    end
+    remove(box)
+end
+
+part("a session builds by itself") && @testset "a session builds by itself" begin
+    box = Box()
+    chain(box)
+    store = joinpath(box.depot, "nativecache", "v$(VERSION.major).$(VERSION.minor)")
+    # `now`: the session waits for the build.
+    run = julia!(box, "using NativeCache, Chain; println(Base.invokelatest(Chain.outer, [\"x\"]), Base.invokelatest(Chain.mid, (1, 2)))";
+        env = ["JULIA_NATIVECACHE_TRACE" => "yes", "JULIA_NATIVECACHE_AUTO" => "now"])
+    @test run.out == "x!1\n" && isempty(run.err)
+    made = [name for (_, _, names) in walkdir(store) for name in names if endswith(name, ".companion")]
+    @test length(made) == 1
+    remove(box)
+end
