@@ -58,7 +58,7 @@ end
     t = AROUND
     run_in(t.box, "using NativeCache, Small, Taught")       # precompiles them, which writes files
     function limited(script; env = Pair{String,String}[])
-        command = `-c "ulimit -f 0; { \"\$@\"; echo \" code \$?\"; } 2>&1 | cat" sh $(Sandbox.julia_program()) --startup-file=no -e $script`
+        command = `-c "{ (ulimit -f 0; exec \"\$@\"); echo \" code \$?\"; } 2>&1 | cat" sh $(Sandbox.julia_program()) --startup-file=no -e $script`
         Sandbox.run_julia(t.box, command; program = `sh`, plain = true, env = env).out
     end
     before = taught(t.box)
