@@ -89,14 +89,16 @@ run_job(job::Job) = VERSION < v"1.6" ? run_native_job(job) : run_companion_job(j
 "Start workers until one comes through; each that dies names a culprit, which the next leaves out."
 function run_workers(job::Job, work::String)
     place(name) = joinpath(work, name)
-    write(place("statements"), join(job.statements, '\n'), '\n')
+    with_failing_writes(() -> write(place("statements"), join(job.statements, '\n'), '\n'))
     decided = join(string(number, '\t', NAMES_MAIN, "\t\n") for (number, text) in enumerate(job.statements) if names_main(text))
     excluded = 0        # size of the list of what the code generator dies of
     mode = "normal"
     for attempt in 1:MAX_CULPRITS
         foreach(name -> rm(place(name); force = true), ("journal", "facts", "failure", "result", "library.so", "objects"))
-        write(place("reasons"), decided)
-        write_request(job, work, mode)
+        with_failing_writes() do
+            write(place("reasons"), decided)
+            write_request(job, work, mode)
+        end
         update(job.progress, mode == "isolate" ? "looking for what the compiler dies of" :
             attempt == 1 ? "starting" : "starting again")
         process, stuck = run_worker(job, work)

@@ -304,7 +304,7 @@ function set!(; settings...)
     end
     mkpath(dirname(path); mode = FOLDER_MODE)
     temporary = string(path, ".tmp-", getpid(), '-', time_ns())
-    write(temporary, (line * '\n' for line in lines)...)
+    with_failing_writes(() -> write(temporary, (line * '\n' for line in lines)...))
     chmod(temporary, 0o644)
     Base.Filesystem.rename(temporary, path)
     return path

@@ -195,8 +195,7 @@ function put_layer(ids::Vector{PkgId}, name::String, text::String; mode::Int)
     folder = joinpath(profiles_root(writable_depot()), profile_folder(ids))
     limits = profile_limits()
     mktemp() do path, io
-        write(io, text)
-        close(io)
+        with_failing_writes(() -> (write(io, text); close(io)))
         answer = taken(ccall((:nativecache_profile_merge, LIBRARY), Ptr{UInt8},
             (Cstring, Cstring, Cstring, Int32, UInt32, UInt32), folder, name, path, mode, limits.methods, limits.sessions))
         isempty(answer) && error(last_error())

@@ -62,7 +62,7 @@ struct LatencyReport
 end
 
 """
-    NativeCache.report(file = nothing; script = nothing, runs = 3) -> LatencyReport
+    NativeCache.report(file = nothing; script = nothing, runs = 3, limit = 3600) -> LatencyReport
 
 Where the latency of a session goes, without the cache and with it: Julia's start, package loading,
 linking, type inference, code generation and running, with the methods that cost most and are not
@@ -72,15 +72,17 @@ also written as a page of its own, which needs no network.
 `script` is the path of a Julia file: your typical first session. Without one, a session is measured
 that loads the packages of this one and does nothing with them. The script is run `2 * runs` times
 in processes of their own, with this session's project, load path and flags; medians are shown.
+A run that has not ended after `limit` seconds is stopped.
 
-Throws an `ArgumentError` if there is no such script or it fails.
+Throws an `ArgumentError` if there is no such script, or if it fails or is stopped; that says in which of the runs.
 
 # Example
 
     julia> NativeCache.report("latency.html"; script = "first_session.jl")
 """
-function report(file::Union{Nothing,AbstractString} = nothing; script = nothing, runs::Integer = 3)
+function report(file::Union{Nothing,AbstractString} = nothing; script = nothing, runs::Integer = 3, limit::Real = 3600)
     runs >= 1 || throw(ArgumentError("runs: expected a positive number, got $runs"))
+    limit > 0 || throw(ArgumentError("limit: expected a positive number of seconds, got $limit"))
     script === nothing || isfile(script) || throw(ArgumentError(string("script: there is no file ", repr(String(script)))))
     folder = file === nothing ? "" : dirname(abspath(file))
     file === nothing || isdir(folder) || throw(ArgumentError(string("file: there is no folder ", repr(folder))))
@@ -89,7 +91,8 @@ function report(file::Union{Nothing,AbstractString} = nothing; script = nothing,
         path = script === nothing ? loading_script(work) : abspath(script)
         samples = Dict(cached => Latency[] for cached in (false, true))
         for run in 1:runs, cached in (false, true)
-            push!(samples[cached], probe(joinpath(work, "$cached-$run"), path, cached))
+            which = string("run ", run, " of ", runs, cached ? " with" : " without", " the cache")
+            push!(samples[cached], probe(joinpath(work, "$cached-$run"), path, cached, which, limit))
         end
         LatencyReport(script === nothing ? string("using ", join(loaded_names(), ", ")) : String(script), runs,
             middle(samples[false]), middle(samples[true]), uncached(joinpath(work, "true-$runs")),
@@ -112,8 +115,11 @@ end
 
 machine_text() = string(isempty(Sys.cpu_info()) ? Sys.MACHINE : strip(Sys.cpu_info()[1].model), ", ", Sys.CPU_THREADS, " threads")
 
-"Run the script once in a process of its own."
-function probe(folder, script, cached)
+"""
+Run the script once in a process of its own; `which` of the runs it is. It is sampled, and Julia's profiler can hang a process
+that opens libraries (docs/faults.md), so there is a limit.
+"""
+function probe(folder, script, cached, which, limit)
     mkpath(folder)
     environment = julia_environment()
     environment["JULIA_NATIVECACHE"] = cached ? "on" : "off"
@@ -123,8 +129,12 @@ function probe(folder, script, cached)
     command = setenv(`$(julia_command()) --trace-compile=$trace $probe_script $folder $(cached ? "cached" : "plain") $script`, environment)
     spawned = time()
     log = joinpath(folder, "log")
-    process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = log, stderr = log))
-    success(process) && isfile(joinpath(folder, "times")) || throw(ArgumentError(string("script: ", script, " failed, ", last_words(log))))
+    began = time_ns()
+    process, hung = watch(() -> time_ns() - began > limit * 1e9, ignorestatus(command), log)
+    hung && throw(ArgumentError(string("script: ", script, " had not ended after ", limit, " s and was stopped (", which,
+        "); the last it said: ", last_words(log))))
+    success(process) && isfile(joinpath(folder, "times")) ||
+        throw(ArgumentError(string("script: ", script, " failed (", which, "), ", last_words(log))))
     lines = split.(readlines(joinpath(folder, "times")), '\t')
     first_line, began, finished, linked = parse.(Float64, lines[1])
     counts = Dict(Symbol(line[1]) => parse(Int, line[2]) for line in lines[2:end])

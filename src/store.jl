@@ -253,6 +253,29 @@ end
 # How often something that another process undoes at the same moment is done again.
 const RACES = 10
 
+const SIGXFSZ = 25
+const SIG_BLOCK, SIG_SETMASK = 0, 2
+const SIGNAL_SET = 16       # words in a `sigset_t`
+
+"""
+Run `body`, which writes files and waits for nothing: where files must not get as large as that (`ulimit -f`), it throws as
+on a full disk. By default the kernel kills the process with SIGXFSZ; it is kept back on this thread and taken away again,
+as rust/signals does it.
+"""
+function with_failing_writes(body)
+    signal, before, pending = zeros(UInt, SIGNAL_SET), zeros(UInt, SIGNAL_SET), zeros(UInt, SIGNAL_SET)
+    signal[1] = UInt(1) << (SIGXFSZ - 1)
+    ccall(:sigpending, Cint, (Ptr{UInt},), pending)
+    theirs = pending[1] & signal[1] != 0
+    ccall(:pthread_sigmask, Cint, (Cint, Ptr{UInt}, Ptr{UInt}), SIG_BLOCK, signal, before)
+    try
+        return body()
+    finally
+        theirs || ccall(:sigtimedwait, Cint, (Ptr{UInt}, Ptr{Cvoid}, Ptr{Int}), signal, C_NULL, Int[0, 0])
+        ccall(:pthread_sigmask, Cint, (Cint, Ptr{UInt}, Ptr{UInt}), SIG_SETMASK, before, C_NULL)
+    end
+end
+
 """
 Write a whole file beside its place and rename it there: a reader sees all of it or the old one. For others to
 read at most, whatever the umask says.
@@ -262,7 +285,7 @@ function write_whole(path::AbstractString, text::AbstractString)
     temporary = string(path, ".tmp-", getpid(), '-', time_ns())
     file = Base.Filesystem.open(temporary, Base.JL_O_WRONLY | Base.JL_O_CREAT | Base.JL_O_EXCL, 0o644)
     try
-        write(file, text)
+        with_failing_writes(() -> write(file, text))
         close(file)
         Base.Filesystem.rename(temporary, path)
     catch

@@ -52,5 +52,12 @@ end
     @test occursin("runs: expected a positive number", message(() -> NativeCache.report(runs = 0)))
     broken = joinpath(OWN_DEPOT, "broken.jl")
     write(broken, "error(\"not today\")")
-    @test occursin("not today", message(() -> NativeCache.report(script = broken, runs = 1)))
+    @test occursin(r"failed \(run 1 of 1 without the cache\), .*not today",
+        message(() -> NativeCache.report(script = broken, runs = 1)))
+    # One that does not end in time: it is stopped, and said which.
+    endless = joinpath(OWN_DEPOT, "endless.jl")
+    write(endless, "println(\"I wait\"); flush(stdout); sleep(120)")
+    @test occursin(r"endless.jl had not ended after 10 s and was stopped \(run 1 of 2 without the cache\); the last it said: I wait",
+        message(() -> NativeCache.report(script = endless, runs = 2, limit = 10)))
+    @test occursin("limit: expected a positive number", message(() -> NativeCache.report(limit = 0)))
 end

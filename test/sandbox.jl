@@ -76,9 +76,28 @@ Run a script in a fresh Julia that sees the box and NativeCache only.
 function julia(box::Box, script::AbstractString; flags = ``, options...)
     path = string(tempname(box.root; cleanup = false), ".jl")
     write(path, script)
-    result = run_julia(box, `$flags $path`; options...)
-    rm(path)
-    return result
+    try
+        return run_julia(box, `$flags $path`; options...)
+    finally
+        rm(path)
+    end
+end
+
+# Seconds after which a process counts as hung: far more than any takes on the busiest machine.
+const LIMIT = 1800
+
+"""
+Wait for a process that must come to its end. One that has not after `limit` seconds is killed, and the error says which that
+was and what it had said.
+"""
+function wait_for(process, what, outputs; limit = LIMIT)
+    watch = Timer(_ -> kill(process, Base.SIGKILL), limit)
+    wait(process)
+    hung = !isopen(watch)
+    close(watch)
+    hung && error("a process hung: it had not ended after $limit s and was killed\n--- command\n$what",
+        ("\n--- $name\n$(read(path, String))" for (name, path) in outputs)...)
+    return process
 end
 
 """
@@ -86,7 +105,7 @@ The same with any arguments. The output goes to files, in each of the runs: what
 compiles depends on the kind of stream.
 """
 function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], program = julia_program(), depot = box.depot,
-                   plain = false, interrupt = 0)
+                   plain = false, interrupt = 0, limit = LIMIT)
     path = tempname(box.root; cleanup = false)
     environment = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
     environment["JULIA_LOAD_PATH"] = join([box.packages, ROOT, "@stdlib"], ':')
@@ -100,12 +119,12 @@ function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], progra
     options = plain ? `` : `--startup-file=no --history-file=no --color=no`
     command = setenv(`$program $options $arguments`, environment; dir = box.root)
     started = time_ns()
-    process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = "$path.out", stderr = "$path.err"); wait = interrupt == 0)
+    process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = "$path.out", stderr = "$path.err"); wait = false)
     if interrupt > 0
         sleep(interrupt)
         kill(process, Base.SIGINT)
-        wait(process)
     end
+    wait_for(process, command.exec, ("output" => "$path.out", "error output" => "$path.err"); limit = limit)
     seconds = (time_ns() - started) / 1e9
     result = Run(read("$path.out", String), read("$path.err", String), process.exitcode, process.termsignal, seconds)
     rm("$path.out")

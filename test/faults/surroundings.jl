@@ -53,6 +53,37 @@ mounted(commands, place) = `unshare -m sh -c "$commands && exec \"\$@\"" $place`
     end
 end
 
+@testset "files that must not grow" begin
+    # `ulimit -f`: the kernel kills who writes more into a file than that. Output goes to a pipe, which has no limit.
+    t = AROUND
+    run_in(t.box, "using NativeCache, Small, Taught")       # precompiles them, which writes files
+    function limited(script; env = Pair{String,String}[])
+        command = `-c "{ (ulimit -f 0; exec \"\$@\"); echo \" code \$?\"; } 2>&1 | cat" sh $(Sandbox.julia_program()) --startup-file=no -e $script`
+        Sandbox.run_julia(t.box, command; program = `sh`, plain = true, env = env).out
+    end
+    before = taught(t.box)
+    @test limited("using Taught; print(Taught.f(Val(8)))") == "number 8 code 0\n"
+    # The end of a session: what it would have written is lost, as on a full disk. The same for a job that it leaves.
+    traced = ["JULIA_NATIVECACHE_TRACE" => "yes"]
+    @test limited("using NativeCache, Taught; print(Taught.f(Val(8)))"; env = traced) == "number 8 code 0\n"
+    rm(t.library)
+    mkpath(joinpath(store_of(t.box), "profiles", basename(dirname(t.library))))
+    @test limited(SMALL_SESSION; env = [traced; "JULIA_NATIVECACHE_AUTO" => "now"]) == "$SMALL_OUT code 0\n"
+    write(t.library, t.good)
+    @test taught(t.box) == before && isempty(unfinished(t.box))
+    # Asked for, it says why not.
+    said = limited("""
+        using NativeCache, Taught
+        Taught.f(Val(8))
+        why(f) = try f(); "nothing" catch err; sprint(showerror, err) end
+        println(why(NativeCache.trace!))
+        println(why(() -> NativeCache.set!(auto = "ask")))
+        print(NativeCache.build("Small"; statements = $(repr(SMALL_STATEMENTS)), quiet = true).message)
+        """)
+    @test occursin(r"^.*File too large.*\n.*(EFBIG|[Ff]ile too large).*\n.*(EFBIG|[Ff]ile too large).* code 0\n$", said)
+    @test read(t.library) == t.good && isempty(leftovers(t.box))
+end
+
 @testset "a read-only depot, and several depots" begin
     if !may_mount()
         @test_skip "needs the right to mount"
