@@ -193,7 +193,8 @@ end
         stale_agree(box, "using $order\n#cache\nprint(Generator.g(1), Generator.f(1), Generator.plain(1))")
         count = length(status(box, repr("Generator"), "using $order")["installed"])
         # Only the bodies that the other order changes are left out.
-        @test count == (startswith(order, "Generator") ? 3 : 1)
+        # The engine of later Julias leaves all of them out.
+        @test count == (VERSION < v"1.6" && startswith(order, "Generator") ? 3 : 1)
     end
 
     @testset "$what" for (what, (change, valid)) in filter(change -> part(change.first), STALE_PURE)

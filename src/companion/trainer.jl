@@ -82,22 +82,83 @@ end
 
 show_again!(code, world) = @static VERSION < v"1.11" ? (code.max_world = typemax(UInt)) : (@atomic code.max_world = typemax(UInt))
 
+# ---- generated functions ----
+#
+# What a generator gives may depend on methods of packages that a session loads before the package that it is in, and Julia
+# keeps no edge of that. Code that this process has inferred with the body of a package's generated function is therefore not
+# kept. What packages keep in their own images is Julia's to answer for.
+
+"The generated functions of packages that this process has run the generators of, and all that it has inferred with them."
+function tainted()
+    found = Set{Core.MethodInstance}()
+    stack = Core.MethodInstance[]
+    for code in inferred_here()
+        instance = instance_of_code(code)
+        instance === nothing && continue
+        method = instance.def
+        method isa Method && isdefined(method, :generator) && !Base.in_sysimage(Base.PkgId(Base.moduleroot(method.module))) || continue
+        push!(stack, instance)
+    end
+    while !isempty(stack)
+        instance = pop!(stack)
+        instance in found && continue
+        push!(found, instance)
+        isdefined(instance, :backedges) || continue
+        for caller in instance.backedges
+            # Signatures of `invoke` stand between the callers.
+            caller isa Core.MethodInstance && push!(stack, caller)
+            caller isa Core.CodeInstance && (at = instance_of_code(caller)) !== nothing && push!(stack, at)
+        end
+    end
+    return found
+end
+
+instance_of_code(code::Core.CodeInstance) = code.def isa Core.MethodInstance ? code.def : nothing
+
+"The code instances that inference has made since the companion began."
+inferred_here() = @static VERSION < v"1.12" ? Core.Compiler.newly_inferred : Base.Compiler.newly_inferred
+
+"The image writer leaves out what is not valid."
+function leave_out!(instance::Core.MethodInstance)
+    isdefined(instance, :cache) || return nothing
+    code = instance.cache
+    while true
+        is_valid(code) && is_new(code) && hide!(code)
+        isdefined(code, :next) || return nothing
+        code = code.next
+    end
+end
+
+is_new(code) = any(known -> known === code, inferred_here())
+
 """
 Train what the file names. The code instances that a session has to insert are pushed onto `codes`; what became of each
 statement is written to the file that the environment names, if it names one.
 """
 function train_all(path::String, codes::Vector{Any})
     account = IOBuffer()
+    outcomes = NTuple{3,String}[]
+    instances = Dict{String,Core.MethodInstance}()
     for text in eachline(path)
         isempty(text) && continue
         outcome, detail = "", ""
         try
-            outcome, code = train(read_statement(text, loaded_root))
+            type = read_statement(text, loaded_root)
+            outcome, code = train(type)
             code === nothing || push!(codes, code)
+            instance = outcome == "compiled" ? instance_of_type(type) : nothing
+            instance === nothing || (instances[text] = instance)
         catch err
-            outcome = err isa Unreadable ? "Unreadable" : "CompilerThrew"
+            outcome = err isa Unreadable ? "NoTypeExpression" : "CompilerThrew"
             detail = first(replace(sprint(showerror, err), r"\s+" => ' '), 300)
         end
+        push!(outcomes, (outcome, text, detail))
+    end
+    generated = tainted()
+    foreach(leave_out!, generated)
+    filter!(code -> !(instance_of_code(code) in generated), codes)
+    for (outcome, text, detail) in outcomes
+        get(instances, text, nothing) in generated && (outcome = "GeneratedFunction")
         println(account, outcome, '\t', text, '\t', replace(detail, r"[\t\n\\]" => ' '))
     end
     out = get(ENV, "NATIVECACHE_ACCOUNT", "")

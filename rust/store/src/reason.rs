@@ -129,6 +129,8 @@ reasons! {
             "nothing: the next session links the new one";
         125 ThreadState: "a thread's state lies at no constant offset in this process, as code of libraries takes for granted",
             "write JULIA_DEFINE_FAST_TLS() in the program that embeds Julia, as its manual says";
+        126 NoImages: "this session keeps no native code: --pkgimages=no or --compiled-modules=no",
+            "start Julia without these flags";
     }
     Build {
         200 NoSuchMethod: "the statement does not name a method that exists here",
@@ -173,6 +175,12 @@ reasons! {
             "let __init__ fill a Ref instead of binding a constant";
         224 PureFunction: "it rests on the result of a pure function that may say something else in another session",
             "declare pure only what reads no state, or leave out @pure";
+        225 NoTypeExpression: "the statement is no type expression, or names something that is not there",
+            "the detail says which part; statements that NativeCache's own tracer writes can be read";
+        226 NotCompiled: "Julia did not compile it: its arguments are too abstract, or several methods match",
+            "give concrete argument types";
+        227 AlreadyNative: "an image has its native code already",
+            "nothing needs to be done";
     }
     Load {
         300 PackageMissing: "it waits for a package that is not loaded",
@@ -195,6 +203,8 @@ reasons! {
             "report this with the detail as a bug of NativeCache; it is compiled in each session";
         312 ConstantChanged: "a constant that it depends on was bound anew in this session",
             "load NativeCache earlier, or use a Ref for what is to change";
+        313 NotInImage: "Julia's image writer did not keep its code",
+            "nothing can be done: Julia drops code that it cannot relocate; the method is compiled as ever";
     }
     Session {
         400 NotRequested: "no library was asked to hold it",
