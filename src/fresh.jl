@@ -83,7 +83,8 @@ end
     NativeCache.update!(; quiet, linker, timeout, keep) -> BuildResults
 
 Build every library again that is not up to date (see [`NativeCache.stale`](@ref)), from all layers of its
-package's profile, and remove libraries that no session can load any more.
+package's profile, and remove libraries that no session can load any more. As many builds run at a time as there are
+cores, at most eight and no more than have a GB of memory each.
 
 # Example
 

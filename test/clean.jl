@@ -27,9 +27,13 @@
     bytes = read(second)
     bytes[length(bytes)÷2] ⊻= 0x01
     write(second, bytes)
-    profile = joinpath(store, "profiles", "Gone-01234567", "trace.profile")
+    profile = joinpath(store, "profiles", "Gone-0123456789abcdef0123456789abcdef", "trace.profile")
     mkpath(dirname(profile))
     write(profile, "# NativeCache profile\n")
+    # Where folders had eight digits of a uuid, nobody looks any more; the package is there.
+    former = joinpath(store, "profiles", "Second-c0ffee00", "trace.profile")
+    mkpath(dirname(former))
+    write(former, "# NativeCache profile\n")
     old = joinpath(store, "build-old", "journal")
     mkpath(dirname(old))
     write(old, "")
@@ -37,11 +41,12 @@
     said = ask("gc!(dry_run = true)")
     @test occursin("false\t$plain\tno .ji file of Plain has this build any more", said)
     @test occursin("false\t$second\tthe library's content is damaged", said)
-    @test occursin("false\t$profile\tpackage Gone-01234567 is not installed", said)
+    @test occursin("false\t$profile\tpackage Gone-0123456789abcdef0123456789abcdef is not installed", said)
+    @test occursin("false\t$former\tit lies where an earlier NativeCache kept profiles", said)
     @test occursin("$old\ta build left it behind", said)
     @test occursin("object files for the next build of a package that has no library here", said)
-    @test count(==('\n'), said) == 6
-    @test all(ispath, (plain, second, third, profile, old))
+    @test count(==('\n'), said) == 7
+    @test all(ispath, (plain, second, third, profile, former, old))
     said = ask("gc!()")
     @test length(collect(eachmatch(r"^true\t"m, said))) == 6
     @test !any(ispath, (plain, second, profile, dirname(profile), old, dirname(old)))

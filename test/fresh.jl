@@ -136,3 +136,53 @@ end
     @test out == "[\"Asked\" => \"there is no library for this build of Asked\"]\ntrue0\n"
     remove(box)
 end
+
+@testset "update!: as many builds at a time as there are cores" begin
+    box = Box()
+    names = ["Side1", "Side2"]
+    foreach(name -> add_package(box, name, "module $name\nf(x) = [x]\nend"), names)
+    session = "using NativeCache, Side1, Side2\nSide1.f(1), Side2.f(1)"
+    julia!(box, session; env = by_itself("off"))
+    # A linker that waits for the other's: one build alone comes to no end.
+    here = mkpath(joinpath(box.root, "linking"))
+    linker = joinpath(box.root, "linker.sh")
+    write(linker, """
+        #!/bin/sh
+        touch '$here/'\$\$
+        while [ "\$(ls '$here' | wc -l)" -lt "\$AT_ONCE" ]; do sleep 0.05; done
+        exec cc "\$@"
+        """)
+    chmod(linker, 0o755)
+    out = julia!(box, """
+        using NativeCache
+        ENV["AT_ONCE"] = string(min(2, NativeCache.builds_at_once()))
+        results = NativeCache.update!(quiet = true, linker = $(repr(linker)), timeout = 90)
+        print([(result.package, result.library !== nothing, result.message) for result in results], length(NativeCache.stale()))
+        """).out
+    @test out == "$([(name, true, "") for name in names])0"
+    run, left = compiled(box, session, names; env = by_itself("off"))
+    @test left == []
+    remove(box)
+end
+
+@testset "update!, interrupted" begin
+    box = Box()
+    names = ["Side1", "Side2"]
+    foreach(name -> add_package(box, name, "module $name\nf(x) = [x]\nend"), names)
+    julia!(box, "using NativeCache, Side1, Side2\nSide1.f(1), Side2.f(1)"; env = by_itself("off"))
+    linker = waiting_linker(box, joinpath(box.root, "never"))
+    out = julia!(box, """
+        using NativeCache
+        task = @async NativeCache.update!(quiet = true, linker = $(repr(linker)))
+        building() = isdir(joinpath(DEPOT_PATH[1], "nativecache", "v1.5")) &&
+            count(startswith("build-"), readdir(joinpath(DEPOT_PATH[1], "nativecache", "v1.5"))) >= min(2, NativeCache.builds_at_once())
+        while !building() && !istaskdone(task); sleep(0.01); end
+        schedule(task, InterruptException(); error = true)
+        try wait(task) catch err; print(err.task.exception isa InterruptException) end
+        """).out
+    @test out == "true"
+    # Nobody works on, and nothing is left.
+    @test eventually(() -> isempty(processes_with_text(box.root)), box)
+    @test !any(startswith("build-"), readdir(joinpath(box.depot, "nativecache", "v1.5"))) && isempty(libraries_of(box))
+    remove(box)
+end

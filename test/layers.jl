@@ -190,3 +190,28 @@ end
     @test length(all["installed"]) == 3 && !any(statement -> occursin(r"sort.*Float16", statement), traced(trace))
     remove(box)
 end
+
+@testset "packages of one name" begin
+    box = Box()
+    # Only the last digit of their uuids differs.
+    twins = map(1:2) do number
+        root = joinpath(box.root, "twin$number")
+        mkpath(joinpath(root, "Twin", "src"))
+        write(joinpath(root, "Twin", "Project.toml"), "name = \"Twin\"\nuuid = \"c0ffee00-0000-4000-8000-00000000000$number\"\nversion = \"0.1.0\"\n")
+        write(joinpath(root, "Twin", "src", "Twin.jl"), "module Twin\nf$number(x) = x + $number\nend")
+        ["JULIA_LOAD_PATH" => join([root, ROOT, "@stdlib"], ':')]
+    end
+    for (number, env) in enumerate(twins)
+        julia!(box, "using Twin"; env = env)
+        @test length(build(box, repr("Twin"), ["Tuple{typeof(Twin.f$number), Int64}"]; env = env)["compiled"]) == 1
+    end
+    for (number, env) in enumerate(twins)
+        out = julia!(box, """
+            using NativeCache, Twin
+            println([entry.statement for layer in NativeCache.profile("Twin") for entry in layer.entries])
+            print(Twin.f$number(1), " ", length(NativeCache.status("Twin").installed), " ", length(NativeCache.stale()))
+            """; env = env).out
+        @test out == "[\"Tuple{typeof(Twin.f$number), Int64}\"]\n$(1 + number) 1 0"
+    end
+    remove(box)
+end
