@@ -288,7 +288,7 @@ part("constants bound anew before they are used") && @testset "constants bound a
         const TUPLE = (1, "a", Int)
         const PAIR = Pair2(1, 2.5)
         const MODE = :fast
-        const NAMES = (:OTHER_LIMIT, :MODE)
+        const NAMES = (:OTHER_LIMIT, :one)
         const OTHER_LIMIT = 1
         const CELL = Ref(1)
         f(x) = x + LIMIT
