@@ -18,6 +18,7 @@ import InteractiveUtils
 
 # `Base.include(NativeCache, ...)`, not `include(...)`: calling the latter compiles code that
 # would become part of the package image, and of the time that loading it takes (14 ms of 15).
+Base.include(NativeCache, "lines.jl")       # how texts become fields of lines
 Base.include(NativeCache, "config.jl")      # settings: keyword, environment, preference files, default
 Base.include(NativeCache, "store.jl")       # where the libraries lie
 Base.include(NativeCache, "load.jl")        # what runs in every session

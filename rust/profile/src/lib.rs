@@ -8,6 +8,7 @@
 pub mod error;
 pub mod file;
 pub mod limits;
+pub mod lines;
 pub mod merge;
 pub mod store;
 pub mod text;

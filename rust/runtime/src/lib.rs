@@ -48,3 +48,4 @@ pub mod trace;
 pub mod trust;
 pub mod value;
 pub mod verify;
+pub mod words;

@@ -16,6 +16,7 @@ use nativecache_image::{
     content_hash, Bucket, CodeIndex, Digest, Digests, Entry, Function, FunctionId, Image, ImageBuilder,
     Invoke, NodeId, Reason, SlotId,
 };
+use nativecache_profile::lines::line;
 use nativecache_runtime::describe::Describer;
 use nativecache_runtime::foreign::ForeignTargets;
 use nativecache_runtime::gc::{Collections, CollectorOff};
@@ -440,8 +441,8 @@ unsafe fn isolate_culprits(
     }
     culprits.sort();
     culprits.dedup();
-    let mut text: String = request.excluded.iter().map(|line| format!("{line}\n")).collect();
-    text.extend(culprits.iter().map(|line| format!("{line}\n")));
+    let mut text: String = request.excluded.iter().map(|text| line([text])).collect();
+    text.extend(culprits.iter().map(|text| line([text])));
     std::fs::write(&request.exclude, text)
         .map_err(|e| BuildError::Io { what: request.exclude.clone(), error: e.to_string() })
 }
