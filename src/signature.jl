@@ -44,7 +44,7 @@ function from_bits(@nospecialize(arguments...))
         end
     end
     # Of another size it is a call that somebody has written.
-    type isa DataType && isprimitivetype(type) && sizeof(type) <= length(bytes) < sizeof(type) + 16 ||
+    type isa DataType && isprimitivetype(type) && sizeof(type) <= length(bytes) < sizeof(type) + 8 ||
         return type(arguments[2:end]...)
     return ccall(:jl_new_bits, Any, (Any, Ptr{UInt8}), type, bytes)
 end

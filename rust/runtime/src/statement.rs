@@ -402,8 +402,8 @@ impl Printer<'_, '_> {
         }
         // SAFETY: as `data`.
         unsafe { self.object(ty.cast())? };
-        // No literal has more than 16 bytes: the lowest come first.
-        let words: Vec<String> = bytes.chunks(16).map(hex).collect();
+        // Longer literals are macro calls to the parser: words of eight bytes, the lowest first.
+        let words: Vec<String> = bytes.chunks(8).map(hex).collect();
         self.out.push('(');
         self.out.push_str(&words.join(", "));
         self.out.push(')');
