@@ -97,7 +97,8 @@ end
 "Everything that the libraries are made from, in one number."
 function stamp()
     sum = hash((VERSION, Base.GIT_VERSION_INFO.commit, prefix(), feature()))
-    files = [joinpath(ROOT, name) for name in ("Cargo.toml", "Cargo.lock", "Project.toml", "deps/build.jl", "src/worker.jl")]
+    files = [joinpath(ROOT, name) for name in ("Cargo.toml", "Cargo.lock", "Project.toml", "deps/build.jl",
+             "src/lines.jl", "src/signature.jl", "src/worker.jl")]
     COMPANIONS && push!(files, joinpath(ROOT, "rust/companion/Cargo.lock"))
     # Not the tests and the fuzzers, which write files there.
     for crate in readdir(joinpath(ROOT, "rust"); join = true), part in ("Cargo.toml", "build.rs", "src")

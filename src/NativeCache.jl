@@ -18,6 +18,7 @@ import InteractiveUtils
 
 # `Base.include(NativeCache, ...)`, not `include(...)`: on Julia 1.5 calling the latter compiles code that would become
 # part of the package image, and of the time that loading it takes (14 ms of 15).
+Base.include(NativeCache, "lines.jl")       # how texts become fields of lines
 Base.include(NativeCache, "config.jl")      # settings: keyword, environment, preference files, default
 Base.include(NativeCache, "store.jl")       # where the libraries lie
 if VERSION < v"1.6"

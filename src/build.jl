@@ -89,7 +89,7 @@ run_job(job::Job) = VERSION < v"1.6" ? run_native_job(job) : run_companion_job(j
 "Start workers until one comes through; each that dies names a culprit, which the next leaves out."
 function run_workers(job::Job, work::String)
     place(name) = joinpath(work, name)
-    with_failing_writes(() -> write(place("statements"), join(job.statements, '\n'), '\n'))
+    with_failing_writes(() -> write(place("statements"), join(string(escape_field(text), '\n') for text in job.statements)))
     decided = join(string(number, '\t', NAMES_MAIN, "\t\n") for (number, text) in enumerate(job.statements) if names_main(text))
     excluded = 0        # size of the list of what the code generator dies of
     mode = "normal"
@@ -138,7 +138,7 @@ const COMPILER_ABORTED = 210
 
 function write_request(job::Job, work::String, mode::String)
     open(joinpath(work, "request"), "w") do io
-        line(key, values...) = println(io, key, '\t', join(values, '\t'))
+        line(key, values...) = println(io, key, '\t', join(escape_field.(string.(values)), '\t'))
         line("output", joinpath(work, "library.so"))
         line("workdir", work)
         for name in ("journal", "statements", "reasons", "result", "exclude")
@@ -153,17 +153,18 @@ function write_request(job::Job, work::String, mode::String)
         end
     end
     open(joinpath(work, "worker"), "w") do io
-        println(io, "library\t", WORKER_LIBRARY)
-        println(io, "parent\t", getpid())
-        println(io, "memory\t", job.memory)
+        line(key, values...) = println(io, key, '\t', join(escape_field.(string.(values)), '\t'))
+        line("library", WORKER_LIBRARY)
+        line("parent", getpid())
+        line("memory", job.memory)
         # A session has NativeCache among its modules: so must the process that stands for it.
         here = Base.root_module_key(@__MODULE__)
-        here.uuid === nothing || println(io, "load\t", uuid_text(here), '\t', here.name)
+        here.uuid === nothing || line("load", uuid_text(here), here.name)
         for id in job.packages
-            id == here || println(io, "load\t", uuid_text(id), '\t', id.name)
-            println(io, "wanted\t", uuid_text(id), '\t', id.name)
+            id == here || line("load", uuid_text(id), id.name)
+            line("wanted", uuid_text(id), id.name)
         end
-        job.split && println(io, "only\tsplit")
+        job.split && line("only", "split")
     end
 end
 
@@ -280,26 +281,17 @@ function last_words(log::String)
     return length(said) > 600 ? string(SubString(said, 1, thisind(said, 600)), "...") : said
 end
 
-escape_field(text::AbstractString) =
-    replace(replace(replace(text, '\\' => "\\\\"), '\t' => "\\t"), '\n' => "\\n")
-
-function unescape_field(text::AbstractString)
-    occursin('\\', text) || return String(text)
-    return replace(text, r"\\[\\tn]" => part -> part == "\\t" ? "\t" : part == "\\n" ? "\n" : "\\")
-end
-
 # ---- the result ----
 
 "Lines \"bucket\\tcode\\tstatement\\tdetail\" of libnativecache, as bucket => MethodItem."
 function parse_entries(text::AbstractString)
     items = Pair{String,MethodItem}[]
     for line in split(text, '\n'; keepempty = false)
-        fields = split(line, '\t')
+        fields = fields_of(line)
         (length(fields) < 3 || fields[1] == "stat") && continue
         code = something(tryparse(Int, fields[2]), 0)
-        detail = length(fields) < 4 ? "" : unescape_field(fields[4])
-        push!(items, String(fields[1]) =>
-            MethodItem(unescape_field(fields[3]), code == 0 ? nothing : reason_name(code), detail))
+        detail = length(fields) < 4 ? "" : fields[4]
+        push!(items, fields[1] => MethodItem(fields[3], code == 0 ? nothing : reason_name(code), detail))
     end
     return items
 end
@@ -307,8 +299,8 @@ end
 function collect_success(job::Job, work::String)
     temporary = joinpath(work, "library.so")
     isfile(temporary) || return Failure("the build process ended well but left no library")
-    facts = split.(readlines(joinpath(work, "facts")), '\t')
-    key = String(only(line[2] for line in facts if line[1] == "key"))
+    facts = fields_of.(readlines(joinpath(work, "facts")))
+    key = only(line[2] for line in facts if line[1] == "key")
     builds = Pair{PkgId,UInt64}[]
     for id in job.packages
         line = only(line for line in facts if line[1] == "package" && line[2] == uuid_text(id) && line[3] == id.name)
@@ -321,7 +313,7 @@ function collect_success(job::Job, work::String)
     result = read(joinpath(work, "result"), String)
     statistics = Dict{String,Float64}()
     for line in split(result, '\n'; keepempty = false)
-        fields = split(line, '\t')
+        fields = fields_of(line)
         fields[1] == "stat" && length(fields) >= 3 &&
             (statistics[fields[2]] = something(tryparse(Float64, fields[3]), NaN))
     end
@@ -339,14 +331,14 @@ function read_lasting(path::String)
     found = Dict{Int,Tuple{String,Vector{PkgId}}}()
     isfile(path) || return found
     for line in eachline(path)
-        fields = split(line, '\t')
+        fields = fields_of(line)
         ids = PkgId[]
         for field in fields[3:end]
             name, uuid = rsplit(field, ' '; limit = 2)
             value = parse(UInt128, uuid; base = 16)
             push!(ids, value == 0 ? PkgId(name) : PkgId(UUID(value), name))
         end
-        found[parse(Int, fields[1])] = (String(fields[2]), ids)
+        found[parse(Int, fields[1])] = (fields[2], ids)
     end
     return found
 end

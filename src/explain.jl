@@ -170,7 +170,7 @@ function known_of(instance::Core.MethodInstance)
     code, libraries = CodeStory[], LibraryStory[]
     text = taken(ccall((:nativecache_method, LIBRARY), Ptr{UInt8}, (Any,), instance))
     for line in split(text, '\n'; keepempty = false)
-        field = unescape_field.(split(line, '\t'))
+        field = fields_of(line)
         if field[1] == "code"
             push!(code, CodeStory(Symbol(field[2]), field[3], parse(Int, field[4]), parse(Int, field[5]), field[6]))
         elseif field[1] == "library"

@@ -50,7 +50,7 @@ function staleness(ids::Vector{PkgId}, key::String = session_key())
     file = built_file(ids)
     isfile(file) || return "it is not known what the library was made of"
     for line in eachline(file)
-        fields = split(line, '\t')
+        fields = fields_of(line)
         length(fields) >= 3 && fields[1] == key && fields[2] == name || continue
         return fields[3] == content_hash(texts) ? "" : "the profile has changed since the library was built"
     end

@@ -99,13 +99,13 @@ function parse_layer(name::String, path::String, text::AbstractString, ids::Vect
             pair = match(r"^# ([a-z-]+): (.*)$", line)
             pair === nothing && continue
             if pair[1] == "package"
-                words = split(pair[2])
+                words = split(unescape_field(pair[2]))
                 length(words) == 2 || continue
                 uuid = try UUID(words[2]) catch; nothing end
                 uuid === nothing && continue
                 push!(packages, uuid.value == 0 ? PkgId(words[1]) : PkgId(uuid, words[1]))
             else
-                header[pair[1]] = pair[2]
+                header[pair[1]] = unescape_field(pair[2])
             end
         else
             entry = match(r"^precompile\((.*)\)  # seen (\d+), last (\d+)(?:, ([0-9.]+) ms)?$", line)

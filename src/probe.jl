@@ -76,7 +76,20 @@ function phases(data)
     return counts
 end
 
-field(text) = replace(replace(replace(string(text), '\\' => "\\\\"), '\t' => "\\t"), '\n' => "\\n")
+include("lines.jl")     # how texts become fields of lines
+
+"A field of a line. Types are not shown by `show`, to which packages add methods of their own."
+field(text) = escape_field(string(text))
+
+const LIBRARY = joinpath(@__DIR__, "..", "deps", "lib", "libnativecache.so")
+
+function field(type::Type)
+    handle = ccall(:jl_load_dynamic_library, Ptr{Cvoid}, (Cstring, UInt32, Cint), LIBRARY, 1, 1)
+    address = Ref(C_NULL)
+    ccall(:jl_dlsym, Cint, (Ptr{Cvoid}, Cstring, Ptr{Ptr{Cvoid}}, Cint), handle, "nativecache_signature", address, 1)
+    text = ccall(address[], Ptr{UInt8}, (Any,), type)
+    return text == C_NULL ? "a signature that has no text" : escape_field(unsafe_string(text))
+end
 
 # The module NativeCache, where it is loaded: looked up, since this file does without it otherwise.
 nativecache() = first(mod for (id, mod) in Base.loaded_modules if id.name == "NativeCache")

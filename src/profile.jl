@@ -35,7 +35,9 @@ function read_statements(file::AbstractString)
         "statements: there is no file ", repr(String(file)),
         "; write one with `julia --trace-compile=FILE script.jl`")))
     texts = String[]
-    for line in eachline(file)
+    for (number, line) in enumerate(eachline(file))
+        # Editors of another system put a byte order mark first.
+        number == 1 && (line = chop(line; head = Int(startswith(line, '\ufeff')), tail = 0))
         text = strip(line)
         (isempty(text) || startswith(text, '#')) && continue
         push!(texts, statement_text(text))
@@ -72,10 +74,10 @@ end
 function statement_text(signature::Type)
     (signature <: Tuple && Base.unwrap_unionall(signature) isa DataType) ||
         bad_signature(signature)
-    text = sprint(show, signature; context = :module => nothing)
-    # As a trace has it: what Core exports goes without its module.
-    return replace(text, r"(?<![\w.])Core\.([A-Za-z]\w*)" => name ->
-        Base.isexported(Core, Symbol(SubString(name, 6))) ? SubString(name, 6) : name)
+    # Not by `show`, to which packages add methods of their own: what is written must be read back.
+    text = taken(ccall((:nativecache_signature, LIBRARY), Ptr{UInt8}, (Any,), signature))
+    isempty(text) && throw(ArgumentError(string("statements: this signature has no text: ", last_error())))
+    return text
 end
 
 function statement_text(pair::Tuple{Any,Any})

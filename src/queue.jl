@@ -12,7 +12,7 @@ const WAIT = ARGS[2] == "wait"      # a session waits for it
 const LOCK_EX, LOCK_NB = 2, 4
 const O_RDWR, O_CREAT, O_NOFOLLOW, O_CLOEXEC = 2, 0o100, 0o400000, 0o2000000
 
-unescape(text) = replace(text, r"\\[\\tnr0]" => part -> Dict('\\' => "\\", 't' => "\t", 'n' => "\n", 'r' => "\r", '0' => "\0")[part[2]])
+include("lines.jl")     # how texts become fields of lines
 
 say(words...) = (println(stdout, words...); flush(stdout))
 
@@ -76,7 +76,7 @@ function take(name)
     end
     job = Job(name, String[], Dict{String,String}(), String[])
     for line in eachline(running(name))
-        fields = unescape.(split(line, '\t'))
+        fields = fields_of(line)
         length(fields) == 2 && fields[1] == "argument" && push!(job.arguments, fields[2])
         length(fields) == 3 && fields[1] == "variable" && (job.variables[fields[2]] = fields[3])
         length(fields) == 3 && fields[1] == "package" && append!(job.packages, fields[2:3])

@@ -7,8 +7,8 @@ function reason_entry(code::Integer)
     handle === nothing && return plain
     address = Libdl.dlsym(handle, :nativecache_reason; throw_error = false)
     address === nothing && return plain
-    fields = split(taken(ccall(address, Ptr{UInt8}, (Int32,), code)), '\t')
-    return length(fields) == 3 ? (Symbol(fields[1]), String(fields[2]), String(fields[3])) : plain
+    fields = fields_of(taken(ccall(address, Ptr{UInt8}, (Int32,), code)))
+    return length(fields) == 3 ? (Symbol(fields[1]), fields[2], fields[3]) : plain
 end
 
 # Names that have been met, with their codes and texts.

@@ -157,13 +157,13 @@ middle(samples) = sort(samples; by = total)[(length(samples) + 1) ÷ 2]
 function uncached(folder)
     reasons = Dict{String,NTuple{3,String}}()
     for line in eachline(joinpath(folder, "reasons"))
-        fields = unescape_field.(split(line, '\t'))
+        fields = fields_of(line)
         reasons[fields[4]] = (fields[1], fields[2], fields[3])
     end
     found = Uncached[]
     for line in eachline(joinpath(folder, "inference"))
-        fields = split(line, '\t')
-        signature = unescape_field(fields[2])
+        fields = fields_of(line)
+        signature = fields[2]
         occursin("NativeCache", signature) && continue
         reason, text, advice = get(reasons, signature, ("", "", ""))
         push!(found, Uncached(signature, parse(Int, fields[1]) / 1e9, reason, text, advice))
@@ -176,7 +176,7 @@ end
 function gains(folder)
     found = PackageGain[]
     for line in eachline(joinpath(folder, "status"))
-        fields = unescape_field.(split(line, '\t'))
+        fields = fields_of(line)
         push!(found, PackageGain(fields[1], parse(Int, fields[2]), parse(Int, fields[3]), parse(Float64, fields[4]),
             parse(Float64, fields[5]), parse(Int, fields[6])))
     end

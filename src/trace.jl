@@ -9,8 +9,8 @@ What a trace found: returned by [`NativeCache.trace!`](@ref).
 - `used`: method instances of libraries that the session has called
 - `kept`: how many of both went into profiles
 - `nowhere`: left out since they refer to `Main` or to a module made there, which no other session has
-- `unnamed`: left out since they refer to something, named here, that the parser has given a number,
-  and no definition says what it is
+- `unnamed`: why the others were left out: they refer to something that no other session could find by what a
+  profile says of it, such as a closure that no definition mentions, or an address
 - `profiles`: packages => (methods in their `trace` layer, new ones among them)
 """
 struct Trace
@@ -29,11 +29,11 @@ function parse_trace(text::AbstractString)
     unnamed = String[]
     profiles = Pair{String,Tuple{Int,Int}}[]
     for line in split(text, '\n'; keepempty = false)
-        fields = split(line, '\t')
+        fields = fields_of(line)
         if fields[1] == "unnamed"
-            push!(unnamed, unescape_field(fields[2]))
+            push!(unnamed, fields[2])
         elseif fields[1] == "profile"
-            push!(profiles, unescape_field(fields[2]) => (parse(Int, fields[3]), parse(Int, fields[4])))
+            push!(profiles, fields[2] => (parse(Int, fields[3]), parse(Int, fields[4])))
         else
             numbers[fields[1]] = fields[2]
         end
@@ -72,7 +72,7 @@ function Base.show(io::IO, ::MIME"text/plain", trace::Trace)
         print(io, "\n  ", package, ": ", methods_text(methods), ", ", new, " of them new")
     end
     trace.nowhere > 0 && print(io, "\n  ", trace.nowhere, " left out: they refer to `Main`")
-    for name in trace.unnamed
-        print(io, "\n  left out: ", name, " has no name that lasts")
+    for why in trace.unnamed
+        print(io, "\n  left out: ", why)
     end
 end

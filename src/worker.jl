@@ -4,8 +4,8 @@
 # them to libnativecache_worker. As little Julia code as possible runs here, and plain code
 # at that: what this process compiles for itself cannot be compiled into the library too.
 #
-# Files in the work folder, all of them written by build.jl but the last three:
-#   worker       what this script needs: lines "key\tvalue"
+# Files in the work folder, all of them written by build.jl but the last three; fields of lines as lines.jl has them:
+#   worker       what this script needs: lines "key\tvalue..."
 #   request      what nativecache_build needs, likewise; the module sets are added here
 #   statements   one signature a line; everything else refers to them by line number
 #   current      the same with this build's names for closures and keyword bodies
@@ -18,6 +18,9 @@ const START_WORLD = ccall(:jl_get_world_counter, UInt, ())     # nothing is defi
 
 module NativeCacheWorker
 
+Base.include(NativeCacheWorker, "lines.jl")         # how texts become fields of lines
+Base.include(NativeCacheWorker, "signature.jl")     # from the text of a signature to its type
+
 # Codes of `Reason` in rust/image.
 const NO_SUCH_METHOD = "200"
 const COMPILED_AT_START = "218"
@@ -29,12 +32,12 @@ function append(file::String, text::String)
     return nothing
 end
 
-"The values of `key` in lines \"key\\tvalue\"."
-function values_of(lines::Vector{String}, key::String)
-    found = String[]
-    start = string(key, "\t")
-    for line in lines
-        startswith(line, start) && push!(found, line[nextind(line, sizeof(start)):end])
+"What stands behind `key` in lines \"key\\tvalue...\": the fields of each."
+function values_of(name::String, key::String)
+    found = Vector{String}[]
+    for line in readlines(string(WORK, "/", name))
+        fields = fields_of(line)
+        fields[1] == key && push!(found, fields[2:end])
     end
     return found
 end
@@ -47,12 +50,6 @@ end
 hex(x::UInt64) = Base.hex(x, 16, false)
 
 describe(@nospecialize(err)) = sprint(showerror, err)::String
-
-function one_line(text::String)
-    text = replace(text, '\\' => "\\\\")
-    text = replace(text, '\t' => "\\t")
-    return replace(text, '\n' => "\\n")
-end
 
 "`item in list`, for which Julia would compile a method here."
 function contains(list::Vector{Any}, @nospecialize(item))
@@ -98,51 +95,6 @@ function method_instance(@nospecialize(signature), world::UInt)
 end
 
 """
-The runtime writes some type parameters so that they cannot be read back: the bits of a
-primitive value as if its constructor took them, `Char(0x79000000)`, and the fields of a
-struct by name, `Point(x=1, y=2)`. Put what makes the value in their place.
-"""
-function mend(@nospecialize(tree))
-    tree isa Expr || return tree
-    arguments = tree.args
-    for i in 1:length(arguments)
-        arguments[i] = mend(arguments[i])
-    end
-    (tree.head === :call && length(arguments) > 1) || return tree
-    if length(arguments) == 2 && arguments[2] isa Unsigned
-        return Expr(:call, from_bits, arguments[1], arguments[2])
-    end
-    fields = Any[arguments[1]]
-    for i in 2:length(arguments)
-        field = arguments[i]
-        (field isa Expr && field.head === :kw) || return tree
-        push!(fields, field.args[2])
-    end
-    return Expr(:call, from_fields, fields...)
-end
-
-from_bits(@nospecialize(type), @nospecialize(bits)) =
-    type isa DataType && isprimitivetype(type) ? Core.Intrinsics.bitcast(type, bits) : type(bits)
-
-function from_fields(@nospecialize(arguments...))
-    type = arguments[1]::DataType
-    values = Any[]
-    for i in 2:length(arguments)
-        push!(values, arguments[i])
-    end
-    return ccall(:jl_new_structv, Any, (Any, Ptr{Any}, UInt32), type, values, length(values))
-end
-
-"The expression that `text` is. `Meta.parse` compiles a closure to say the same."
-function parsed(text::String)
-    found = ccall(:jl_parse_string, Any, (Ptr{UInt8}, Csize_t, Int32, Int32), text, sizeof(text), 0, 1)::Core.SimpleVector
-    tree = found[1]
-    (tree isa Expr && (tree.head === :error || tree.head === :incomplete)) && throw(Meta.ParseError(string(tree.args[1])))
-    found[2] == sizeof(text) || throw(Meta.ParseError("there is more after the signature"))
-    return tree
-end
-
-"""
 Has this process compiled it? Then so has every session by the time that it can link a
 library: Julia's own start, NativeCache's and the `__init__` of packages are the same there.
 """
@@ -160,7 +112,7 @@ function is_compiled(instance::Core.MethodInstance)
 end
 
 function lookup(text::String, world::UInt)
-    signature = Core.eval(Main, mend(parsed(text)))
+    signature = signature_of(text)
     Base.unwrap_unionall(signature) isa DataType && signature <: Tuple ||
         return "it is not a tuple type"
     return method_instance(signature, world)
@@ -190,10 +142,9 @@ end
 
 "First of all: the library, before anything is loaded or compiled."
 function prepare()
-    lines = readlines(string(WORK, "/worker"))
-    library = values_of(lines, "library")[1]
-    parent = parse(UInt32, values_of(lines, "parent")[1])
-    memory = parse(UInt64, values_of(lines, "memory")[1])
+    library = values_of("worker", "library")[1][1]
+    parent = parse(UInt32, values_of("worker", "parent")[1][1])
+    memory = parse(UInt64, values_of("worker", "memory")[1][1])
     push!(HANDLE, ccall(:jl_load_dynamic_library, Ptr{Cvoid}, (Cstring, UInt32, Cint), library, 1, 1))
     ccall(symbol("nativecache_worker_start"), Cint, (UInt32, UInt64), parent, memory) == 0 || fail(last_error())
     return nothing
@@ -204,16 +155,16 @@ function load()
     append("journal", "load\n")
     fill_modules(IN_SYSIMAGE)
     facts = ""
-    wanted = values_of(readlines(string(WORK, "/worker")), "wanted")
-    for line in values_of(readlines(string(WORK, "/worker")), "load")
-        name = line[38:end]
-        uuid = Base.UUID(line[1:36])
+    wanted = values_of("worker", "wanted")
+    for fields in values_of("worker", "load")
+        name = fields[2]
+        uuid = Base.UUID(fields[1])
         id = uuid.value == 0 ? Base.PkgId(name) : Base.PkgId(uuid, name)
         try
             mod = Base.require(id)
             isempty(facts) && (ccall(symbol("nativecache_worker_watch"), Cint, ()) == 0 || fail(last_error()))
-            line in wanted && push!(WANTED, mod)
-            facts = string(facts, "package\t", line, "\t", hex(Base.module_build_id(mod)), "\n")
+            fields in wanted && push!(WANTED, mod)
+            facts = string(facts, "package\t", fields[1], "\t", escape_field(name), "\t", hex(Base.module_build_id(mod)), "\n")
         catch err
             fail(string("package ", name, " could not be loaded: ", describe(err)))
         end
@@ -235,7 +186,7 @@ function resolve()
         text = string(text, isempty(text) ? "" : ", ", nameof(mod::Module))
     end
     set = ccall(symbol("nativecache_module_set"), UInt64, (Any,), MODULES)
-    append("request", string("module_set\t", hex(set), "\t", text, "\nstart_world\t", Main.START_WORLD, "\n"))
+    append("request", string("module_set\t", hex(set), "\t", escape_field(text), "\nstart_world\t", Main.START_WORLD, "\n"))
 
     # Packages that were asked for or came with them go before those of the sysimage: a
     # package may bear the name of a standard library.
@@ -255,7 +206,7 @@ function resolve()
     number = 0
     for text in readlines(string(WORK, "/current"))
         number += 1
-        push!(METHODS, contains(decided, number) ? nothing : resolve_one(number, text, world))
+        push!(METHODS, contains(decided, number) ? nothing : resolve_one(number, unescape_field(text), world))
     end
     return nothing
 end
@@ -272,7 +223,7 @@ function resolve_one(number::Int, text::String, world::UInt)
         is_compiled(found) || return found
         append("reasons", string(number, "\t", COMPILED_AT_START, "\t\n"))
     else
-        append("reasons", string(number, "\t", NO_SUCH_METHOD, "\t", one_line(found::String), "\n"))
+        append("reasons", string(number, "\t", NO_SUCH_METHOD, "\t", escape_field(found::String), "\n"))
     end
     return nothing
 end
@@ -281,7 +232,7 @@ end
 function build()
     ccall(symbol("nativecache_to_lasting"), Cint, (Any, Any, Any, Cstring), MODULES, WANTED, METHODS, string(WORK, "/lasting")) == 0 ||
         fail(last_error())
-    isempty(values_of(readlines(string(WORK, "/worker")), "only")) || ccall(:_exit, Cvoid, (Cint,), 0)
+    isempty(values_of("worker", "only")) || ccall(:_exit, Cvoid, (Cint,), 0)
     request = string(WORK, "/request")
     ccall(symbol("nativecache_build"), Cint, (Any, Cstring), METHODS, request) == 0 || fail(last_error())
     ccall(:_exit, Cvoid, (Cint,), 0)      # no exit hooks of the packages: nothing here is theirs

@@ -28,7 +28,7 @@ function found()
     is_on() || return Found[]
     list = Found[]
     for line in split(taken(ccall((:nativecache_found, LIBRARY), Ptr{UInt8}, ())), '\n'; keepempty = false)
-        field = unescape_field.(split(line, '\t'))
+        field = fields_of(line)
         number(i) = parse(Int, field[i])
         uuid = UUID(parse(UInt128, field[3]; base = 16))
         push!(list, Found(number(1), PkgId(uuid, field[2]), field[4], number(11), number(13),
@@ -46,10 +46,10 @@ function session_message()
     handle === nothing && return (nothing, "libnativecache is not built: $NOT_BUILT")
     state = Libdl.dlsym(handle, :nativecache_state; throw_error = false)
     state === nothing && return (nothing, "libnativecache was built from another version of NativeCache: $NOT_BUILT")
-    words = split(taken(ccall(state, Ptr{UInt8}, ())), '\t')
+    words = fields_of(taken(ccall(state, Ptr{UInt8}, ())))
     words[1] == "on" && return (nothing, "")
     words[1] == "off" && return told(reason_name(parse(Int, words[2])))
-    words[1] == "failed" && return told(:StartFailed, unescape_field(words[2]))
+    words[1] == "failed" && return told(:StartFailed, words[2])
     return told(:NotStarted)
 end
 
@@ -134,7 +134,7 @@ function inspect_library(path::AbstractString)
     facts = LibraryFacts(path, [], [], [], 0)
     functions = 0
     for line in split(taken(ccall((:nativecache_inspect, LIBRARY), Ptr{UInt8}, (Cstring,), path)), '\n'; keepempty = false)
-        field = unescape_field.(split(line, '\t'))
+        field = fields_of(line)
         if field[1] == "problem"
             push!(facts.problems, reason_name(parse(Int, field[2])) => field[3])
         elseif field[1] == "key"

@@ -108,7 +108,7 @@ const MUTATIONS = [
         "unsafe { ManuallyDrop::drop(&mut self.0) };", "faults/profiled"),
     Mutation("signals: none is put off", "rust/signals/src/lib.rs",
         "let _mask = Mask::block(&all_but(&OF_THE_THREAD));", "", "faults/profiled"),
-    Mutation("ulimit -f: the signal comes", "rust/profile/src/store.rs",
+    Mutation("ulimit -f: the signal comes", "rust/store/src/profile/update.rs",
         "with_failing_writes(|| out.write_all(bytes))", "out.write_all(bytes)", "faults/surroundings"),
     Mutation("ulimit -f: the signal is only put off", "rust/signals/src/lib.rs",
         "if !self.theirs {", "if !self.theirs && false {", "faults/surroundings"),

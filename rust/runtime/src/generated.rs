@@ -10,11 +10,10 @@ use jl_sys::{jl_method_t, jl_module_t, jl_sym_t};
 use crate::inspect;
 use crate::packages::is_generated;
 use crate::paths::source_mentions;
-use crate::statement::Printer;
+use crate::statement::print;
 use crate::sysimage::Sysimage;
-use crate::value::{
-    array_items, is, is_type, module_path, svec_items, symbol_str, type_name, unwrap_unionall, Value,
-};
+use crate::value::{array_items, is, is_type, svec_items, symbol_str, type_name, unwrap_unionall, Value};
+use crate::words::{self, pieces, Piece};
 
 /// The generated names of one module.
 #[derive(Default, Debug)]
@@ -127,64 +126,22 @@ impl<'a> Generated<'a> {
         names.generated.insert(lasting, name.to_owned());
     }
 
+    /// Names of such a module are as good as any: they change with Julia only.
+    #[must_use]
+    pub fn lasts_anyway(&self, module: *mut jl_module_t) -> bool {
+        self.sysimage.contains(&(module as usize))
+    }
+
     unsafe fn owner_text(&mut self, method: *mut jl_method_t) -> Option<String> {
         if self.depth > MAX_DEPTH {
             return None;
         }
         self.depth += 1;
         // SAFETY: as `lasting`.
-        let text = unsafe {
-            let raw = Printer::new().print((*method).sig);
-            let mut generated = Vec::new();
-            collect_generated((*method).sig, &mut generated, 0);
-            replace_generated(&raw, &generated, self).ok()
-        };
+        let text = unsafe { print((*method).sig, Some(self)).ok() };
         self.depth -= 1;
         text
     }
-}
-
-/// The type names in a signature that are generated.
-unsafe fn collect_generated(value: Value, out: &mut Vec<*mut jl_sys::jl_typename_t>, depth: u32) {
-    // SAFETY: parts of a live type are alive and of the kinds that their tags say.
-    unsafe {
-        let value = unwrap_unionall(value);
-        if depth > 50 || !is(value, jl_sys::jl_datatype_type) {
-            return;
-        }
-        let ty = value.cast::<jl_sys::jl_datatype_t>();
-        if is_generated(symbol_str((*(*ty).name).name)) && !out.contains(&(*ty).name) {
-            out.push((*ty).name);
-        }
-        svec_items((*ty).parameters).iter().for_each(|p| collect_generated(*p, out, depth + 1));
-    }
-}
-
-/// Puts lasting names into a printed type. The error is the name that has none.
-///
-/// # Safety
-/// As [`Generated::lasting`]; `names` are the generated type names in it.
-pub unsafe fn replace_generated(
-    text: &str,
-    names: &[*mut jl_sys::jl_typename_t],
-    generated: &mut Generated<'_>,
-) -> Result<String, String> {
-    let mut text = text.to_owned();
-    for name in names {
-        // SAFETY: as the caller says.
-        unsafe {
-            let module = (**name).module;
-            let own = symbol_str((**name).name);
-            let path = module_path(module);
-            let printed = format!("{path}.var\"{own}\"");
-            if generated.sysimage.contains(&(module as usize)) {
-                continue;
-            }
-            let lasting = generated.lasting(module, own).ok_or_else(|| printed.clone())?;
-            text = text.replace(&printed, &format!("{path}.var\"{}\"", escape(&lasting)));
-        }
-    }
-    Ok(text)
 }
 
 /// Puts this build's names in the place of lasting ones. The error says which is not there.
@@ -197,28 +154,29 @@ pub unsafe fn replace_lasting(
     generated: &mut Generated<'_>,
 ) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("var\"#") {
-        let inside = &rest[at + 4..];
-        let Some((name, length)) = unescape(inside) else { break };
-        if !is_lasting(&name) {
-            out.push_str(&rest[..at + 4 + length]);
-            rest = &inside[length..];
+    for piece in pieces(text) {
+        let (names, as_it_is) = match piece {
+            Piece::Text(text) => {
+                out.push_str(text);
+                continue;
+            }
+            Piece::Path(names, text) => (names, text),
+        };
+        let Some((name, path)) = names.split_last().filter(|(name, _)| is_lasting(name)) else {
+            out.push_str(as_it_is);
             continue;
-        }
-        let path = path_before(&rest[..at]);
+        };
         // SAFETY: as the caller says.
         let current = unsafe {
             let module = find_module(path, roots, &generated.sysimage);
-            module.and_then(|module| generated.current(module, &name))
+            module.and_then(|module| generated.current(module, name))
         };
-        let current = current.ok_or_else(|| format!("{path} has no {name} in this build"))?;
-        out.push_str(&rest[..at + 4]);
-        out.push_str(&current);
-        out.push('"');
-        rest = &inside[length..];
+        let current = current.ok_or_else(|| format!("{} has no {name} in this build", path.join(".")))?;
+        let mut path = path.iter().filter_map(|name| words::name(name.as_bytes()));
+        let first = path.next().unwrap_or_default();
+        let path = path.fold(first, |path, name| format!("{path}.{name}"));
+        out.push_str(&words::member(&path, current.as_bytes()));
     }
-    out.push_str(rest);
     Ok(out)
 }
 
@@ -229,33 +187,21 @@ fn is_lasting(name: &str) -> bool {
     digits > 0 && (rest[digits..].starts_with(" of ") || &rest[digits..] == AT_TOP_LEVEL)
 }
 
-/// `A.B` before `.var"`.
-fn path_before(text: &str) -> &str {
-    let text = text.strip_suffix('.').unwrap_or(text);
-    let start = text
-        .char_indices()
-        .rev()
-        .find(|(_, c)| !(c.is_alphanumeric() || matches!(c, '.' | '_' | '!')))
-        .map_or(0, |(at, c)| at + c.len_utf8());
-    &text[start..]
-}
-
 /// # Safety
 /// `roots` are live modules.
 unsafe fn find_module(
-    path: &str,
+    path: &[String],
     roots: &[*mut jl_module_t],
     sysimage: &Range<usize>,
 ) -> Option<*mut jl_module_t> {
-    let mut names = path.split('.');
-    let first = names.next()?;
+    let (first, names) = path.split_first()?;
     // SAFETY: as the caller says. A package may bear the name of a standard library: it goes first, as in
     // worker.jl.
     unsafe {
         let mut at = roots
             .iter()
             .copied()
-            .filter(|root| crate::value::module_name(*root) == first)
+            .filter(|root| crate::value::module_name(*root) == first.as_str())
             .max_by_key(|root| !sysimage.contains(&(*root as usize)))?;
         for name in names {
             let value = jl_sys::jl_get_global(at, crate::value::symbol(name));
@@ -341,46 +287,19 @@ fn number(name: &str) -> u64 {
     name.rsplit_once('#').and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
 }
 
-fn escape(name: &str) -> String {
-    name.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
-/// The name up to the closing quote, and how much of `text` that is with the quote.
-fn unescape(text: &str) -> Option<(String, usize)> {
-    let mut name = String::new();
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => {
-                name.push(c);
-                escaped = false;
-            }
-            '\\' => escaped = true,
-            '"' => return Some((name, at + 1)),
-            c => name.push(c),
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_within_names() {
-        let inner = r##"#1 of Tuple{A.var"#2 of Tuple{typeof(A.f), Int64}"}"##;
-        let text = format!("{}\"{{Int64}}", escape(inner));
-        assert_eq!(unescape(&text), Some((inner.to_owned(), text.len() - "{Int64}".len())));
-        assert!(is_lasting(inner));
+    fn names_that_last() {
+        assert!(is_lasting(r##"#1 of Tuple{A.var"#2 of Tuple{typeof(A.f), Int64}"}"##));
         assert!(is_lasting("#12 at top level"));
         assert!(!is_lasting("#3#4") && !is_lasting("#f#5") && !is_lasting("#f##kw") && !is_lasting("# of "));
     }
 
     #[test]
-    fn the_path_before_a_name() {
-        assert_eq!(path_before("Tuple{typeof(A.B_1."), "A.B_1");
-        assert_eq!(path_before("A."), "A");
+    fn names_are_numbered() {
         assert_eq!(number("#f#12"), 12);
     }
 }

@@ -101,6 +101,9 @@ extern "C" {
 
     /// The name of the intrinsic with this number (builtins.c).
     pub fn jl_intrinsic_name(number: c_int) -> *const c_char;
+    /// What the module's table has under the name, or null; it resolves nothing and warns of nothing.
+    pub fn jl_get_module_binding(module: *mut jl_module_t, name: *mut jl_sym_t) -> *mut Binding;
+    pub fn jl_module_exports_p(module: *mut jl_module_t, name: *mut jl_sym_t) -> c_int;
     pub fn jl_get_binding(module: *mut jl_module_t, name: *mut jl_sym_t) -> *mut Binding;
     pub fn jl_module_build_id(module: *mut jl_module_t) -> u64;
     pub fn jl_get_root_symbol() -> *mut jl_sym_t;
@@ -179,11 +182,6 @@ extern "C" {
         value: *mut *mut c_void,
         throw: c_int,
     ) -> c_int;
-
-    // julia.h's JL_STREAM is support/ios.h's ios_t here.
-    pub fn ios_mem(stream: *mut c_void, size: size_t) -> *mut c_void;
-    pub fn ios_close(stream: *mut c_void);
-    pub fn jl_static_show(stream: *mut c_void, value: *mut jl_value_t) -> size_t;
 
     pub fn jl_call_in_typeinf_world(args: *mut *mut jl_value_t, nargs: c_int) -> *mut jl_value_t;
     pub fn jl_set_typeinf_func(f: *mut jl_value_t);

@@ -7,6 +7,21 @@ use jl_sys::jl_datatype_t;
 /// # Safety
 /// `ty` is a live data type.
 pub unsafe fn field(ty: *mut jl_datatype_t, index: u32) -> Option<(usize, bool)> {
+    // SAFETY: as the caller says.
+    unsafe { describe(ty, index).map(|(word, offset)| (offset as usize, word & 1 == 1)) }
+}
+
+/// Size of field `index` in bytes.
+///
+/// # Safety
+/// As [`field`].
+pub unsafe fn field_size(ty: *mut jl_datatype_t, index: u32) -> Option<usize> {
+    // SAFETY: as the caller says.
+    unsafe { describe(ty, index).map(|(word, _)| (word >> 1) as usize) }
+}
+
+/// The two numbers of a field's descriptor: size and whether it is a pointer, in the lowest bit, and offset.
+unsafe fn describe(ty: *mut jl_datatype_t, index: u32) -> Option<(u32, u32)> {
     // SAFETY: the descriptors follow the layout header; their width is `fielddesc_type`, in the two
     // bits above `haspadding` of the half-word at offset 14.
     unsafe {
@@ -18,7 +33,7 @@ pub unsafe fn field(ty: *mut jl_datatype_t, index: u32) -> Option<(usize, bool)>
         let flags = *base.add(14).cast::<u16>();
         let descs = base.add(16);
         let i = index as usize;
-        let (word, offset) = match (flags >> 1) & 3 {
+        Some(match (flags >> 1) & 3 {
             0 => (u32::from(*descs.add(i * 2)), u32::from(*descs.add(i * 2 + 1))),
             1 => {
                 let d = descs.cast::<u16>().add(i * 2);
@@ -29,8 +44,7 @@ pub unsafe fn field(ty: *mut jl_datatype_t, index: u32) -> Option<(usize, bool)>
                 (*d, *d.add(1))
             }
             _ => return None,
-        };
-        Some((offset as usize, word & 1 == 1))
+        })
     }
 }
 

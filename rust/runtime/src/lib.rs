@@ -48,3 +48,4 @@ pub mod tables;
 pub mod trace;
 pub mod value;
 pub mod verify;
+pub mod words;

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jl_sys::{jl_datatype_t, jl_module_t, jl_tvar_t, jl_typename_t, jl_unionall_t, jl_uniontype_t};
+use jl_sys::{jl_datatype_t, jl_module_t, jl_tvar_t, jl_unionall_t, jl_uniontype_t};
 
 use crate::inspect;
 use crate::julia::HT_NOTFOUND;
@@ -34,8 +34,6 @@ pub struct References {
     pub everywhere: Vec<Module>,
     /// Something that no other session has.
     pub nowhere: bool,
-    /// Names of types whose own name was made up by the parser (`#3#4`).
-    pub generated: Vec<*mut jl_typename_t>,
 }
 
 /// The root modules of this session.
@@ -111,7 +109,7 @@ impl Packages {
     /// What a module, a type or a type parameter refers to.
     ///
     /// # Safety
-    /// `value` is a live object, `out.generated` is used while it is.
+    /// `value` is a live object.
     pub unsafe fn add(&self, value: Value, out: &mut References) {
         // SAFETY: as the caller says.
         unsafe { self.add_nested(value, out, 0) }
@@ -131,9 +129,6 @@ impl Packages {
                 let ty = value.cast::<jl_datatype_t>();
                 let name = (*ty).name;
                 self.add_module((*name).module, out);
-                if is_generated(crate::value::symbol_str((*name).name)) && !out.generated.contains(&name) {
-                    out.generated.push(name);
-                }
                 for parameter in svec_items((*ty).parameters) {
                     self.add_nested(*parameter, out, depth + 1);
                 }

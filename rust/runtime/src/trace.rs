@@ -11,13 +11,13 @@ use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable
 
 use crate::elf::SharedObjects;
 use crate::gc::CollectorOff;
-use crate::generated::{replace_generated, Generated};
+use crate::generated::Generated;
 use crate::inspect;
 use crate::julia::{jl_fptr_const_return, jl_method_table_for, Binding, HT_NOTFOUND};
 use crate::library;
 use crate::modules;
 use crate::packages::{Packages, References};
-use crate::statement::Printer;
+use crate::statement::{print, Unprintable};
 use crate::sysimage::Sysimage;
 use crate::value::{
     array_items, is, is_type, module_name, svec_items, symbol_str, type_name, type_of, Value,
@@ -75,7 +75,7 @@ pub struct Trace {
     pub entries: Vec<Entry>,
     /// Left out since they refer to things that no other session has.
     pub nowhere: usize,
-    /// Left out since a generated name in them cannot be given one that lasts: which.
+    /// Left out since they cannot be written so that another session reads them: why.
     pub unnamed: Vec<String>,
     /// Packages outside of the sysimage that are loaded.
     pub loaded: Vec<PackageName>,
@@ -311,7 +311,6 @@ pub unsafe fn trace(loaded: *mut jl_sys::jl_array_t, options: Options, mark: Opt
             callees: callees(&found.methods, &packages),
         };
         let mut generated = Generated::new(&found.methods, sysimage.as_ref());
-        let mut printer = Printer::new();
         for mi in wanted {
             let before_mark = options.marked && mark.is_some_and(|mark| mark.0.contains(&(mi as usize)));
             if (*mi).def.value.is_null() || !is((*mi).def.value, jl_sys::jl_method_type) || is_start(mi) {
@@ -322,15 +321,13 @@ pub unsafe fn trace(loaded: *mut jl_sys::jl_array_t, options: Options, mark: Opt
                 out.nowhere += 1;
                 continue;
             }
-            let names = references.generated.clone();
             let profiles = attribution.profiles(mi, &mut packages, before_mark);
             if profiles.is_empty() {
                 continue;
             }
-            let text = printer.print((*mi).specTypes);
-            match replace_generated(&text, &names, &mut generated) {
+            match print((*mi).specTypes, Some(&mut generated)) {
                 Ok(statement) => out.entries.push(Entry { statement, profiles }),
-                Err(name) => out.unnamed.push(name),
+                Err(why) => out.unnamed.push(why.to_string()),
             }
         }
         out.unnamed.sort_unstable();
@@ -351,20 +348,15 @@ pub unsafe fn statement_of(
     of: &[Module],
     packages: &mut Packages,
     generated: &mut Generated<'_>,
-    printer: &mut Printer,
-) -> (Result<String, String>, Vec<PackageName>) {
+) -> (Result<String, Unprintable>, Vec<PackageName>) {
     // SAFETY: as the caller says.
     unsafe {
         let mut references = References::default();
         packages.add((*mi).specTypes, &mut references);
         let method = (*mi).def.method;
         packages.add((*method).module.cast(), &mut references);
-        let text = printer.print((*mi).specTypes);
         let owners = owners(of, &references.packages, packages);
-        (
-            replace_generated(&text, &references.generated, generated),
-            owners.into_iter().map(|m| package_name(m)).collect(),
-        )
+        (print((*mi).specTypes, Some(generated)), owners.into_iter().map(|m| package_name(m)).collect())
     }
 }
 

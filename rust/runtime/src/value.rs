@@ -80,6 +80,15 @@ pub unsafe fn symbol_str<'a>(s: *mut jl_sym_t) -> &'a str {
     }
 }
 
+/// The same as it is; a symbol may be made of any bytes but NUL.
+pub unsafe fn symbol_bytes<'a>(s: *mut jl_sym_t) -> &'a [u8] {
+    // SAFETY: as `symbol_str`.
+    unsafe {
+        let name = s.cast::<u8>().add(std::mem::size_of::<jl_sym_t>());
+        CStr::from_ptr(name.cast()).to_bytes()
+    }
+}
+
 pub unsafe fn string_bytes<'a>(s: Value) -> &'a [u8] {
     // SAFETY: a String is a length word followed by its bytes.
     unsafe {

@@ -24,7 +24,8 @@ use jl_sys::jl_array_t;
 use jlrs::value::array::Array;
 use nativecache_runtime::julia::jl_array_ptr_1d_push;
 
-use nativecache_runtime::library;
+use nativecache_runtime::gc::CollectorOff;
+use nativecache_runtime::{library, statement};
 use nativecache_store::{boundary, lines as text, settings, trust};
 
 pub use boundary::{fail, guard, hand_out};
@@ -199,6 +200,32 @@ pub unsafe extern "C" fn nativecache_preference(path: *const c_char, name: *cons
         let file = nativecache_store::file::read(path)?;
         let value = settings::preference(&file, &name);
         Ok(hand_out(&value.map_or_else(String::new, |value| format!("={value}"))))
+    })
+}
+
+/// A type in the words of a profile; null if it has none, and `nativecache_last_error` says why.
+///
+/// # Safety
+/// On a Julia thread; `value` is a live type.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_signature(value: *mut jl_sys::jl_value_t) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        let _off = CollectorOff::new();
+        // SAFETY: as the caller says.
+        Ok(hand_out(&unsafe { statement::print(value, None) }?))
+    })
+}
+
+/// A text as a field of a line: what src/lines.jl must agree with.
+///
+/// # Safety
+/// `text` is NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_escape(text: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+        Ok(hand_out(&text::escape(&text)))
     })
 }
 

@@ -3,6 +3,7 @@
 
 pub mod boundary;
 pub mod error;
+pub mod fields;
 pub mod file;
 pub mod lines;
 pub mod profile;

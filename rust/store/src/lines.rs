@@ -1,39 +1,26 @@
-//! Lines that Julia reads: fields between tabs, with tabs, newlines and backslashes escaped.
+//! Lines that Julia reads: fields between tabs, as [`fields`](crate::fields) writes them.
 
 use std::ffi::c_int;
 
 use crate::reason::Reason;
 
-/// Escapes what would end a field or a line.
-pub fn escape(field: &str) -> String {
-    let mut out = String::with_capacity(field.len());
-    for c in field.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\0' => out.push_str("\\0"),
-            c => out.push(c),
-        }
-    }
-    out
-}
+use crate::fields as lines;
+pub use crate::fields::escape;
 
 pub fn line(bucket: &str, reason: Option<Reason>, statement: &str, detail: &str) -> String {
     let code = reason.map_or(0, Reason::code);
-    format!("{bucket}\t{code}\t{}\t{}\n", escape(statement), escape(detail))
+    lines::line([bucket, &code.to_string(), statement, detail])
 }
 
 pub fn key_lines(key: &[(String, String)]) -> String {
-    key.iter().map(|(name, value)| format!("{}\t{}\n", escape(name), escape(value))).collect()
+    key.iter().map(|(name, value)| lines::line([name, value])).collect()
 }
 
 pub fn reason(code: c_int) -> String {
     u16::try_from(code)
         .ok()
         .and_then(Reason::from_code)
-        .map_or_else(String::new, |r| format!("{}\t{}\t{}", r.name(), r.text(), r.advice()))
+        .map_or_else(String::new, |r| [r.name(), r.text(), r.advice()].map(escape).join("\t"))
 }
 
 #[cfg(test)]

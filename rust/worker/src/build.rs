@@ -30,6 +30,7 @@ use nativecache_runtime::objects::Objects;
 use nativecache_runtime::paths::Paths;
 use nativecache_runtime::sysimage::Sysimage;
 use nativecache_runtime::value::{array_items, is, root_module, Value};
+use nativecache_store::fields::line;
 
 use crate::compare;
 use crate::dependencies::{without_code, Finished, Functions};
@@ -444,8 +445,8 @@ unsafe fn isolate_culprits(
     }
     culprits.sort();
     culprits.dedup();
-    let mut text: String = request.excluded.iter().map(|line| format!("{line}\n")).collect();
-    text.extend(culprits.iter().map(|line| format!("{line}\n")));
+    let mut text: String = request.excluded.iter().map(|text| line([text])).collect();
+    text.extend(culprits.iter().map(|text| line([text])));
     std::fs::write(&request.exclude, text)
         .map_err(|e| BuildError::Io { what: request.exclude.clone(), error: e.to_string() })
 }

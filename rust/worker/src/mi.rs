@@ -2,6 +2,7 @@
 
 use jl_sys::{jl_method_instance_t, jl_method_t};
 use nativecache_runtime::describe::type_text;
+use nativecache_runtime::statement;
 use nativecache_runtime::value::{is, module_path, symbol_str};
 
 /// Module, name, line and argument types: the same in each process of the same build.
@@ -12,7 +13,8 @@ pub unsafe fn text(mi: *mut jl_method_instance_t) -> String {
     // SAFETY: as the caller says.
     unsafe {
         let def = (*mi).def.value;
-        let types = type_text((*mi).specTypes);
+        // What cannot be written in full is told apart as far as its names go.
+        let types = statement::print((*mi).specTypes, None).unwrap_or_else(|_| type_text((*mi).specTypes));
         if !is(def, jl_sys::jl_method_type) {
             return format!("top-level code {types}");
         }

@@ -1,10 +1,11 @@
-//! The request file that src/build.jl writes: lines `key<TAB>value`.
+//! The request file that src/build.jl writes: lines `key<TAB>value…`.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nativecache_image::Reason;
+use nativecache_store::fields::{fields, lines, unescape};
 
 use crate::error::BuildError;
 
@@ -45,21 +46,22 @@ pub struct Request {
 impl Request {
     pub fn read(path: &Path) -> Result<Self, BuildError> {
         let text = read(path)?;
-        let mut fields: HashMap<&str, &str> = HashMap::new();
+        let mut known: HashMap<String, String> = HashMap::new();
         let mut module_sets = Vec::new();
-        for line in text.lines() {
-            let Some((key, value)) = line.split_once('\t') else { continue };
+        for line in lines(&text) {
+            let mut fields = fields(line).into_iter();
+            let (Some(key), Some(value)) = (fields.next(), fields.next()) else { continue };
             if key == "module_set" {
-                let (hash, names) = value.split_once('\t').unwrap_or((value, ""));
-                let hash = u64::from_str_radix(hash.trim_start_matches("0x"), 16)
-                    .map_err(|_| BuildError::Request { key: "module_set", value: value.to_owned() })?;
-                module_sets.push((hash, names.to_owned()));
+                let hash = u64::from_str_radix(value.trim_start_matches("0x"), 16)
+                    .map_err(|_| BuildError::Request { key: "module_set", value })?;
+                module_sets.push((hash, fields.next().unwrap_or_default()));
             } else {
-                fields.insert(key, value);
+                known.insert(key, value);
             }
         }
         let field = |key: &'static str| {
-            fields.get(key).copied().ok_or(BuildError::Request { key, value: "(absent)".to_owned() })
+            let value = known.get(key).map(String::as_str);
+            value.ok_or(BuildError::Request { key, value: "(absent)".to_owned() })
         };
         let mode = match field("mode")? {
             "normal" => Mode::Normal,
@@ -70,7 +72,7 @@ impl Request {
         let opt = opt.parse().map_err(|_| BuildError::Request { key: "opt", value: opt.to_owned() })?;
         let exclude = PathBuf::from(field("exclude")?);
         let excluded = if exclude.exists() { read(&exclude)? } else { String::new() };
-        let statements = read(Path::new(field("statements")?))?.lines().map(str::to_owned).collect();
+        let statements = lines(&read(Path::new(field("statements")?))?).map(unescape).collect();
         let reasons = read(Path::new(field("reasons")?)).unwrap_or_default();
         Ok(Request {
             output: field("output")?.into(),
@@ -79,15 +81,15 @@ impl Request {
             result: field("result")?.into(),
             exclude,
             mode,
-            objects: fields.get("objects").map(PathBuf::from),
-            compare: fields.get("compare").map(PathBuf::from),
+            objects: known.get("objects").map(PathBuf::from),
+            compare: known.get("compare").map(PathBuf::from),
             linker: field("linker")?.to_owned(),
             opt,
             statements,
-            reasons: reasons.lines().filter_map(reason_line).collect(),
+            reasons: lines(&reasons).filter_map(reason_line).collect(),
             module_sets,
-            start_world: fields.get("start_world").and_then(|text| text.parse().ok()).unwrap_or(0),
-            excluded: excluded.lines().map(str::to_owned).collect(),
+            start_world: known.get("start_world").and_then(|text| text.parse().ok()).unwrap_or(0),
+            excluded: lines(&excluded).map(unescape).collect(),
         })
     }
 }
@@ -98,29 +100,10 @@ fn read(path: &Path) -> Result<String, BuildError> {
 
 /// `number<TAB>code<TAB>detail`, numbers from 1.
 fn reason_line(line: &str) -> Option<(usize, (Reason, String))> {
-    let mut fields = line.splitn(3, '\t');
+    let mut fields = fields(line).into_iter();
     let number: usize = fields.next()?.parse().ok()?;
     let reason = Reason::from_code(fields.next()?.parse().ok()?)?;
-    let detail = unescape(fields.next().unwrap_or(""));
-    Some((number.checked_sub(1)?, (reason, detail)))
-}
-
-fn unescape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('t') => out.push('\t'),
-            Some('n') => out.push('\n'),
-            Some(other) => out.push(other),
-            None => out.push('\\'),
-        }
-    }
-    out
+    Some((number.checked_sub(1)?, (reason, fields.next().unwrap_or_default())))
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use nativecache_runtime::generated::{replace_lasting, Generated};
 use nativecache_runtime::inspect;
 use nativecache_runtime::modules::roots;
 use nativecache_runtime::packages::Packages;
-use nativecache_runtime::statement::Printer;
 use nativecache_runtime::sysimage::Sysimage;
 use nativecache_runtime::trace::statement_of;
 use nativecache_runtime::value::{array_items, is};
+use nativecache_store::fields::{escape, line, lines, unescape};
 
 use crate::error::BuildError;
 
@@ -39,12 +39,12 @@ pub unsafe fn to_current(
         let mut generated = Generated::new(&methods, sysimage.as_ref());
         let mut out = String::with_capacity(text.len());
         let mut missing = fs::read_to_string(reasons).unwrap_or_default();
-        for (number, line) in text.lines().enumerate() {
-            match replace_lasting(line, &roots, &mut generated) {
-                Ok(line) => out.push_str(&line),
+        for (number, statement) in lines(&text).enumerate() {
+            match replace_lasting(&unescape(statement), &roots, &mut generated) {
+                Ok(statement) => out.push_str(&escape(&statement)),
                 Err(detail) => {
-                    let detail = detail.replace('\\', "\\\\");
-                    missing.push_str(&format!("{}\t{}\t{detail}\n", number + 1, Reason::NoSuchMethod.code()));
+                    let (number, code) = (number + 1, Reason::NoSuchMethod.code());
+                    missing.push_str(&line([number.to_string(), code.to_string(), detail]));
                 }
             }
             out.push('\n');
@@ -91,20 +91,18 @@ pub unsafe fn to_lasting(
             .map(|m| m.cast())
             .collect();
         let mut packages = Packages::new(&roots, sysimage.as_ref());
-        let mut printer = Printer::new();
         for (number, method) in array_items(methods).iter().enumerate() {
             if method.is_null() || !is(*method, jl_sys::jl_method_instance_type) {
                 continue;
             }
-            let (text, owners) =
-                statement_of(method.cast(), &of, &mut packages, &mut generated, &mut printer);
+            let (text, owners) = statement_of(method.cast(), &of, &mut packages, &mut generated);
             let Ok(text) = text else { continue };
-            out.push_str(&format!("{}\t{text}", number + 1));
+            let mut fields = vec![(number + 1).to_string(), text];
             for owner in owners {
                 let uuid: String = owner.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-                out.push_str(&format!("\t{} {uuid}", owner.name));
+                fields.push(format!("{} {uuid}", owner.name));
             }
-            out.push('\n');
+            out.push_str(&line(fields));
         }
     }
     fs::write(file, out).map_err(io(file))

@@ -10,9 +10,14 @@
 //!
 //! Every line stands for itself, so whatever merges lines merges profiles: a method that comes twice
 //! counts once, with the larger of its numbers; lines that say nothing are passed over.
+//!
+//! A signature stands there as Julia reads it, without [`lines`](crate::fields)' escapes: the line is a Julia statement.
+//! Values of the header have them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+use crate::fields::{escape, unescape};
 
 /// What is known of a method besides its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -51,13 +56,13 @@ impl Profile {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut profile = Profile::default();
-        for line in text.lines() {
-            let line = line.trim();
-            if let Some(comment) = line.strip_prefix('#') {
+        // Editors of another system may have put a byte order mark first.
+        for line in text.strip_prefix('\u{feff}').unwrap_or(text).lines() {
+            if let Some(comment) = line.trim_start().strip_prefix('#') {
                 if let Some((name, value)) = comment.split_once(": ") {
-                    profile.set(name.trim(), value.trim());
+                    profile.set(name.trim(), &unescape(value));
                 }
-            } else if let Some((statement, stats)) = parse_entry(line) {
+            } else if let Some((statement, stats)) = parse_entry(line.trim()) {
                 profile.add(statement, stats);
             }
         }
@@ -108,7 +113,7 @@ impl Profile {
 
     /// Adds a method; one that is there already keeps the larger numbers.
     pub fn add(&mut self, statement: &str, stats: Stats) {
-        let entry = self.entries.entry(statement.to_owned()).or_insert(stats);
+        let entry = self.entries.entry(one_line(statement)).or_insert(stats);
         entry.seen = entry.seen.max(stats.seen);
         entry.last = entry.last.max(stats.last);
         entry.milliseconds = match (entry.milliseconds, stats.milliseconds) {
@@ -123,7 +128,7 @@ impl std::fmt::Display for Profile {
         writeln!(f, "{TITLE}")?;
         for (name, values) in &self.header {
             for value in values {
-                writeln!(f, "# {name}: {value}")?;
+                writeln!(f, "# {name}: {}", escape(value))?;
             }
         }
         let mut line = String::new();
@@ -163,21 +168,76 @@ fn parse_entry(line: &str) -> Option<(&str, Stats)> {
     Some((statement, stats))
 }
 
+/// The same signature on one line: in a literal a line's end has an escape of Julia's, elsewhere it is a blank.
+fn one_line(statement: &str) -> String {
+    let statement = statement.trim();
+    if !statement.contains(['\n', '\r']) {
+        return statement.to_owned();
+    }
+    let mut out = String::with_capacity(statement.len() + 8);
+    let mut outside = Outside::default();
+    for c in statement.chars() {
+        let quoted = !outside.is(c);
+        match c {
+            '\n' if quoted => out.push_str("\\n"),
+            '\r' if quoted => out.push_str("\\r"),
+            '\n' | '\r' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Follows a text, character by character, into its literals and out of them.
+#[derive(Default)]
+struct Outside {
+    /// The quote that ends the literal.
+    quote: Option<char>,
+    escaped: bool,
+    /// What came before: behind a name or a bracket `'` transposes.
+    before: Option<char>,
+    /// Characters of the literal so far: one of a character is not empty, and `'''` is a quote.
+    length: usize,
+}
+
+impl Outside {
+    /// Is this character, the next one, outside of literals? Their quotes are not.
+    fn is(&mut self, c: char) -> bool {
+        let before = self.before.replace(c);
+        let Some(quote) = self.quote else {
+            let transposes =
+                before.is_some_and(|b| b.is_alphanumeric() || matches!(b, '}' | ')' | ']' | '_'));
+            if c == '"' || c == '\'' && !transposes {
+                (self.quote, self.length) = (Some(c), 0);
+                return false;
+            }
+            return true;
+        };
+        if self.escaped {
+            self.escaped = false;
+        } else if c == '\\' {
+            self.escaped = true;
+        } else if c == quote && (quote == '"' || self.length > 0) {
+            self.quote = None;
+        }
+        self.length += 1;
+        false
+    }
+}
+
 /// A line that was cut short has more opening brackets than closing ones.
 fn balanced(statement: &str) -> bool {
     let mut depth = 0i64;
-    let (mut quoted, mut escaped) = (false, false);
+    let mut outside = Outside::default();
     for c in statement.chars() {
         match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            '{' | '(' if !quoted => depth += 1,
-            '}' | ')' if !quoted => depth -= 1,
+            _ if !outside.is(c) => {}
+            '{' | '(' => depth += 1,
+            '}' | ')' => depth -= 1,
             _ => {}
         }
     }
-    depth == 0 && !quoted
+    depth == 0 && outside.quote.is_none()
 }
 
 #[cfg(test)]
@@ -199,6 +259,29 @@ mod tests {
         let mut sorted = lines.clone();
         sorted.sort_unstable();
         assert_eq!(lines[1..], sorted[1..]);
+    }
+
+    #[test]
+    fn odd_characters_break_no_line() {
+        let mut profile = Profile::default();
+        profile.set("from", " a\tb\nc\\ ");
+        // Signatures as people write them: literals of a quote and of brackets, an end of line in and outside of one.
+        let given =
+            [r#"Tuple{A.Part{'"'}}"#, "Tuple{A.Part{'('}}", r"Tuple{A.Part{'\''}}", "Tuple{A.Part{'''}}"];
+        given.iter().for_each(|statement| profile.add(statement, Stats::default()));
+        profile.add("Tuple{A,\n  Val{Symbol(\"a\tb\nc\")}}", Stats::default());
+        let read = Profile::parse(&profile.to_string());
+        assert_eq!(read, profile);
+        assert_eq!(read.get("from"), Some(" a\tb\nc\\ "));
+        assert!(given.iter().all(|statement| read.entries.contains_key(*statement)));
+        assert!(read.entries.contains_key("Tuple{A,   Val{Symbol(\"a\tb\\nc\")}}"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_line() {
+        let read = Profile::parse("\u{feff}precompile(Tuple{A})\r\n# sessions: 3\r\n");
+        assert_eq!(read.entries.keys().collect::<Vec<_>>(), ["Tuple{A}"]);
+        assert_eq!(read.count("sessions"), 3);
     }
 
     #[test]
