@@ -189,11 +189,11 @@ end
 
 function useless_profiles()
     doomed = Pair{String,String}[]
-    for (folder, names) in profile_folders(), name in names
-        why = is_former_folder(name) ? "it lies where an earlier NativeCache kept profiles" :
-            is_installed(folder_package(name), name) ? continue : "package $name is not installed"
-        append!(doomed, (path => why for path in files_below(folder)))
-        break
+    why(name) = is_former_folder(name) ? "it lies where an earlier NativeCache kept profiles" :
+        is_installed(folder_package(name), name) ? "" : "package $name is not installed"
+    for (folder, names) in profile_folders()
+        reasons = filter!(!isempty, why.(names))
+        isempty(reasons) || append!(doomed, (path => reasons[1] for path in files_below(folder)))
     end
     return filter!(file -> is_ours(file.first), doomed)
 end

@@ -145,7 +145,7 @@ const MUTATIONS = [
     Mutation("folders: eight digits of a uuid are enough", "src/store.jl",
         "string(id.name, \"-\", replace(string(id.uuid), \"-\" => \"\"))", "string(id.name, \"-\", SubString(string(id.uuid), 1, 8))", "layers"),
     Mutation("sweeping: former folders stay", "src/clean.jl",
-        "why = is_former_folder(name) ?", "why = false ?", "clean"),
+        "why(name) = is_former_folder(name) ?", "why(name) = false ?", "clean"),
     Mutation("update!: builds of an interrupted one go on", "src/plan.jl",
         "foreach(lane -> istaskdone(lane) || schedule(lane, InterruptException(); error = true), lanes)", "rethrow()", "fresh"),
     Mutation("update!: one build after the other", "src/plan.jl",
