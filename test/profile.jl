@@ -3,6 +3,8 @@
 module ProfileFixture
 struct Point{T} end
 f(x) = x
+struct Shown end
+Base.show(io::IO, ::Type{Shown}) = error("this is not to be called")
 end
 
 @testset "a file of statements" begin
@@ -22,12 +24,17 @@ end
     @test N.read_statements(path) == ["Tuple{Base.var\"#64#65\"{Base.Fix2{typeof(Base.isequal), Char}}, Char}",
         "Tuple{typeof(Base.:(+)), Int64, Int64}", "Tuple{typeof(Base.cos), Float64}",
         "Tuple{typeof(Base.sin), Float64}", "Tuple{typeof(Base.tan), Float64}"]
+    # A byte order mark is no part of the first line, be it a comment or a statement.
+    for first in ("# a comment", "Tuple{typeof(Base.tan), Float64}")
+        write(path, "\ufeff", first, "\r\nprecompile(Tuple{typeof(Base.tan), Float64})\r\n")
+        @test N.read_statements(path) == ["Tuple{typeof(Base.tan), Float64}"]
+    end
 end
 
 @testset "signatures" begin
     N = NativeCache
     text(x) = only(N.read_statements([x]))
-    @test text(Tuple{typeof(sin),Float64}) == "Tuple{typeof(Base.sin),Float64}"
+    @test text(Tuple{typeof(sin),Float64}) == "Tuple{typeof(Base.sin), Float64}"
     # Every form of a signature gives the same text, and the text gives the signature back.
     for signature in (Tuple{typeof(sin),Float64}, Tuple{typeof(ProfileFixture.f),ProfileFixture.Point{:a}},
                       Tuple{Type{Vector{Int}},UndefInitializer,Int}, Tuple{typeof(+),Vararg{Int}},
@@ -43,6 +50,9 @@ end
     end
     @test_throws ArgumentError N.read_statements(7.5im)
     @test_throws ArgumentError N.read_statements("no such file")
+    # What cannot be read back has no text, and what packages show types by is not asked.
+    @test_throws ArgumentError text(Tuple{typeof(sin),Val{Ptr{Cvoid}(64)}})
+    @test text(Tuple{typeof(sin),ProfileFixture.Shown}) == "Tuple{typeof(Base.sin), Main.ProfileFixture.Shown}"
 end
 
 @testset "names of Main" begin

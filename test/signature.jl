@@ -57,7 +57,7 @@ part("types") && @testset "types of every kind" begin
             typeof(getfield(Odd, Symbol("tab\tfunction"))), typeof(Odd.:⊕), typeof(getfield(Odd, Symbol("@mac"))), typeof(Core.kwfunc(Odd.keywords)),
             typeof(Odd.lambda), typeof(getfield), typeof(Core.Intrinsics.add_int), typeof(Core.Compiler.typeinf), Core.TypeofBottom, Base.RefValue{Any},
             typeof(Base.:(==)), typeof(!), typeof(:), typeof(÷), typeof(Base.var"@time"), Core.SimpleVector, Base.Iterators.Zip, DataType, UnionAll, TypeVar,
-            Odd.Colour, Core.LLVMPtr{UInt8,3}, Ptr{Cvoid}, Cstring]
+            typeof(Core.eval), typeof(Main.eval), Tuple{Type,Type}, Vector{Tuple{Type,Type}}, Odd.Colour, Core.LLVMPtr{UInt8,3}, Ptr{Cvoid}, Cstring]
         for value in VALUES
             check(Tuple{Val{value}})
             check(Tuple{typeof(Odd.take),Val{Val{value}},Vararg{Int}})
@@ -190,13 +190,19 @@ end
 
 part("live") && @testset "every signature of a session" begin
     box = odd_box()
-    foreach(name -> add_stdlib_copy(box, name), ("Markdown", "Dates"))
-    julia!(box, "using Markdown, Dates")
     run = in_fixture(box, raw"""
         using Markdown, Dates, Test, Random
         Odd.keywords(1; k = 2); Odd.keywords([1], 2); Odd.closure(1)(2); Odd.nested(1)(2)(3); Odd.take(Val(Odd.Factor(0, 1//1)))
         sprint(show, MIME("text/plain"), Markdown.parse("# a\n* b\n"))
         Dates.format(Dates.now(), "yyyy-mm-dd\tHH"); Dates.DateTime("2020-01-02", "y-m-d")
+        # As the build process does it.
+        for mod in Base.loaded_modules_array()
+            isdefined(Main, nameof(mod)) || ccall(:jl_set_const, Cvoid, (Any, Any, Any), Main, nameof(mod), mod)
+        end
+        rebuilt(x) = x
+        rebuilt(x::Union) = Union{rebuilt(x.a),rebuilt(x.b)}
+        rebuilt(x::DataType) = isempty(x.parameters) || x === x.name.wrapper ? x :
+            x.name === Tuple.name ? Tuple{rebuilt.(x.parameters)...} : x.name.wrapper{rebuilt.(x.parameters)...}
         seen, wrong, without = 0, 0, Dict{String,Int}()
         visit(module_, done = Set{Module}()) = (push!(done, module_); for name in names(module_; all = true, imported = true)
             isdefined(module_, name) || continue
@@ -226,15 +232,16 @@ part("live") && @testset "every signature of a session" begin
                         continue
                     end
                     found = try signature_of(text) catch err; sprint(showerror, err) end
-                    # A variable may be another object of the same bounds.
-                    if !(found isa Type && found == mi.specTypes)
+                    # A variable may be another object of the same bounds. Of some types that came with a .ji file Julia has two,
+                    # and makes the other one of the same parameters: those no session can ask for.
+                    if !(found isa Type && found == rebuilt(mi.specTypes))
                         global wrong += 1
                         wrong < 5 && println(text, "\n   ", found)
                     end
                 end
             end
         end
-        println(seen > 20_000, " ", wrong, " ", sum(values(without); init = 0) < seen ÷ 100)
+        println(seen > 20_000, " ", wrong, " ", sum([0; collect(values(without))]) < seen ÷ 100)
         println(seen, " seen; without a text: ", without)
         """)
     lines = split(chomp(run.out), '\n')

@@ -189,11 +189,12 @@ impl Printer<'_, '_> {
         }
     }
 
-    /// What a module has under a name. What Core exports goes without its module.
+    /// What a module has under a name. What Core exports goes without its module, as in `--trace-compile`.
     unsafe fn member(&mut self, module: *mut jl_module_t, name: &[u8]) -> Result<String, Unprintable> {
         // SAFETY: as `object`.
         unsafe {
-            let is_core = module == jl_sys::jl_core_module;
+            // `Main`, where signatures are read, has an `eval` of its own.
+            let is_core = module == jl_sys::jl_core_module && name != b"eval";
             if let Some(text) = std::str::from_utf8(name).ok().filter(|_| is_core && words::is_plain(name)) {
                 if jl_module_exports_p(module, crate::value::symbol(text)) != 0 {
                     self.heads.push(text.to_owned());
@@ -240,6 +241,12 @@ impl Printer<'_, '_> {
     unsafe fn unionall(&mut self, all: *mut jl_unionall_t) -> Printed {
         // SAFETY: as `object`.
         unsafe {
+            // `Tuple{Type}` and `Tuple{Type{T} where T}` are two types to Julia; of no other name is that so.
+            if all == jl_sys::jl_type_type {
+                self.heads.push("Type".to_owned());
+                self.out.push_str("Type");
+                return Ok(());
+            }
             let var = (*all).var;
             self.variables.push(var);
             let body = self.object((*all).body);
