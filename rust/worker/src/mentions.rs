@@ -12,7 +12,8 @@ use nativecache_runtime::constants::can_change;
 use nativecache_runtime::generator::generated_body;
 use nativecache_runtime::julia::{jl_get_binding, jl_uncompress_ir};
 use nativecache_runtime::value::{
-    array_items, is, is_type, module_name, root_module, svec_items, symbol_str, type_name, type_of, unwrap_unionall, Value,
+    array_items, is, is_type, module_name, root_module, svec_items, symbol_str, type_name, type_of,
+    unwrap_unionall, Value,
 };
 use nativecache_runtime::{inspect, layout};
 
@@ -265,8 +266,7 @@ impl Changeable {
                     all.insert(symbol_str(held.cast()));
                 }
             });
-            let held: Vec<_> =
-                all.iter().filter_map(|name| self.held.get(name)).flatten().copied().collect();
+            let held: Vec<_> = all.iter().filter_map(|name| self.held.get(name)).flatten().copied().collect();
             all.extend(held);
             let of = (*(*mi).def.value.cast::<jl_method_t>()).module;
             let mut used = Vec::new();
