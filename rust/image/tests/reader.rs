@@ -236,7 +236,7 @@ fn errors_say_what_and_where() {
             let at = section(image, 9) + 7 * 4;
             set(image, at, 0);
         }),
-        "list offset of functions[0] is 0, expected 12"
+        "list offset of functions[0] is 0, expected 14"
     );
     assert_eq!(
         parse_with(|image| {
@@ -295,14 +295,14 @@ fn errors_of_functions_say_what_and_where() {
     assert_eq!(with(0, 4, 7), "invoke of functions[0] is 7, which names nothing");
     assert_eq!(with(0, 4, 0x404), "invoke of functions[0] is 1028, which names nothing");
     assert_eq!(with(0, 4, 0x304), "parsed");
-    // The first function's lists follow twelve words of edges; its three slots come before those it depends on.
-    assert_eq!(parse_with_word(10, 15, 7), "dependency of functions[0] is 7, expected less than 7");
+    // The first function's lists follow fourteen words of edges; its three slots come before those it depends on.
+    assert_eq!(parse_with_word(10, 17, 7), "dependency of functions[0] is 7, expected less than 7");
     assert_eq!(
         with(0, 9, u32::MAX),
         format!(
             "dependency count of functions[0] is {}, expected less than {}",
             u32::MAX,
-            full_image_count(10) - 12 - 3 + 1
+            full_image_count(10) - 14 - 3 + 1
         )
     );
 }
