@@ -172,7 +172,7 @@ fn errors_say_what_and_where() {
         parse_with(|image| image[0] = b'X'),
         r"image is not ours: magic bytes XCIMAGE\x00, expected NCIMAGE\x00"
     );
-    assert_eq!(parse_with(|image| set(image, 8, 1)), "image has format version 1, expected 3");
+    assert_eq!(parse_with(|image| set(image, 8, 1)), "image has format version 1, expected 4");
     assert_eq!(parse_with(|image| set(image, 12, 12)), "section count of header[0] is 12, expected 13");
     assert_eq!(
         parse_with(|image| image.truncate(length - 1)),
@@ -236,7 +236,7 @@ fn errors_say_what_and_where() {
             let at = section(image, 9) + 7 * 4;
             set(image, at, 0);
         }),
-        "list offset of functions[0] is 0, expected 12"
+        "list offset of functions[0] is 0, expected 14"
     );
     assert_eq!(
         parse_with(|image| {
@@ -266,7 +266,7 @@ fn errors_of_tables_and_edges_say_what_and_where() {
     }
     assert_eq!(edge(0, 3), "table of edges[1] is 3, expected less than 3");
     assert_eq!(edge(1, 0), "tag of edges[1] is 0, which names nothing");
-    assert_eq!(edge(1, 4), "tag of edges[1] is 4, which names nothing");
+    assert_eq!(edge(1, 5), "tag of edges[1] is 5, which names nothing");
     assert_eq!(edge(2, 34), "signature of edges[1] is 34, expected less than 34");
     assert_eq!(edge(3, 0), "list offset of edges[1] is 0, expected 1");
     assert_eq!(edge(3, u32::MAX), "list offset of edges[1] is 4294967295, expected 1");
@@ -295,14 +295,14 @@ fn errors_of_functions_say_what_and_where() {
     assert_eq!(with(0, 4, 7), "invoke of functions[0] is 7, which names nothing");
     assert_eq!(with(0, 4, 0x404), "invoke of functions[0] is 1028, which names nothing");
     assert_eq!(with(0, 4, 0x304), "parsed");
-    // The first function's lists follow twelve words of edges; its three slots come before those it depends on.
-    assert_eq!(parse_with_word(10, 15, 7), "dependency of functions[0] is 7, expected less than 7");
+    // The first function's lists follow fourteen words of edges; its three slots come before those it depends on.
+    assert_eq!(parse_with_word(10, 17, 7), "dependency of functions[0] is 7, expected less than 7");
     assert_eq!(
         with(0, 9, u32::MAX),
         format!(
             "dependency count of functions[0] is {}, expected less than {}",
             u32::MAX,
-            full_image_count(10) - 12 - 3 + 1
+            full_image_count(10) - 14 - 3 + 1
         )
     );
 }

@@ -111,6 +111,7 @@ pub fn every_edge() -> Vec<Edge> {
         edge(0, instance, &[28, 27]),
         edge(0, instance, &[27, 28]),
         edge(0, EdgeTarget::Generated(NodeId(29)), &[18, 18, 18]),
+        edge(0, EdgeTarget::Constant(NodeId(2)), &[0, 18]),
     ]
 }
 
