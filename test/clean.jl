@@ -48,7 +48,7 @@
     @test count(==('\n'), said) == 7
     @test all(ispath, (plain, second, third, profile, former, old))
     said = ask("gc!()")
-    @test length(collect(eachmatch(r"^true\t"m, said))) == 6
+    @test length(collect(eachmatch(r"^true\t"m, said))) == 7
     @test !any(ispath, (plain, second, profile, dirname(profile), old, dirname(old)))
     @test isfile(foreign) && read(note, String) == "mine" && isfile(third)
 

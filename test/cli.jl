@@ -61,7 +61,10 @@ end
 @testset "Ctrl-C: the old library stays, nothing else does" begin
     t = trained("Dates")
     kept = read(t.build.library)
-    out, err, code = command(t.box, "build", "Dates", "--statements", t.trace; interrupt = 4)
+    # The worker has begun: it has written to its journal.
+    store = joinpath(t.box.depot, "nativecache", "v1.5")
+    building() = any(name -> startswith(name, "build-") && isfile(joinpath(store, name, "journal")), readdir(store))
+    out, err, code = command(t.box, "build", "Dates", "--statements", t.trace; interrupt = building)
     @test code == 130 && occursin("interrupted", err)
     @test read(t.build.library) == kept
     @test all(!startswith("build-"), readdir(joinpath(t.box.depot, "nativecache", "v1.5")))

@@ -2,7 +2,7 @@
 
 @testset "verify" begin
     box = Box()
-    # A generator that reads the environment, which it must not: nobody can see that but by running it.
+    # A generator that reads the environment, and what calls it: a build leaves them out, so verify has nothing to find there.
     add_package(box, "Odd", """
         module Odd
         f(x) = x + 1
@@ -14,28 +14,25 @@
         """)
     names = ("f", "g", "env", "h", "k")
     julia!(box, "using Odd")
-    @test length(build(box, repr("Odd"), ["Tuple{typeof(Odd.$f), Int64}" for f in names])["compiled"]) == 5
+    @test length(build(box, repr("Odd"), ["Tuple{typeof(Odd.$f), Int64}" for f in names])["compiled"]) == 3
 
     ask = """
         using NativeCache, Odd
         found = NativeCache.verify("Odd"; quiet = true)
         print(found.compared, " ", sort!(unique!([split(item.statement, [' ', ','])[1] for item in found.different])), found.message)
         """
-    @test julia!(box, ask).out == "5 SubString{String}[]"
-    different = julia!(box, ask; env = ["ODD" => "b"]).out
-    @test occursin("Odd.env", different) && occursin("Odd.h", different)
-    @test !occursin("Odd.f)", different)
+    @test julia!(box, ask).out == "3 SubString{String}[]"
+    @test julia!(box, ask; env = ["ODD" => "b"]).out == "3 SubString{String}[]"
     # A package without a library, and one that is not there.
     @test julia!(box, "using NativeCache, Test; print(NativeCache.verify(\"Test\").compared)").out == "0"
     @test julia!(box, "using NativeCache; try NativeCache.verify(\"Nowhere\") catch err print(typeof(err)) end").out == "ArgumentError"
 
-    # In verify mode what differs is not used, and neither is what relies on it.
+    # In verify mode the rest is used, and a session's own answer is right.
     run(env) = julia!(box, "using NativeCache, Odd; print(Odd.h(3), ' ', Odd.k(4))"; env = env).out
     @test run(["ODD" => "b", "JULIA_NATIVECACHE" => "verify"]) == run(["ODD" => "b", "JULIA_NATIVECACHE" => "off"]) == "16.5 414"
     good = status(box, repr("Odd"), "using Odd"; env = ["JULIA_NATIVECACHE" => "verify"])
-    @test length(good["installed"]) == 5
+    @test length(good["installed"]) == 3
     bad = status(box, repr("Odd"), "using Odd"; env = ["ODD" => "b", "JULIA_NATIVECACHE" => "verify"])
-    @test issubset(["Tuple{typeof(Odd.env), Int64}", "Tuple{typeof(Odd.h), Int64}"], statements(bad["rejected"]))
-    @test all(item -> item[2] in ("Different", "DependsOnRejected"), bad["rejected"])
+    @test isempty(bad["rejected"]) && length(bad["installed"]) == 3
     remove(box)
 end
