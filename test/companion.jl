@@ -176,7 +176,7 @@ part("companions that do not fit are left alone") && @testset "companions that d
     @test reason() == "4 "
     @test reason(`-O1`) == "4 NotFound"
     @test reason(`--check-bounds=yes`) == "4 NotFound"
-    @test reason(`--code-coverage=user`) == "4 Coverage"
+    @test reason(`--code-coverage=$(joinpath(box.root, "coverage.info"))`) == "4 Coverage"
     @test reason(`--pkgimages=no`) == "4 NoImages"
     @test reason(`--compile=min`) == "4 CompileMode"
     @test reason(; env = ["JULIA_NATIVECACHE" => "off"]) == "4 Disabled"

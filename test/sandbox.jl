@@ -105,11 +105,7 @@ The same with any arguments. The output goes to files, in each of the runs: what
 compiles depends on the kind of stream.
 """
 function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], program = julia_program(), depot = box.depot,
-<<<<<<< HEAD
-                   plain = false, interrupt = 0, limit = LIMIT)
-=======
-                   plain = false, interrupt = nothing)
->>>>>>> f4
+                   plain = false, interrupt = nothing, limit = LIMIT)
     path = tempname(box.root; cleanup = false)
     environment = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
     environment["JULIA_LOAD_PATH"] = join([box.packages, ROOT, "@stdlib"], ':')
@@ -123,15 +119,9 @@ function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], progra
     options = plain ? `` : `--startup-file=no --history-file=no --color=no`
     command = setenv(`$program $options $arguments`, environment; dir = box.root)
     started = time_ns()
-<<<<<<< HEAD
     process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = "$path.out", stderr = "$path.err"); wait = false)
-    if interrupt > 0
-        sleep(interrupt)
-=======
-    process = run(pipeline(ignorestatus(command); stdin = devnull, stdout = "$path.out", stderr = "$path.err"); wait = interrupt === nothing)
     if interrupt !== nothing
         while process_running(process) && !interrupt(); sleep(0.02); end
->>>>>>> f4
         kill(process, Base.SIGINT)
     end
     wait_for(process, command.exec, ("output" => "$path.out", "error output" => "$path.err"); limit = limit)
