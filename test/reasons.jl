@@ -4,7 +4,8 @@
 using Libdl: Libdl
 
 "Where a reason is tested, if not here."
-const TESTED_ELSEWHERE = Dict(
+const TESTED_ELSEWHERE = Dict(:NoImages => "companion.jl", :NoTypeExpression => "companion.jl", :NotInImage => "companion.jl",
+    
     :Truncated => "faults/libraries.jl", :BadMagic => "faults/libraries.jl", :FormatVersion => "faults/libraries.jl",
     :HashMismatch => "faults/libraries.jl", :Untrusted => "faults/trust.jl",
     :CompilerAborted => "build.jl", :CompilerThrew => "build.jl", :EdgeChanged => "load.jl",
@@ -12,7 +13,8 @@ const TESTED_ELSEWHERE = Dict(
     :Invalidated => "explain.jl", :KeyDiffers => "explain.jl", :BuiltLater => "explain.jl")
 
 "Reasons that only a bug, or a Julia that nobody has seen yet, brings about; and what covers their code instead."
-const NOT_PROVOKED = Dict(
+const NOT_PROVOKED = Dict(:NotCompiled => "Julia 1.10: no statement was found for which precompile says no", :AlreadyNative => "Julia 1.10: it is no failure",
+    
     :UnknownAddress => "an address that no map knows is met when Julia's code generator does something new; rust/codegen/tests",
     :EdgesUnknown => "Julia's backedges contradict themselves, or name what cannot be described",
     :InferredCode => "inferred code that holds what cannot be described; the method itself is compiled")
