@@ -47,7 +47,7 @@ end
     now = status(box, "\"First\"", "using First")
     @test length(now["installed"]) == length(now["requested"]) == 2
     later = status(box, "\"Second\"", "using First, Second")
-    @test "Tuple{typeof(Second.h),Int64}" in statements(later["installed"])
+    @test "Tuple{typeof(Second.h), Int64}" in statements(later["installed"])
     remove(box)
 end
 

@@ -62,7 +62,7 @@ end
     @test occursin("NoSuchMethod", package) && occursin("Tuple{typeof(Plain.nothere), Int64}", package)
     @test occursin(r"code +from a library of NativeCache, invalidated by f\(::Int64\) in Plain at .*:\d+ \(world \d+\)", changed)
     @test occursin("nothing yet: Julia compiles it then", changed) && occursin("Invalidated: a definition", changed)
-    @test startswith(run, "6Tuple{typeof(Plain.g),Int64}") && occursin("a call runs compiled in this session", run)
+    @test startswith(run, "6Tuple{typeof(Plain.g), Int64}") && occursin("a call runs compiled in this session", run)
     @test occursin("\"reason\":\"Invalidated\"", json) && occursin("\"runs\":\"session\"", json)
     @test occursin("NamesMain", main)
     @test occursin("no method matches", deleted)

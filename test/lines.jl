@@ -6,8 +6,8 @@
     letters = ['\\', '\\', '\t', '\n', '\r', 't', 'n', 'r', '0', '"', ' ', 'é', '😀', '\u2028', '\ufeff', '\x01']
     seed = UInt64(20201109)
     next(n) = (seed = seed * 0x5851f42d4c957f2d + 0x14057b7ef767814f; Int(seed >> 33) % n + 1)
-    texts = [String([letters[next(length(letters))] for _ in 1:next(30)-1]) for _ in 1:2000]
-    rust(text) = N.taken(ccall((:nativecache_escape, N.LIBRARY), Ptr{UInt8}, (Cstring,), text))
+    texts = [String(Char[letters[next(length(letters))] for _ in 1:next(30)-1]) for _ in 1:2000]
+    rust(text) = N.taken(ccall((:nativecache_escape, NativeCache.LIBRARY), Ptr{UInt8}, (Cstring,), text))
     @test all(text -> N.escape_field(text) == rust(text), texts)
     @test all(text -> N.unescape_field(N.escape_field(text)) == text, texts)
     @test !any(text -> occursin(r"[\t\n\r]", N.escape_field(text)), texts)
@@ -24,11 +24,12 @@
     @test N.fields_of("a\t\tb\\tc") == ["a", "", "b\tc"]
 end
 
-@testset "paths with a tab and a line's end in them" begin
-    # The store, the work folder and the statements: all of their paths go through lines.
+@testset "paths with a tab and a backslash in them" begin
+    # The store, the work folder and the statements: all of their paths go through lines. (With a line's end in its depot
+    # Julia itself makes no folders.)
     box = Box()
     add_package(box, "Plain", "module Plain\nf(x) = x + 1\ng(x) = string(\"<\", x, \">\")\nend\n")
-    depot = joinpath(box.root, "de\tpot\\n\nx")
+    depot = joinpath(box.root, "de\tpot\\n\\x")
     mkpath(depot)
     path = joinpath(box.root, "statements\t1.txt")
     write(path, "\ufeff# a comment\nprecompile(Tuple{typeof(Plain.g), Int64})\r\n")

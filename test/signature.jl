@@ -225,6 +225,8 @@ part("live") && @testset "every signature of a session" begin
                     mi = method.specializations[k]
                     mi isa Core.MethodInstance || continue
                     global seen += 1
+                    # All of what is the session's own, and enough of the sysimage.
+                    method.module === Odd || seen % 8 == 0 || continue
                     text = text_of(mi.specTypes)
                     if isempty(text)
                         what = replace(why(), r"^.* (is not what|cannot|has no)" => s"\1")

@@ -14,7 +14,8 @@ use crate::julia::{jl_get_module_binding, jl_module_exports_p};
 use crate::layout;
 use crate::packages::is_generated;
 use crate::value::{
-    is, is_root_module, is_type, string_bytes, svec_items, symbol_bytes, symbol_str, type_of, Value,
+    is, is_root_module, is_type, string_bytes, svec_items, symbol_bytes, symbol_str, type_name, type_of,
+    Value,
 };
 use crate::words;
 
@@ -39,6 +40,9 @@ pub enum Unprintable {
     /// A type variable outside of its `where`, or behind another one of its name.
     #[error("the type variable {0} cannot be written")]
     Variable(String),
+    /// It stands for types of a tuple and is none itself.
+    #[error("`Vararg` outside of a tuple cannot be written")]
+    Vararg,
     /// Deeper than anything that is worth a line in a profile.
     #[error("it is nested too deeply")]
     TooDeep,
@@ -152,6 +156,11 @@ impl Printer<'_, '_> {
             let is_tuple = name == jl_sys::jl_tuple_typename;
             if ty.cast() == (*name).wrapper || parameters.is_empty() && !is_tuple {
                 return Ok(());
+            }
+            // The runtime makes `Type{Vararg{Int}}`, which nobody else can ask for.
+            let is_vararg = |p: &&Value| is_type(**p) && type_name(**p) == Some(jl_sys::jl_vararg_typename);
+            if !is_tuple && parameters.iter().any(|p| is_vararg(&p)) {
+                return Err(Unprintable::Vararg);
             }
             self.out.push('{');
             self.list(parameters)?;
