@@ -5,7 +5,7 @@
     mkpath(joinpath(clone, "deps"))
     mkpath(joinpath(clone, "rust"))
     mkpath(joinpath(clone, "src"))
-    for file in ("Cargo.toml", "Cargo.lock", "Project.toml", joinpath("src", "worker.jl"), joinpath("deps", "build.jl"), joinpath("deps", "julia.sh"))
+    for file in ("Cargo.toml", "Cargo.lock", "Project.toml", joinpath("src", "lines.jl"), joinpath("src", "signature.jl"), joinpath("src", "worker.jl"), joinpath("deps", "build.jl"), joinpath("deps", "julia.sh"))
         cp(joinpath(ROOT, file), joinpath(clone, file))
     end
     tools = joinpath(clone, "tools")
