@@ -16,7 +16,7 @@ const TRACED = """
 function profile_of(box, name)
     folder = joinpath(box.depot, "nativecache", "v1.5", "profiles")
     isdir(folder) || return (String[], String[])
-    names = filter(entry -> replace(entry, r"-[0-9a-f]{8}" => "") == name, readdir(folder))
+    names = filter(entry -> replace(entry, r"-[0-9a-f]{32}" => "") == name, readdir(folder))
     isempty(names) && return (String[], String[])
     lines = readlines(joinpath(folder, only(names), "trace.profile"))
     return (filter(startswith("#"), lines), [match(r"^precompile\((.*)\)  #", line)[1] for line in lines if !startswith(line, "#")])
