@@ -33,7 +33,7 @@ const MUTATIONS = [
         "if all == jl_sys::jl_type_type {", "if all == jl_sys::jl_type_type && false {", "signature/types"),
     Mutation("signatures: constructors make values", "src/signature.jl",
         "type isa DataType && isdefined(type, :instance) && return type.instance", "", "signature/types"),
-    Mutation("lines: carriage returns are left alone", "rust/store/src/lines.rs",
+    Mutation("lines: carriage returns are left alone", "rust/store/src/fields.rs",
         "            '\\r' => out.push_str(\"\\\\r\"),\n", "", "lines"),
     Mutation("lines: paths have no tabs", "src/build.jl",
         "        line(key, values...) = println(io, key, '\\t', join(escape_field.(string.(values)), '\\t'))\n        line(\"output\"", "        line(key, values...) = println(io, key, '\\t', join(string.(values), '\\t'))\n        line(\"output\"", "lines"),
