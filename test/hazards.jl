@@ -161,8 +161,11 @@ part("C symbols that are not there") && @testset "C symbols that are not there" 
         """; deps = ["Libdl" => "8f399da3-3557-5675-b5ff-fb832c97cbdb"])
     asked = ["f), Int64", "variable)", "variable_address)", "called)", "called_and_handed)", "there_later), Int64",
         "there_later_too), Int64", "looked_up)", "declared)", "data)", "own)", "known), Float64"]
-    result = build(box, repr("Absent"), ["Tuple{typeof(Absent.$f}" for f in asked])
+    again() = build(box, repr("Absent"), ["Tuple{typeof(Absent.$f}" for f in asked])
+    result = again()
     @test result.library !== nothing
+    bytes = read(result.library)
+    @test read(again().library) == bytes
     left_out = Dict(match(r"Absent\.(\w+)", item[1])[1] => item[2] for item in result["skipped"])
     @test left_out == Dict("variable_address" => "IntegerAddress", "called_and_handed" => "ForeignCallback",
         "declared" => "UnknownForeignCall", "data" => "UnknownForeignCall", "own" => "UnknownForeignCall")
@@ -183,10 +186,34 @@ part("C symbols that are not there") && @testset "C symbols that are not there" 
         """)
     @test endswith(late.out, string("8", "9", length(result["compiled"])))
     @test startswith(late.out, "2")
-    # The same bytes again.
-    again(f...) = read(build(box, repr("Absent"), ["Tuple{typeof(Absent.$one" for one in f]).library)
-    @test again("called)", "called_and_handed)", "looked_up)") == again("called)", "called_and_handed)", "looked_up)")
-    @test again("known), Float64") == again("known), Float64")
+    remove(box)
+end
+
+# Symbols that are in no IR: the code generator of LLVM calls them for what the machine has no instruction for.
+part("C symbols that LLVM adds") && @testset "C symbols that LLVM adds" begin
+    box = Box()
+    add_package(box, "Late", """
+        module Late
+        powi(x, n) = Base.llvmcall(("declare double @llvm.powi.f64(double, i32)", "%3 = call double @llvm.powi.f64(double %0, i32 %1)\nret double %3"),
+            Float64, Tuple{Float64,Int32}, x, n)
+        sine(x) = Base.llvmcall(("declare double @llvm.sin.f64(double)", "%2 = call double @llvm.sin.f64(double %0)\nret double %2"), Float64, Tuple{Float64}, x)
+        half(x) = Base.llvmcall("%2 = fptrunc double %0 to half\n%3 = fpext half %2 to double\nret double %3", Float64, Tuple{Float64}, x)
+        quad(x) = Base.llvmcall("%2 = fpext double %0 to fp128\n%3 = fmul fp128 %2, %2\n%4 = fptrunc fp128 %3 to double\nret double %4", Float64, Tuple{Float64}, x)
+        quotient(x, y) = div(x, y)
+        product(x, y) = Core.Intrinsics.checked_smul_int(x, y)[1]
+        remainder(x, y) = rem(x, y)
+        end
+        """)
+    result = build(box, repr("Late"), ["Tuple{typeof(Late.$f}" for f in ("powi), Float64, Int32", "sine), Float64", "half), Float64",
+        "quad), Float64", "quotient), Int128, Int128", "product), Int128, Int128", "remainder), Float64, Float64")])
+    @test length(result["compiled"]) == 7
+    script = """
+        using Late
+        println((Late.powi(2.0, Int32(3)), Late.sine(1.0), Late.half(1.5), Late.quad(1.5), Late.quotient(Int128(10)^20, Int128(7)),
+            Late.product(Int128(3)^40, Int128(4)), Late.remainder(7.5, 2.0)))
+        """
+    cached = julia!(box, "using NativeCache; $script; println(length(NativeCache.status(\"Late\").installed))").out
+    @test cached == string(julia!(box, script).out, "7\n")
     remove(box)
 end
 

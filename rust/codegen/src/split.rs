@@ -179,7 +179,7 @@ pub(crate) fn split(
     let starts = boundaries(&finals);
     let mut units = CompileUnits::default();
     let mut parts = Vec::new();
-    let mut data = 0;
+    let mut shared = Vec::new();
     for (index, &start) in starts.iter().enumerate() {
         let end = starts.get(index + 1).copied().unwrap_or(functions.len());
         let (Some(members), Some(functions)) = (functions.get(start..end), finals.get(start..end)) else {
@@ -192,7 +192,7 @@ pub(crate) fn split(
             references: References::default(),
             known: HashMap::new(),
             data: 0,
-            shared: &mut data,
+            shared: &mut shared,
         };
         for &function in members {
             mover.take(function)?;
@@ -200,7 +200,26 @@ pub(crate) fn split(
         units.list(&part.handle);
         parts.push(part);
     }
+    put_in_order(whole, shared);
     Ok(parts)
+}
+
+/// Makes variables anew, in this order. Where Julia's code generator puts a variable into a module (that of a `ccall`'s
+/// symbol, say) depends on what the process compiled before, and the object has them in the module's order.
+fn put_in_order(whole: &Handle, variables: Vec<Value>) {
+    for old in variables {
+        let name = old.name();
+        old.set_name("");
+        let new = whole.add_global(old.value_type(), &name);
+        copy_properties(new, old);
+        if let Some(initializer) = old.initializer() {
+            new.set_initializer(initializer);
+        }
+        hide(new);
+        old.replace_all_uses_with(new);
+        // SAFETY: nothing uses it now; the list of the parts' makers is consumed here, and they are gone.
+        unsafe { old.delete_global() };
+    }
 }
 
 /// Names the functions by what they are, in place; returns the names.
@@ -261,8 +280,8 @@ struct Mover<'a> {
     known: HashMap<Value, Value>,
     /// Constant data that the part has a copy of.
     data: usize,
-    /// Variables that parts share.
-    shared: &'a mut usize,
+    /// Variables that parts share, in the order in which functions come to them.
+    shared: &'a mut Vec<Value>,
 }
 
 impl Mover<'_> {
@@ -344,8 +363,8 @@ impl Mover<'_> {
             // One variable for all parts; it stays in the module that is split.
             // SAFETY: a global value of a living module.
             if unsafe { LLVMGetLinkage(old.raw()) } != LLVMLinkage::LLVMExternalLinkage {
-                let name = names::numbered(&old.name(), *self.shared);
-                *self.shared += 1;
+                let name = names::numbered(&old.name(), self.shared.len());
+                self.shared.push(old);
                 old.set_name(&name);
                 hide(old);
             }
