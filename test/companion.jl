@@ -47,7 +47,8 @@ part("statements read back") && @testset "statements read back" begin
         end
         tried, wrong, unsaid = 0, String[], 0
         for types in (Any[Val{value} for value in values], leaves, Any[any_type(rand(rng, 1:4)) for _ in 1:2000]), type in types
-            signature = Tuple{typeof(Odd.f),type}
+            # 1.12 has no tuples with a field that nothing can be in.
+            signature = Tuple{typeof(Odd.f),type === Union{} ? Type{type} : type}
             global tried += 1
             said = text(signature)
             isempty(said) && (global unsaid += 1; continue)
@@ -147,6 +148,7 @@ end
 part("a traced session starts warm") && @testset "a traced session starts warm" begin
     box = Box()
     add_stdlib_copy(box, "Dates")
+    julia!(box, "using NativeCache, Dates")     # 1.12 says what it precompiles
     body = read(joinpath(SESSIONS, "Dates.jl"), String)
     plain = julia!(box, body).out
     first = julia!(box, "using NativeCache\n$body"; env = ["JULIA_NATIVECACHE_TRACE" => "yes"])
@@ -207,6 +209,7 @@ end
 part("a session builds by itself") && @testset "a session builds by itself" begin
     box = Box()
     chain(box)
+    julia!(box, "using NativeCache, Chain")
     store = joinpath(box.depot, "nativecache", "v$(VERSION.major).$(VERSION.minor)")
     # `now`: the session waits for the build.
     run = julia!(box, "using NativeCache, Chain; println(Base.invokelatest(Chain.outer, [\"x\"]), Base.invokelatest(Chain.mid, (1, 2)))";

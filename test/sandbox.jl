@@ -109,7 +109,8 @@ function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], progra
     path = tempname(box.root; cleanup = false)
     environment = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
     environment["JULIA_LOAD_PATH"] = join([box.packages, ROOT, "@stdlib"], ':')
-    environment["JULIA_DEPOT_PATH"] = depot
+    # From 1.11 on the empty entry is the depot that Julia comes with, which has images of the standard libraries.
+    environment["JULIA_DEPOT_PATH"] = VERSION < v"1.11" ? depot : string(depot, ':')
     environment["JULIA_PKG_SERVER"] = ""
     # Tests that are about tracing and building by itself switch it on.
     environment["JULIA_NATIVECACHE_TRACE"] = "no"

@@ -168,7 +168,7 @@ function restore!(found::Found)
     restored = Base._include_from_serialized(id_of(companion), cache, object, modules)
     restored isa Module || return reject!(found, :LinkFailed, sprint(showerror, restored))
     found.mod = restored
-    insert!(found, getglobal(restored, :CODE)::Vector{Any})
+    insert!(found, constant_of(restored, :CODE)::Vector{Any})
     found.state = :loaded
     return nothing
 end
@@ -186,8 +186,7 @@ function insert!(found::Found, codes::Vector{Any})
         code = code::Core.CodeInstance
         if code.max_world != typemax(UInt) || code.invoke == C_NULL
             found.dropped += 1
-        elseif VERSION < v"1.12" && code.min_world > 1 && code.min_world != world
-            # Its backedges name the method instance: what was defined since would not have reached it.
+        elseif !is_reached(code, world)
             found.dropped += 1
         elseif is_compiled(code.def::Core.MethodInstance)
             continue
@@ -199,12 +198,14 @@ function insert!(found::Found, codes::Vector{Any})
     return nothing
 end
 
+is_valid(code::Core.CodeInstance) = code.max_world == typemax(UInt) && is_native(code)
+
 "Has this session valid native code for it?"
 function is_compiled(instance::Core.MethodInstance)
     isdefined(instance, :cache) || return false
     code = instance.cache
     while true
-        code.max_world == typemax(UInt) && code.invoke != C_NULL && return true
+        is_valid(code) && code.invoke != C_NULL && return true
         isdefined(code, :next) || return false
         code = code.next
     end
