@@ -14,7 +14,6 @@ module NativeCache
 
 using Base: PkgId, UUID
 using Libdl
-import InteractiveUtils
 
 # `Base.include(NativeCache, ...)`, not `include(...)`: on Julia 1.5 calling the latter compiles code that would become
 # part of the package image, and of the time that loading it takes (14 ms of 15).

@@ -87,7 +87,8 @@ end
 function chain(box)
     add_package(box, "Chain", """
         module Chain
-        @noinline g(x) = x + 1
+        const K = 1
+        @noinline g(x) = x + K
         f(x) = g(x) * 2
         k(x) = f(x) + f(x + 1)
         mid(x) = first(x)
@@ -130,6 +131,8 @@ part("inserted code follows its callees") && @testset "inserted code follows its
     changes = ["@eval Chain g(x) = x + 100", "@eval Chain @noinline g(x::Int) = -1", "@eval Chain f(x::Int) = -1", "@eval Base first(x::Vector{String}) = \"changed\"",
                "Base.delete_method(which(Chain.mid, (Vector{String},))); @eval Chain mid(x::Vector) = \"new\"",
                "@eval Chain begin g(x::Int) = 7; end; Base.delete_method(which(Chain.g, (Int,)))"]
+    # From 1.12 on constants have worlds.
+    VERSION >= v"1.12" && push!(changes, "@eval Chain const K = 1000")
     for change in changes
         after = "using Chain; $say\nsay(); old = Base.get_world_counter(); $change; say(); println(Base.invoke_in_world(old, Chain.f, 1))\n" *
             "t = Task(() -> Chain.outer([\"t\"])); println(fetch(schedule(t)))"
@@ -148,7 +151,6 @@ end
 part("a traced session starts warm") && @testset "a traced session starts warm" begin
     box = Box()
     add_stdlib_copy(box, "Dates")
-    julia!(box, "using NativeCache, Dates")     # 1.12 says what it precompiles
     body = read(joinpath(SESSIONS, "Dates.jl"), String)
     plain = julia!(box, body).out
     first = julia!(box, "using NativeCache\n$body"; env = ["JULIA_NATIVECACHE_TRACE" => "yes"])
@@ -162,6 +164,34 @@ part("a traced session starts warm") && @testset "a traced session starts warm" 
     julia!(box, body; flags = `--trace-compile=$trace`)
     before = [line for line in eachline(trace) if !occursin("Main.", line)]
     @test length(left) < 0.3 * length(before)
+    remove(box)
+end
+
+# The process that precompiles a companion loads extensions by rules of its own.
+part("methods of extensions") && @testset "methods of extensions" begin
+    box = Box()
+    add_package(box, "Trigger", "module Trigger; struct T{N}; x::Int; end; end")
+    add_package(box, "Host", "module Host; describe(x) = \"anything\"; end")
+    host = joinpath(box.packages, "Host")
+    open(io -> print(io, "\n[weakdeps]\nTrigger = \"", Sandbox.uuid("Trigger"), "\"\n\n[extensions]\nHostTriggerExt = \"Trigger\"\n"),
+        joinpath(host, "Project.toml"), "a")
+    mkpath(joinpath(host, "ext"))
+    write(joinpath(host, "ext", "HostTriggerExt.jl"),
+        "module HostTriggerExt\nusing Host, Trigger\nHost.describe(x::Trigger.T{N}) where N = string(\"T\", N, \" of \", inside(x))\n@noinline inside(x) = x.x\nend")
+    body = "using Host, Trigger; println(Base.invokelatest(Host.describe, Trigger.T{2}(7)))"
+    plain = julia!(box, body).out
+    @test plain == "T2 of 7\n"
+    @test julia!(box, "using NativeCache; $body"; env = ["JULIA_NATIVECACHE_TRACE" => "yes"]).out == plain
+    julia!(box, "using NativeCache; NativeCache.build([\"Host\", \"Trigger\"]; quiet = true)")
+    trace = joinpath(box.root, "trace")
+    describes() = count(line -> occursin("typeof(Host.describe)", line), eachline(trace))
+    for order in ("using Host, Trigger", "using Trigger, Host")
+        warm = replace(body, "using Host, Trigger" => order)
+        @test julia!(box, "using NativeCache; $warm"; flags = `--trace-compile=$trace`).out == plain
+        @test describes() == 0
+        julia!(box, warm; flags = `--trace-compile=$trace`)
+        @test describes() == 1
+    end
     remove(box)
 end
 
@@ -209,7 +239,6 @@ end
 part("a session builds by itself") && @testset "a session builds by itself" begin
     box = Box()
     chain(box)
-    julia!(box, "using NativeCache, Chain")
     store = joinpath(box.depot, "nativecache", "v$(VERSION.major).$(VERSION.minor)")
     # `now`: the session waits for the build.
     run = julia!(box, "using NativeCache, Chain; println(Base.invokelatest(Chain.outer, [\"x\"]), Base.invokelatest(Chain.mid, (1, 2)))";

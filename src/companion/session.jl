@@ -80,7 +80,8 @@ function loaded(id::PkgId)
     SESSION.on || return nothing
     try
         look_for(id)
-        is_outermost() || return nothing
+        # Extensions come while the package that brings them about is loaded, and its turn is next.
+        is_outermost() && !is_extension(id) || return nothing
         push!(SESSION.asked, id)
         load_what_can_be()
     catch
@@ -88,6 +89,8 @@ function loaded(id::PkgId)
     end
     return nothing
 end
+
+is_extension(id::PkgId) = haskey(Base.EXT_PRIMED, id)
 
 "Is no load going on in this task that this one is a part of?"
 function is_outermost()

@@ -25,17 +25,19 @@ The packages of a session in the order in which they were asked for. Where Nativ
 the projects in the load path name go first.
 """
 function asked_for(packages::Vector{PkgId})
+    packages = filter(!is_extension, packages)
     asked = filter(in(packages), SESSION.asked)
     named = filter(id -> id in SESSION.present && is_direct(id), packages)
     found = unique!([asked; sort!(named; by = package_folder)])
     return isempty(found) ? packages : found
 end
 
-"Does a project in the load path name it?"
+"Does a project in the load path name it, other than NativeCache's own?"
 function is_direct(id::PkgId)
+    own = joinpath(dirname(dirname(@__DIR__)), "Project.toml")
     for environment in Base.load_path()
         project = Base.env_project_file(environment)
-        project isa String || continue
+        project isa String && project != own || continue
         entry = get(get(Base.parsed_toml(project), "deps", Dict{String,Any}()), id.name, nothing)
         entry isa String && entry == string(id.uuid) && return true
     end

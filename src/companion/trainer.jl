@@ -23,35 +23,34 @@ function is_compilers(method::Method)
     while true
         nameof(mod) === :Compiler && return true
         parent = parentmodule(mod)
-        parent === mod && return mod === Core
+        parent === mod && return false
         mod = parent
     end
 end
+
+"Can the compiler be running it? It shares the methods of `Core` with everybody."
+is_in_use(code::Core.CodeInstance, method::Method) = method.module === Core && code.invoke != C_NULL
 
 """
 Compile one signature: what became of it, and the code instance that the session has to insert, or `nothing`.
 """
 function train(@nospecialize type)
-    world = Base.get_world_counter()
-    matches = Base._methods_by_ftype(type, -1, world)
+    matches = Base._methods_by_ftype(type, -1, Base.get_world_counter())
     (matches === nothing || matches === false || isempty(matches)) && return ("NoSuchMethod", nothing)
-    length(matches) == 1 || return (precompile(type) ? "compiled" : "NotCompiled", nothing)
-    match = matches[1]::Core.MethodMatch
-    is_compilers(match.method) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
-    instance = ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
-        match.method, match.spec_types, match.sparams)::Core.MethodInstance
+    instance = instance_of_type(type)
+    (instance === nothing || is_compilers(instance.def)) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
     hidden = Core.CodeInstance[]
     if isdefined(instance, :cache)
         code = instance.cache
         while true
-            if is_valid(code)
-                if has_image_code(code)
+            # What this process has inferred is kept anyway, and if it were hidden, what comes in its place would be a second
+            # one that is not.
+            if is_valid(code) && is_of_before(code)
+                if has_image_code(code) || is_in_use(code, instance.def)
                     foreach(show_again!, hidden)
-                    return ("AlreadyNative", nothing)
+                    has_image_code(code) && return ("AlreadyNative", nothing)
+                    return (precompile(type) ? "compiled" : "NotCompiled", nothing)
                 end
-                # What this process has inferred is kept anyway, and if it were hidden, what comes in its place would be a
-                # second one that is not.
-                is_of_before(code) || break
                 hide!(code)
                 push!(hidden, code)
             end
