@@ -116,6 +116,8 @@ end
 
 "Load each companion whose packages are all there; one of many packages after those of fewer."
 function load_what_can_be()
+    # Companions need NativeCache, which 1.12 knows only when its `__init__` is done: then the callback comes.
+    haskey(Base.loaded_modules, PkgId(@__MODULE__)) || return nothing
     waiting = Found[]
     for found in SESSION.found
         found.state === :waiting && push!(waiting, found)
