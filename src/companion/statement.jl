@@ -142,14 +142,17 @@ function read_variable(@nospecialize(ex), root, variables)
     unreadable("it holds `where ", ex, "`")
 end
 
-"The root module of a name: among those loaded, `Core`, `Base` and `Main`; an error if there are several."
+"""
+The root module of a name: among those loaded, `Core`, `Base` and `Main`; an error if there are several. A package goes before
+one of its name in the system image, which nobody has asked for.
+"""
 function loaded_root(name::Symbol)
     name === :Core && return Core
     name === :Base && return Base
     name === :Main && return Main
-    found = nothing
+    found, several = nothing, count(id -> id.name == String(name), keys(Base.loaded_modules)) > 1
     for (id, mod) in Base.loaded_modules
-        id.name == String(name) || continue
+        id.name == String(name) && !(several && Base.in_sysimage(id)) || continue
         found === nothing || found === mod || unreadable("there are several packages called ", name)
         found = mod
     end
