@@ -14,7 +14,6 @@ module NativeCache
 
 using Base: PkgId, UUID
 using Libdl
-import InteractiveUtils
 
 # `Base.include(NativeCache, ...)`, not `include(...)`: on Julia 1.5 calling the latter compiles code that would become
 # part of the package image, and of the time that loading it takes (14 ms of 15).
@@ -27,6 +26,8 @@ elseif VERSION < v"1.10"
     error("NativeCache: Julia $VERSION is not supported: package images, on which it builds, begin with 1.9; use 1.10 or later, or 1.5.3")
 else
     Base.include(NativeCache, "companion/companions.jl")    # companions in the store
+    # what this Julia keeps to itself
+    Base.include(NativeCache, VERSION < v"1.11" ? "companion/julia_1_10.jl" : VERSION < v"1.12" ? "companion/julia_1_11.jl" : "companion/julia_1_12.jl")
     Base.include(NativeCache, "companion/session.jl")       # what runs in every session
 end
 Base.include(NativeCache, "profile.jl")     # which methods: statements and signatures

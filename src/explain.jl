@@ -129,7 +129,10 @@ The story of the method that this call runs; the arguments are evaluated, the ca
     julia> NativeCache.@explain Dates.format(now(), "yyyy")
 """
 macro explain(call)
-    InteractiveUtils.gen_call_with_extracted_types_and_kwargs(__module__, :(NativeCache.explain), (call,))
+    # Only who asks has it loaded: from Julia 1.11 on it is in no system image.
+    tools = Base.require(NativeCache, :InteractiveUtils)
+    generate = Base.invokelatest(getproperty, tools, :gen_call_with_extracted_types_and_kwargs)
+    return Base.invokelatest(generate, __module__, :(NativeCache.explain), (call,))
 end
 
 "The method instance that Julia compiles for a call with this signature, or what is wrong with it; as src/worker.jl finds it."

@@ -19,7 +19,7 @@ function cached_builds(id::PkgId, path::String)
     return open(path) do io
         checksum = Base.isvalid_cache_header(io)
         iszero(checksum) && return UInt128[]
-        modules = @static VERSION < v"1.11" ? Base.parse_cache_header(io)[1] : Base.parse_cache_header(io, path)[1]
+        modules = cache_header(io, path)[1]
         return UInt128[UInt128(checksum) << 64 | build for (found, build) in modules if found == id]
     end
 end

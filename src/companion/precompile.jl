@@ -4,7 +4,7 @@
 if ccall(:jl_generating_output, Cint, ()) == 1
     let id = PkgId(UUID(1), "Nothing"), folder = mktempdir()
         SESSION_KEY[] = ""
-        push!(DEPOT_PATH, folder)
+        pushfirst!(DEPOT_PATH, folder)      # what is written goes there
         try
             mkpath(joinpath(folder, STORE, session_key(), package_folder(id)))
             index = joinpath(folder, STORE, session_key(), package_folder(id), string(hex128(UInt128(1)), ".companion"))
@@ -36,7 +36,7 @@ if ccall(:jl_generating_output, Cint, ()) == 1
         catch
             # Nothing is lost but time: libnativecache is not built yet, say.
         finally
-            pop!(DEPOT_PATH)
+            popfirst!(DEPOT_PATH)
             rm(folder; recursive = true, force = true)
             empty!(SESSION.found)
             empty!(SESSION.looked)

@@ -80,7 +80,8 @@ function loaded(id::PkgId)
     SESSION.on || return nothing
     try
         look_for(id)
-        is_outermost() || return nothing
+        # Extensions come while the package that brings them about is loaded, and its turn is next.
+        is_outermost() && !is_extension(id) || return nothing
         push!(SESSION.asked, id)
         load_what_can_be()
     catch
@@ -88,6 +89,8 @@ function loaded(id::PkgId)
     end
     return nothing
 end
+
+is_extension(id::PkgId) = haskey(Base.EXT_PRIMED, id)
 
 "Is no load going on in this task that this one is a part of?"
 function is_outermost()
@@ -113,6 +116,8 @@ end
 
 "Load each companion whose packages are all there; one of many packages after those of fewer."
 function load_what_can_be()
+    # Companions need NativeCache, which 1.12 knows only when its `__init__` is done: then the callback comes.
+    haskey(Base.loaded_modules, PkgId(@__MODULE__)) || return nothing
     waiting = Found[]
     for found in SESSION.found
         found.state === :waiting && push!(waiting, found)
@@ -168,7 +173,7 @@ function restore!(found::Found)
     restored = Base._include_from_serialized(id_of(companion), cache, object, modules)
     restored isa Module || return reject!(found, :LinkFailed, sprint(showerror, restored))
     found.mod = restored
-    insert!(found, getglobal(restored, :CODE)::Vector{Any})
+    insert!(found, constant_of(restored, :CODE)::Vector{Any})
     found.state = :loaded
     return nothing
 end
@@ -186,8 +191,7 @@ function insert!(found::Found, codes::Vector{Any})
         code = code::Core.CodeInstance
         if code.max_world != typemax(UInt) || code.invoke == C_NULL
             found.dropped += 1
-        elseif VERSION < v"1.12" && code.min_world > 1 && code.min_world != world
-            # Its backedges name the method instance: what was defined since would not have reached it.
+        elseif !is_reached(code, world)
             found.dropped += 1
         elseif is_compiled(code.def::Core.MethodInstance)
             continue
@@ -199,12 +203,14 @@ function insert!(found::Found, codes::Vector{Any})
     return nothing
 end
 
+is_valid(code::Core.CodeInstance) = code.max_world == typemax(UInt) && is_native(code)
+
 "Has this session valid native code for it?"
 function is_compiled(instance::Core.MethodInstance)
     isdefined(instance, :cache) || return false
     code = instance.cache
     while true
-        code.max_world == typemax(UInt) && code.invoke != C_NULL && return true
+        is_valid(code) && code.invoke != C_NULL && return true
         isdefined(code, :next) || return false
         code = code.next
     end

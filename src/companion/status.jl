@@ -73,13 +73,28 @@ function was_native(instance::Core.MethodInstance)
     end
 end
 
-"The method instance that a call of this signature runs, or `nothing`."
+"The method instance that `precompile` compiles for this signature, or `nothing`."
 function instance_of_type(@nospecialize(type))
     matches = Base._methods_by_ftype(type, -1, Base.get_world_counter())
-    matches isa Vector && length(matches) == 1 || return nothing
-    match = matches[1]::Core.MethodMatch
+    matches isa Vector && !isempty(matches) || return nothing
+    match = length(matches) == 1 ? matches[1]::Core.MethodMatch : most_general(type, matches)
+    match === nothing && return nothing
     return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
         match.method, match.spec_types, match.sparams)::Core.MethodInstance
+end
+
+"""
+Which of several matches `precompile` takes, as `jl_get_compile_hint_specialization` says: of those that this signature is
+compiled for, the one that is more specific than no other.
+"""
+function most_general(@nospecialize(type), matches::Vector)
+    compiled = Core.MethodMatch[match for match in matches if
+        ccall(:jl_isa_compileable_sig, Int32, (Any, Any, Any), type, match.sparams, match.method) != 0]
+    general = Core.MethodMatch[]
+    for (number, match) in enumerate(compiled)
+        any(later -> Base.morespecific(match.method.sig, later.method.sig), @view compiled[number+1:end]) || push!(general, match)
+    end
+    return length(general) == 1 ? general[1] : nothing
 end
 
 "Loaded packages that have companions in the store, none of which was even looked at."

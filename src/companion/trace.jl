@@ -25,17 +25,19 @@ The packages of a session in the order in which they were asked for. Where Nativ
 the projects in the load path name go first.
 """
 function asked_for(packages::Vector{PkgId})
+    packages = filter(!is_extension, packages)
     asked = filter(in(packages), SESSION.asked)
     named = filter(id -> id in SESSION.present && is_direct(id), packages)
     found = unique!([asked; sort!(named; by = package_folder)])
     return isempty(found) ? packages : found
 end
 
-"Does a project in the load path name it?"
+"Does a project in the load path name it, other than NativeCache's own?"
 function is_direct(id::PkgId)
+    own = joinpath(dirname(dirname(@__DIR__)), "Project.toml")
     for environment in Base.load_path()
         project = Base.env_project_file(environment)
-        project isa String || continue
+        project isa String && project != own || continue
         entry = get(get(Base.parsed_toml(project), "deps", Dict{String,Any}()), id.name, nothing)
         entry isa String && entry == string(id.uuid) && return true
     end
@@ -49,14 +51,12 @@ function loads(id::PkgId)
     path = origin.cachepath
     path isa String || return Set{PkgId}()
     required = try
-        open(io -> (Base.isvalid_cache_header(io) == 0 ? Pair{PkgId,UInt128}[] : cache_requirements(io, path)), path)
+        open(io -> (Base.isvalid_cache_header(io) == 0 ? Pair{PkgId,UInt128}[] : cache_header(io, path)[3]), path)
     catch
         return Set{PkgId}()
     end
     return Set{PkgId}(first.(required))
 end
-
-cache_requirements(io, path) = @static VERSION < v"1.11" ? Base.parse_cache_header(io)[3] : Base.parse_cache_header(io, path)[3]
 
 """
 The smallest set of packages, of those asked for, that loads what an entry needs: one if there is such a one. `members` are
@@ -189,23 +189,9 @@ end
 function extensions(packages::Vector{PkgId})
     found = Dict{PkgId,Vector{PkgId}}()
     for (id, parents) in Base.EXT_PRIMED
-        id in packages || continue
-        parents isa PkgId || (found[id] = collect(PkgId, parents); continue)
-        # 1.10 keeps the parent; what else it needs is in its project.
-        found[id] = unique!([parents; triggers(id, parents)])
+        id in packages && (found[id] = brought_by(id, parents))
     end
     return found
-end
-
-function triggers(extension::PkgId, parent::PkgId)
-    origin = get(Base.pkgorigins, parent, nothing)
-    (origin === nothing || origin.path === nothing) && return PkgId[]
-    project = Base.locate_project_file(dirname(dirname(origin.path)))
-    project isa String || return PkgId[]
-    toml = Base.parsed_toml(project)
-    names = get(get(toml, "extensions", Dict{String,Any}()), extension.name, String[])
-    weak = get(toml, "weakdeps", Dict{String,Any}())
-    return PkgId[PkgId(UUID(weak[name]), name) for name in (names isa String ? [names] : names) if haskey(weak, name)]
 end
 
 "Merge a profile into a layer: how many methods it has then, and how many of them are new."

@@ -13,25 +13,9 @@ is_constant(code::Core.CodeInstance) = code.invoke == unsafe_load(cglobal(:jl_fp
 # it (julia#60643).
 has_image_code(code) = flags_of(code) & FROM_IMAGE != 0 || is_constant(code)
 
-"Is this code instance of Julia itself, and not of an interpreter that a package brings?"
-is_native(code) = @static VERSION < v"1.11" ? true : code.owner === nothing
-
-is_valid(code) = code.max_world == typemax(UInt) && is_native(code)
-
 # Only this process sees it: what lies in an image is not written again.
-hide!(code) = @static VERSION < v"1.11" ? (code.max_world = UInt(0)) : (@atomic code.max_world = UInt(0))
-
-"""
-Was it inferred before this package began? What this process has inferred is kept anyway, and if it were hidden, what comes
-in its place would be a second one that is not.
-"""
-function is_of_before(code)
-    @static if VERSION < v"1.12"
-        return !any(known -> known === code, Core.Compiler.newly_inferred)
-    else
-        return ccall(:jl_object_in_image, UInt8, (Any,), code) != 0
-    end
-end
+hide!(code) = set_max_world!(code, UInt(0))
+show_again!(code) = set_max_world!(code, typemax(UInt))
 
 "The compiler's own methods are left alone: it runs while they would be hidden."
 function is_compilers(method::Method)
@@ -39,33 +23,34 @@ function is_compilers(method::Method)
     while true
         nameof(mod) === :Compiler && return true
         parent = parentmodule(mod)
-        parent === mod && return mod === Core
+        parent === mod && return false
         mod = parent
     end
 end
+
+"Can the compiler be running it? It shares the methods of `Core` with everybody."
+is_in_use(code::Core.CodeInstance, method::Method) = method.module === Core && code.invoke != C_NULL
 
 """
 Compile one signature: what became of it, and the code instance that the session has to insert, or `nothing`.
 """
 function train(@nospecialize type)
-    world = Base.get_world_counter()
-    matches = Base._methods_by_ftype(type, -1, world)
+    matches = Base._methods_by_ftype(type, -1, Base.get_world_counter())
     (matches === nothing || matches === false || isempty(matches)) && return ("NoSuchMethod", nothing)
-    length(matches) == 1 || return (precompile(type) ? "compiled" : "NotCompiled", nothing)
-    match = matches[1]::Core.MethodMatch
-    is_compilers(match.method) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
-    instance = ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
-        match.method, match.spec_types, match.sparams)::Core.MethodInstance
+    instance = instance_of_type(type)
+    (instance === nothing || is_compilers(instance.def)) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
     hidden = Core.CodeInstance[]
     if isdefined(instance, :cache)
         code = instance.cache
         while true
-            if is_valid(code)
-                if has_image_code(code)
-                    foreach(old -> show_again!(old, world), hidden)
-                    return ("AlreadyNative", nothing)
+            # What this process has inferred is kept anyway, and if it were hidden, what comes in its place would be a second
+            # one that is not.
+            if is_valid(code) && is_of_before(code)
+                if has_image_code(code) || is_in_use(code, instance.def)
+                    foreach(show_again!, hidden)
+                    has_image_code(code) && return ("AlreadyNative", nothing)
+                    return (precompile(type) ? "compiled" : "NotCompiled", nothing)
                 end
-                is_of_before(code) || break
                 hide!(code)
                 push!(hidden, code)
             end
@@ -79,8 +64,6 @@ function train(@nospecialize type)
     new = instance.cache
     return ("compiled", is_valid(new) && !(new in hidden) ? new : nothing)
 end
-
-show_again!(code, world) = @static VERSION < v"1.11" ? (code.max_world = typemax(UInt)) : (@atomic code.max_world = typemax(UInt))
 
 # ---- generated functions ----
 #
@@ -114,9 +97,6 @@ function tainted()
 end
 
 instance_of_code(code::Core.CodeInstance) = code.def isa Core.MethodInstance ? code.def : nothing
-
-"The code instances that inference has made since the companion began."
-inferred_here() = @static VERSION < v"1.12" ? Core.Compiler.newly_inferred : Base.Compiler.newly_inferred
 
 "The image writer leaves out what is not valid."
 function leave_out!(instance::Core.MethodInstance)
