@@ -6,7 +6,7 @@ The session has ended and has taught the profiles of these packages something. W
 own, which outlives the session, builds their companions; with `"now"` the session waits for it.
 """
 function build_learnt(learnt::Vector{Vector{PkgId}})
-    auto = setting("auto")
+    auto = session_setting("auto")
     (isempty(learnt) || !(auto in ("background", "now"))) && return nothing
     root = joinpath(writable_depot(), STORE)
     queue = joinpath(root, "queue")

@@ -1,7 +1,5 @@
 # Which build of a package a session would load, and removing the companions of other builds.
 
-const BuildId = UInt128
-
 hex(number::UInt128) = hex128(number)
 
 "The file name of the companion for these packages, the first being the one that it lies with."
@@ -83,6 +81,3 @@ function remove_in(unwanted, folder::String)
     end
     return nothing
 end
-
-# Every file of a companion, and no other.
-const COMPANION_FILE = r"^[0-9a-f]{32}(\+[0-9a-f]{16})?(\.companion|-[0-9a-f]{16}\.(jl|txt|ji|so))$"

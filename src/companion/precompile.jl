@@ -8,10 +8,10 @@ if ccall(:jl_generating_output, Cint, ()) == 1
         try
             mkpath(joinpath(folder, STORE, session_key(), package_folder(id)))
             index = joinpath(folder, STORE, session_key(), package_folder(id), string(hex128(UInt128(1)), ".companion"))
-            write(index, "name\tN\nuuid\t$(UUID(2))\nbase\tN\npackage\t$(UUID(1))\tNothing\t$(hex128(UInt128(1)))\nstatement\tcompiled\tTuple{}\t\n")
+            write(index, "name\tN\nuuid\t$(UUID(2))\nbase\t$(hex128(UInt128(1)))-$(hex(UInt64(1)))\npackage\t$(UUID(1))\tNothing\t$(hex128(UInt128(1)))\nstatement\tcompiled\tTuple{}\t\n")
             companion = companions_of(id, UInt128(1))[1]
-            account(index)
-            found = Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing)
+            account(companion)
+            found = Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[])
             push!(SESSION.found, found)
             any_store()
             is_outermost()
@@ -22,9 +22,12 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             catch
             end
             insert!(found, Any[])
+            log, ours = begin_log()
+            append!(found.log, @view log[1:end])
+            ours && end_log()
             reject!(found, :Nothing, "")
             send_layout()
-            setting("trace")
+            session_setting("trace")
             asked_for(PkgId[id])
             loads(id)
             extensions(PkgId[id])

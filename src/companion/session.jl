@@ -13,6 +13,7 @@ mutable struct Found
     inserted::Int               # code instances that Julia's loader does not insert by itself, and we did
     dropped::Int                # of those, the ones that were not valid any more
     mod::Union{Nothing,Module}
+    log::Vector{Any}            # what Julia's loader said of code that it did not take
 end
 
 mutable struct Session
@@ -109,7 +110,7 @@ function look_for(id::PkgId)
     build == 0 && return nothing
     for companion in companions_of(id, UInt128(build))
         any(found -> found.companion.uuid == companion.uuid, SESSION.found) && continue
-        push!(SESSION.found, Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing))
+        push!(SESSION.found, Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[]))
     end
     return nothing
 end
@@ -170,13 +171,32 @@ function restore!(found::Found)
         mod isa Module || return reject!(found, :PackageMissing, string(mod[2].name))
     end
     object === nothing && return reject!(found, :LinkFailed, "there is no native code beside $cache")
-    restored = Base._include_from_serialized(id_of(companion), cache, object, modules)
+    log, ours = begin_log()
+    known = length(log)
+    restored = try
+        Base._include_from_serialized(id_of(companion), cache, object, modules)
+    finally
+        append!(found.log, @view log[known+1:end])
+        ours && end_log()
+    end
     restored isa Module || return reject!(found, :LinkFailed, sprint(showerror, restored))
     found.mod = restored
     insert!(found, constant_of(restored, :CODE)::Vector{Any})
     found.state = :loaded
     return nothing
 end
+
+"""
+The log of Julia's loader and of invalidations, and whether it was begun here: somebody else may be keeping it. A log that
+is new had to be allocated.
+"""
+function begin_log()
+    before = Base.gc_bytes()
+    log = ccall(:jl_debug_method_invalidation, Any, (Cint,), 1)::Vector{Any}
+    return log, isempty(log) && Base.gc_bytes() > before
+end
+
+end_log() = ccall(:jl_debug_method_invalidation, Any, (Cint,), 0)
 
 "Julia's own answer: `true`, or the modules that the image needs and its native part."
 stale_check(id, source, cache) = Base.stale_cachefile(id, UInt128(0), source, cache)

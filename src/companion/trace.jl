@@ -4,7 +4,7 @@
 "At the end of the session: nothing is said, whatever happens."
 function ended()
     try
-        SESSION.on && setting("trace") || return nothing
+        SESSION.on && session_setting("trace") || return nothing
         learnt = Vector{PkgId}[]
         trace_session(learnt)
         build_learnt(learnt)
@@ -149,7 +149,7 @@ function trace_session(learnt = Vector{PkgId}[])
         found.state === :loaded || continue
         place = sort!(first.(found.companion.packages); by = package_folder)
         known = Set(get!(Vector{String}, groups, place))
-        for (outcome, statement, _) in account(found.companion.index)
+        for (outcome, statement, _) in account(found.companion)
             outcome in ("compiled", "AlreadyNative") && !(statement in known) && push!(groups[place], statement)
         end
     end
@@ -167,15 +167,16 @@ end
 
 """
 Write what this process has compiled into profiles below `folder`, for the package `focus` (name and uuid without dashes,
-a tab between them): what that package loads goes to it, the rest where it belongs.
+a tab between them): what that package loads goes to it, the rest where it belongs. Statements of `without` are left out.
 """
-function trace_into(folder::String, layer::String, focus::String, from::String)
+function trace_into(folder::String, layer::String, focus::String, from::String; without = Set{String}())
     name, uuid = split(focus, '\t')
     packages, text = trace_text()
     at = findfirst(id -> id.name == name && (isempty(uuid) || replace(string(id.uuid), '-' => "") == uuid), packages)
     at === nothing && return "package $name was not loaded"
     id = packages[at]
     _, entries = parse_found(text, packages)
+    filter!(entry -> !(entry.first in without), entries)
     members = Member[Member(other, loads(other)) for other in unique!([id; asked_for(packages)])]
     for (place, statements) in placed(entries, members)
         path = joinpath(folder, profile_folder(place))
@@ -197,7 +198,7 @@ end
 "Merge a profile into a layer: how many methods it has then, and how many of them are new."
 function add_to_layer(ids::Vector{PkgId}, name::String, text::String; mode::Int = ADD)
     folder = joinpath(profiles_root(writable_depot()), profile_folder(ids))
-    limits = profile_limits()
+    limits = (methods = session_setting("methods")::Int, sessions = session_setting("fade")::Int)
     answer = taken(ccall((:nativecache_profile_update, LIBRARY), Ptr{UInt8},
         (Cstring, Cstring, Cstring, Int32, UInt32, UInt32), folder, name, text, mode, limits.methods, limits.sessions))
     isempty(answer) && error(last_error())

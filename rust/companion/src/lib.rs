@@ -220,6 +220,19 @@ pub unsafe extern "C" fn nativecache_preference(path: *const c_char, name: *cons
     })
 }
 
+/// The text as a field of a line, for the test that compares both sides.
+///
+/// # Safety
+/// `text` is NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_escape(text: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+        Ok(hand_out(&lines::escape(&text)))
+    })
+}
+
 /// A reason's name, its text and what to do about it, between tabs; empty for an unknown code.
 #[no_mangle]
 pub extern "C" fn nativecache_reason(code: c_int) -> *mut c_char {
