@@ -135,31 +135,11 @@ function look_for_methods(last::UInt)
         Base.visit(table) do method
             method isa Method || return nothing
             method.primary_world == last + 1 && push!(came, method)
-            method.deleted_world == last && push!(went, method)
+            is_deleted_after(method, last) && push!(went, method)
             return nothing
         end
     end
     return came, went
-end
-
-"The method tables of all functions and types that have a name."
-function method_tables()
-    tables = Set{Core.MethodTable}((Core.Type.body.name.mt, typeof(Core.kwcall).name.mt))
-    seen = Set{Module}()
-    stack = Module[values(Base.loaded_modules)...]
-    while !isempty(stack)
-        mod = pop!(stack)
-        mod in seen && continue
-        push!(seen, mod)
-        for name in Base.names(mod; all = true)
-            isdefined(mod, name) && !Base.isdeprecated(mod, name) || continue
-            value = getglobal(mod, name)
-            value isa Module && parentmodule(value) === mod && push!(stack, value)
-            type = value isa Type ? Base.unwrap_unionall(value) : typeof(value)
-            type isa DataType && isdefined(type.name, :mt) && push!(tables, type.name.mt)
-        end
-    end
-    return tables
 end
 
 # Inference of that many methods in an older world takes a moment, and no more.
@@ -186,30 +166,18 @@ function calls_of(instance::Core.MethodInstance, world::UInt)
     return filter!(call -> call isa Type, found)
 end
 
-"What inference relies on for one method instance: method instances, and signatures of calls."
-function edges_of(instance::Core.MethodInstance, world::UInt)
-    frame = Core.Compiler.InferenceState(Core.Compiler.InferenceResult(instance), :no, Core.Compiler.NativeInterpreter(world))
-    frame === nothing && return Any[]
-    Core.Compiler.typeinf(Core.Compiler.NativeInterpreter(world), frame)
-    found = Any[]
-    for edges in frame.stmt_edges
-        edges === nothing || append!(found, edges)
-    end
-    return found
-end
-
 # ---- what Julia's loader said of a companion ----
 
 "Why the loader did not take a method of a companion, in words; empty if it says nothing of it."
 function refused(instance::Core.MethodInstance, log::Vector{Any})
-    calls = Dict{Int32,String}()
+    calls = Dict{Any,String}()
     why = Dict{Any,Any}()
     for at in eachindex(log)
         log[at] isa String && at > 1 && at < length(log) || continue
         if log[at] == "insert_backedges_callee"
-            calls[log[at+1]::Int32] = changed_text(log[at-1], get(log, at + 2, nothing))
+            get!(() -> changed_text(log[at-1], get(log, at + 2, nothing)), calls, named_by(log[at+1]))
         elseif log[at] == "verify_methods"
-            haskey(why, log[at-1]) || (why[log[at-1]] = log[at+1])
+            get!(why, named_by(log[at-1]), named_by(log[at+1]))
         end
     end
     # From caller to callee, down to the call that means something else now.
@@ -218,9 +186,11 @@ function refused(instance::Core.MethodInstance, log::Vector{Any})
     for _ in 1:length(why)
         cause = get(why, next, nothing)
         cause === nothing && return ""
-        if cause isa Int32
+        if haskey(calls, cause) || !(cause isa Core.MethodInstance)
+            cause isa Core.MethodInstance && cause !== next && push!(through, signature_or_nothing(cause.specTypes))
             return string(get(calls, cause, "a call"), isempty(through) ? "" : string(", called through ", join(through, ", ")))
         end
+        cause === next && return ""
         next = cause
         push!(through, signature_or_nothing(cause.specTypes))
     end
@@ -228,7 +198,8 @@ function refused(instance::Core.MethodInstance, log::Vector{Any})
 end
 
 function changed_text(@nospecialize(call), @nospecialize(matches))
-    type = call isa Core.MethodInstance ? call.specTypes : call
+    callee = named_by(call)
+    type = callee isa Core.MethodInstance ? callee.specTypes : callee
     methods = matches isa Vector ? Method[match isa Core.MethodMatch ? match.method : match for match in matches if match isa Union{Core.MethodMatch,Method}] : Method[]
     return string("the call ", signature_or_nothing(type), isempty(methods) ? " has no method any more, or another one" :
         string(" now means ", join(definition_text.(methods[1:min(end, 3)]), ", ")))

@@ -186,18 +186,6 @@ function restore!(found::Found)
     return nothing
 end
 
-"""
-The log of Julia's loader and of invalidations, and whether it was begun here: somebody else may be keeping it. A log that
-is new had to be allocated.
-"""
-function begin_log()
-    before = Base.gc_bytes()
-    log = ccall(:jl_debug_method_invalidation, Any, (Cint,), 1)::Vector{Any}
-    return log, isempty(log) && Base.gc_bytes() > before
-end
-
-end_log() = ccall(:jl_debug_method_invalidation, Any, (Cint,), 0)
-
 "Julia's own answer: `true`, or the modules that the image needs and its native part."
 stale_check(id, source, cache) = Base.stale_cachefile(id, UInt128(0), source, cache)
 
