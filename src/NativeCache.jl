@@ -27,6 +27,7 @@ elseif VERSION < v"1.10"
 else
     Base.include(NativeCache, "companion/companions.jl")    # companions in the store
     # what this Julia keeps to itself
+    VERSION < v"1.12" && Base.include(NativeCache, "companion/julia_before_1_12.jl")
     Base.include(NativeCache, VERSION < v"1.11" ? "companion/julia_1_10.jl" : VERSION < v"1.12" ? "companion/julia_1_11.jl" : "companion/julia_1_12.jl")
     Base.include(NativeCache, "companion/session.jl")       # what runs in every session
 end
