@@ -858,18 +858,10 @@ enum Accepts {
 impl Accepts {
     /// # Safety
     /// `ty` is a live type or type variable.
-    unsafe fn of(mut ty: Value, sysimage: &Range<usize>) -> Self {
+    unsafe fn of(ty: Value, sysimage: &Range<usize>) -> Self {
         // SAFETY: kinds are checked before casts; a Union is (a, b).
         unsafe {
-            for _ in 0..40 {
-                if is(ty, jl_sys::jl_unionall_type) {
-                    ty = (*ty.cast::<jl_sys::jl_unionall_t>()).body;
-                } else if is(ty, jl_sys::jl_tvar_type) {
-                    ty = (*ty.cast::<jl_sys::jl_tvar_t>()).ub;
-                } else {
-                    break;
-                }
-            }
+            let ty = bound_of(ty);
             if is(ty, jl_sys::jl_uniontype_type) {
                 let union = &*ty.cast::<jl_sys::jl_uniontype_t>();
                 return Self::Either(vec![union.a, union.b]);
@@ -920,21 +912,13 @@ unsafe fn constructed(sig: Value, found: &mut HashSet<usize>) {
             found.insert(ANY_TYPE);
         }
         let mut steps = 0;
-        while let Some((mut ty, within)) = pending.pop() {
+        while let Some((ty, within)) = pending.pop() {
             steps += 1;
             if steps > 100 {
                 found.insert(ANY_TYPE);
                 return;
             }
-            for _ in 0..40 {
-                if is(ty, jl_sys::jl_unionall_type) {
-                    ty = (*ty.cast::<jl_sys::jl_unionall_t>()).body;
-                } else if is(ty, jl_sys::jl_tvar_type) {
-                    ty = (*ty.cast::<jl_sys::jl_tvar_t>()).ub;
-                } else {
-                    break;
-                }
-            }
+            let ty = bound_of(ty);
             if is(ty, jl_sys::jl_uniontype_type) {
                 let union = &*ty.cast::<jl_sys::jl_uniontype_t>();
                 pending.extend([(union.a, within), (union.b, within)]);
@@ -951,6 +935,26 @@ unsafe fn constructed(sig: Value, found: &mut HashSet<usize>) {
                 found.insert(ANY_TYPE); // of `DataType`, `UnionAll` or another kind
             }
         }
+    }
+}
+
+/// What a type with variables, or a variable, says at most: the type within, or its upper bound.
+///
+/// # Safety
+/// `ty` is a live type or type variable.
+unsafe fn bound_of(mut ty: Value) -> Value {
+    // SAFETY: kinds are checked before casts.
+    unsafe {
+        for _ in 0..40 {
+            if is(ty, jl_sys::jl_unionall_type) {
+                ty = (*ty.cast::<jl_sys::jl_unionall_t>()).body;
+            } else if is(ty, jl_sys::jl_tvar_type) {
+                ty = (*ty.cast::<jl_sys::jl_tvar_t>()).ub;
+            } else {
+                break;
+            }
+        }
+        ty
     }
 }
 
