@@ -3,6 +3,7 @@
 #     julia deps/build.jl          libnativecache.so, and for Julia 1.5 libnativecache_worker.so
 #     julia deps/build.jl check    the crates' own checks: format, lints, tests
 #     julia deps/build.jl sanitize the libraries with AddressSanitizer, into target/asan/lib, and tests with it
+#     julia deps/build.jl removable the libraries with protections that can be taken out, for test/mutations/run.jl
 #
 # The first is what `Pkg.build("NativeCache")` runs, and `make`. It writes to `target` and `deps/lib`
 # in this clone and nothing else; if nothing has changed, it does nothing.
@@ -98,7 +99,7 @@ end
 function stamp()
     sum = hash((VERSION, Base.GIT_VERSION_INFO.commit, prefix(), feature()))
     files = [joinpath(ROOT, name) for name in ("Cargo.toml", "Cargo.lock", "Project.toml", "deps/build.jl",
-             "src/lines.jl", "src/signature.jl", "src/worker.jl")]
+             "src/lines.jl", "src/mutation.jl", "src/signature.jl", "src/worker.jl")]
     COMPANIONS && push!(files, joinpath(ROOT, "rust/companion/Cargo.lock"))
     # Not the tests and the fuzzers, which write files there.
     for crate in readdir(joinpath(ROOT, "rust"); join = true), part in ("Cargo.toml", "build.rs", "src")
@@ -124,20 +125,27 @@ function place(write_to, path)
     Base.Filesystem.rename(temporary, path)
 end
 
-function build()
+# Protections can be taken out by their names: rust/mutation.
+const REMOVABLE = ["--features", "nativecache-mutation/removable"]
+
+function build(options = String[])
     now = stamp()
     record = joinpath(LIB, "stamp")
-    all(name -> isfile(joinpath(LIB, name)), NAMES) && isfile(record) && read(record, String) == now && return
+    # Where it says which protection is taken out, the libraries are not those that users get.
+    mutation = joinpath(LIB, "mutation")
+    all(name -> isfile(joinpath(LIB, name)), NAMES) && isfile(record) && read(record, String) == now &&
+        isfile(mutation) == (options == REMOVABLE) && return
     if COMPANIONS
-        cargo(["build", "--release", "--locked", MANIFEST...]; target = TARGET)
+        cargo(["build", "--release", "--locked", MANIFEST..., options...]; target = TARGET)
     else
         cargo(["build", "--release", "--locked", "--package", "nativecache-session", "--package", "nativecache-worker",
-               "--features", "nativecache-runtime/$(feature())"])
+               "--features", "nativecache-runtime/$(feature())", options...])
     end
     mkpath(LIB)
     for name in NAMES
         place(path -> cp(joinpath(ROOT, TARGET, "release", name), path), joinpath(LIB, name))
     end
+    options == REMOVABLE ? write(mutation, "none\n") : rm(mutation; force = true)
     place(path -> write(path, now), record)
 end
 
@@ -150,6 +158,7 @@ function check()
     cargo(["fmt", "--all", "--check"])
     workspace = ["--release", "--locked", "--workspace"]
     cargo(["clippy", workspace..., "--all-targets", "--", "-D", "warnings"])
+    cargo(["clippy", workspace..., REMOVABLE..., "--", "-D", "warnings"])
     cargo(["test", workspace...])
 end
 
@@ -175,8 +184,9 @@ end
 
 function main(arguments)
     try
-        arguments == ["check"] ? check() : arguments == ["sanitize"] ? sanitize() : isempty(arguments) ? build() :
-            throw(Missing("usage: julia deps/build.jl [check|sanitize]"))
+        arguments == ["check"] ? check() : arguments == ["sanitize"] ? sanitize() :
+            arguments == ["removable"] ? build(REMOVABLE) : isempty(arguments) ? build() :
+            throw(Missing("usage: julia deps/build.jl [check|sanitize|removable]"))
     catch err
         err isa Missing || rethrow()
         println(stderr, "NativeCache: ", err.message)

@@ -17,6 +17,7 @@ using Libdl
 
 # `Base.include(NativeCache, ...)`, not `include(...)`: on Julia 1.5 calling the latter compiles code that would become
 # part of the package image, and of the time that loading it takes (14 ms of 15).
+Base.include(NativeCache, "mutation.jl")    # protections that a test takes out
 Base.include(NativeCache, "lines.jl")       # how texts become fields of lines
 Base.include(NativeCache, "config.jl")      # settings: keyword, environment, preference files, default
 Base.include(NativeCache, "store.jl")       # where the libraries lie

@@ -138,7 +138,8 @@ const COMPILER_ABORTED = 210
 
 function write_request(job::Job, work::String, mode::String)
     open(joinpath(work, "request"), "w") do io
-        line(key, values...) = println(io, key, '\t', join(escape_field.(string.(values)), '\t'))
+        escaped(value) = @mutation("lines: paths have no tabs", escape_field(string(value)), string(value))
+        line(key, values...) = println(io, key, '\t', join(escaped.(values), '\t'))
         line("output", joinpath(work, "library.so"))
         line("workdir", work)
         for name in ("journal", "statements", "reasons", "result", "exclude")

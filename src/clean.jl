@@ -164,7 +164,8 @@ end
 
 function useless_profiles()
     doomed = Pair{String,String}[]
-    why(name) = is_former_folder(name) ? "it lies where an earlier NativeCache kept profiles" :
+    is_former(name) = @mutation("sweeping: former folders stay", is_former_folder(name), false)
+    why(name) = is_former(name) ? "it lies where an earlier NativeCache kept profiles" :
         is_installed(folder_package(name), name) ? "" : "package $name is not installed"
     for (folder, names) in profile_folders()
         reasons = filter!(!isempty, why.(names))
@@ -257,7 +258,8 @@ function remove!(doomed, dry_run; mapped = mapped_files())
     try
         for (path, why) in doomed
             bytes = Int(filesize(lstat(path)))
-            kept = real(mapped_for(path)) in mapped ? "a running process uses it" : is_taken(path) ? "a build has begun there" : ""
+            in_use = @mutation("in use: what a process has mapped goes too", real(mapped_for(path)) in mapped, false)
+            kept = in_use ? "a running process uses it" : is_taken(path) ? "a build has begun there" : ""
             removed = false
             if isempty(kept) && !dry_run
                 try

@@ -184,13 +184,14 @@ function build_sets(build_one, sets::Vector{Vector{PkgId}})
     lanes = Task[@async(while !isempty(left)
         number = popfirst!(left)
         results[number] = build_one(sets[number])
-    end) for _ in 1:min(builds_at_once(), length(ready))]
+    end) for _ in 1:min(@mutation("update!: one build after the other", builds_at_once(), 1), length(ready))]
     try
         foreach(wait, lanes)
     catch err
         # Ctrl-C, or what no build should throw: the others' processes end with them.
         empty!(left)
-        foreach(lane -> istaskdone(lane) || schedule(lane, InterruptException(); error = true), lanes)
+        @mutation("update!: builds of an interrupted one go on",
+            foreach(lane -> istaskdone(lane) || schedule(lane, InterruptException(); error = true), lanes), rethrow())
         for lane in lanes
             try wait(lane) catch end
         end

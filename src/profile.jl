@@ -37,7 +37,8 @@ function read_statements(file::AbstractString)
     texts = String[]
     for (number, line) in enumerate(eachline(file))
         # Editors of another system put a byte order mark first.
-        number == 1 && (line = chop(line; head = Int(startswith(line, '\ufeff')), tail = 0))
+        marked = number == 1 && @mutation("statements: a byte order mark is text", startswith(line, '\ufeff'), false)
+        marked && (line = chop(line; head = 1, tail = 0))
         text = strip(line)
         (isempty(text) || startswith(text, '#')) && continue
         push!(texts, statement_text(text))

@@ -130,7 +130,8 @@ function probe(folder, script, cached, which, limit)
     spawned = time()
     log = joinpath(folder, "log")
     began = time_ns()
-    process, hung = watch(() -> time_ns() - began > limit * 1e9, ignorestatus(command), log)
+    is_over() = @mutation("report: a run that hangs is waited for", time_ns() - began > limit * 1e9, false)
+    process, hung = watch(is_over, ignorestatus(command), log)
     hung && throw(ArgumentError(string("script: ", script, " had not ended after ", limit, " s and was stopped (", which,
         "); the last it said: ", last_words(log))))
     success(process) && isfile(joinpath(folder, "times")) ||

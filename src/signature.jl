@@ -52,7 +52,8 @@ end
 function from_fields(@nospecialize(arguments...))
     type = arguments[1]
     if length(arguments) == 1
-        type isa DataType && isdefined(type, :instance) && return type.instance
+        is_singleton = @mutation("signatures: constructors make values", type isa DataType && isdefined(type, :instance), false)
+        is_singleton && return type.instance
         return type()
     end
     values = Any[]

@@ -28,7 +28,8 @@ const BuildId = VERSION < v"1.6" ? UInt64 : UInt128
 
 "The folder of a package in the store. The whole uuid: packages of one name share nothing, however alike theirs are."
 package_folder(id::PkgId) =
-    id.uuid === nothing ? id.name : string(id.name, "-", replace(string(id.uuid), "-" => ""))
+    id.uuid === nothing ? id.name : string(id.name, "-", @mutation("folders: eight digits of a uuid are enough",
+        replace(string(id.uuid), "-" => ""), SubString(string(id.uuid), 1, 8)))
 
 "The name of the package that has this folder."
 folder_package(folder::AbstractString) = replace(folder, r"-[0-9a-f]{32}$" => "")
@@ -270,7 +271,8 @@ function with_failing_writes(body)
     signal[1] = UInt(1) << (SIGXFSZ - 1)
     ccall(:sigpending, Cint, (Ptr{UInt},), pending)
     theirs = pending[1] & signal[1] != 0
-    ccall(:pthread_sigmask, Cint, (Cint, Ptr{UInt}, Ptr{UInt}), SIG_BLOCK, signal, before)
+    ccall(:pthread_sigmask, Cint, (Cint, Ptr{UInt}, Ptr{UInt}), SIG_BLOCK,
+        @mutation("ulimit -f: in a build the signal comes", signal, C_NULL), before)
     try
         return body()
     finally

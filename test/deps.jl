@@ -5,7 +5,7 @@
     mkpath(joinpath(clone, "deps"))
     mkpath(joinpath(clone, "rust"))
     mkpath(joinpath(clone, "src"))
-    for file in ("Cargo.toml", "Cargo.lock", "Project.toml", joinpath("src", "lines.jl"), joinpath("src", "signature.jl"), joinpath("src", "worker.jl"), joinpath("deps", "build.jl"), joinpath("deps", "julia.sh"))
+    for file in ("Cargo.toml", "Cargo.lock", "Project.toml", joinpath("src", "lines.jl"), joinpath("src", "mutation.jl"), joinpath("src", "signature.jl"), joinpath("src", "worker.jl"), joinpath("deps", "build.jl"), joinpath("deps", "julia.sh"))
         cp(joinpath(ROOT, file), joinpath(clone, file))
     end
     tools = joinpath(clone, "tools")
@@ -23,7 +23,7 @@
     symlink("/bin/false", joinpath(tools, "cargo"))
     code, lines = attempt()
     @test code == 1 && length(lines) == 1 && occursin(r"^NativeCache: `cargo build .*` failed", lines[1])
-    @test attempt("nonsense") == (1, ["NativeCache: usage: julia deps/build.jl [check|sanitize]"])
+    @test attempt("nonsense") == (1, ["NativeCache: usage: julia deps/build.jl [check|sanitize|removable]"])
     # Nothing half made is left.
     @test !ispath(joinpath(clone, "deps", "lib"))
     rm(clone; recursive = true)

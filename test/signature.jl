@@ -3,6 +3,7 @@
 
 const READ_BACK = raw"""
 using NativeCache, Odd
+Base.include(Main, joinpath(ENV["TEST_SOURCES"], "mutation.jl"))
 Base.include(Main, joinpath(ENV["TEST_SOURCES"], "signature.jl"))
 
 text_of(type) = NativeCache.taken(ccall((:nativecache_signature, NativeCache.LIBRARY), Ptr{UInt8}, (Any,), type))

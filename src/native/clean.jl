@@ -34,9 +34,12 @@ end
 "Are these object files of a build? They begin with the mark of rust/worker/src/object_files.rs."
 are_objects(path) = isfile(path) && filesize(path) >= 24 && open(io -> read(io, 5) == b"NCOBJ", path)
 
+# What `inspect_library` says of a file that is none of ours.
+const NO_LIBRARY = @mutation("sweeping: a name like ours is ours", (:BadMagic, :Truncated, :Unreadable), (:Unreadable,))
+
 "Is this a library of NativeCache? `path` lies and is called as one; so may another file."
 is_library_file(path) = occursin(OBJECTS_NAME, basename(path)) ? are_objects(path) : occursin(LIBRARY_NAME, basename(path)) &&
-    !any(problem -> problem.first in (:BadMagic, :Truncated, :Unreadable), inspect_library(path).problems)
+    !any(problem -> problem.first in NO_LIBRARY, inspect_library(path).problems)
 
 "The file that a process has mapped if it uses the library that this file is of."
 mapped_for(path) = path

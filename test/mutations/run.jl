@@ -1,4 +1,4 @@
-# Takes the protections out one by one, in a copy of the clone, and shows that the named test notices:
+# Takes the protections out one by one, in copies of the clone, and shows that the named test notices:
 #
 #     julia test/mutations/run.jl [part of a name …]
 #
@@ -7,6 +7,8 @@
 
 const ROOT = dirname(dirname(@__DIR__))
 include("list.jl")
+
+const JOBS = min(2, Sys.CPU_THREADS)
 
 "A copy of what git knows, and of what cargo has built, to build and test in."
 function scratch_copy()
@@ -20,64 +22,89 @@ function scratch_copy()
     return folder
 end
 
-# What cargo makes for this is thrown away: it is to be made quickly, piece by piece.
-const QUICK = ["CARGO_PROFILE_RELEASE_OPT_LEVEL" => "0", "CARGO_PROFILE_RELEASE_DEBUG" => "false",
-    "CARGO_PROFILE_RELEASE_INCREMENTAL" => "true"]
-
 julia() = `$(joinpath(Sys.BINDIR, Base.julia_exename())) --startup-file=no --history-file=no --color=no`
 
 "Run a command; what it printed goes to a log."
-function quiet(folder, command, env)
+function quiet(folder, command, env...)
     log = joinpath(folder, "mutation.log")
-    command = setenv(command, merge(Dict(ENV), Dict(env)))
+    command = setenv(command, merge(Dict(ENV), Dict(env...)))
     return success(pipeline(ignorestatus(command); stdin = devnull, stdout = log, stderr = log)), read(log, String)
 end
 
-build(folder) = quiet(folder, `$(julia()) $(joinpath(folder, "deps", "build.jl"))`, QUICK)
+build(folder) = quiet(folder, `$(julia()) $(joinpath(folder, "deps", "build.jl")) removable`)
+
+"Which protection the libraries and the package of this copy are without."
+take_out(folder, name) = write(joinpath(folder, "deps", "lib", "mutation"), name, '\n')
 
 "(passed, what to say of it)"
 function run_test(folder, test)
     file, part = (split(test, '/'; limit = 2)..., "")
     chosen = file == "faults" ? "NATIVECACHE_FAULTS" : "NATIVECACHE_TEST_PART"
-    passed, said = quiet(folder, `$(julia()) $(joinpath(folder, "test", "runtests.jl")) $file`, [chosen => part])
+    passed, said = quiet(folder, `$(julia()) $(joinpath(folder, "test", "runtests.jl")) $file`, chosen => part)
     counts = match(r"(\d+) passed, (\d+) failed", said)
     return passed, counts === nothing ? string("it did not come to its end: ", last(said, 400)) : counts.match
 end
 
 "(noticed, what to say of it)"
-function try_mutation(folder, mutation)
-    path = joinpath(folder, mutation.file)
+function try_mutation(folder, name, test)
+    take_out(folder, name)
+    passed, said = run_test(folder, test)
+    return !passed, passed ? "NOT NOTICED: $said" : said
+end
+
+"The same for the one that is an edit of a file."
+function try_edit(folder, test)
+    take_out(folder, "none")
+    path = joinpath(folder, EDIT.file)
     original = read(path, String)
-    count = length(split(original, mutation.from)) - 1
-    count == 1 || return false, "its text stands $count times in $(mutation.file)"
-    write(path, replace(original, mutation.from => mutation.to))
-    try
-        built, said = build(folder)
-        built || return false, string("it does not compile: ", last(said, 600))
-        passed, said = run_test(folder, mutation.test)
-        return !passed, passed ? "NOT NOTICED: $said" : said
-    finally
-        write(path, original)
+    count = length(split(original, EDIT.from)) - 1
+    count == 1 || return false, "its text stands $count times in $(EDIT.file)"
+    write(path, replace(original, EDIT.from => EDIT.to))
+    passed, said = run_test(folder, test)
+    write(path, original)
+    return !passed, passed ? "NOT NOTICED: $said" : said
+end
+
+"`body(folder, item)` for each, as many at a time as there are folders."
+function each(body, folders, items)
+    left = collect(items)
+    @sync for folder in folders
+        @async while !isempty(left)
+            body(folder, popfirst!(left))
+        end
     end
 end
 
 function main(parts)
-    folder = scratch_copy()
-    chosen = isempty(parts) ? MUTATIONS : unique(m for part in parts for m in MUTATIONS if occursin(part, m.name))
+    first_copy = scratch_copy()
+    all_of_them = [MUTATIONS; EDITED]
+    chosen = isempty(parts) ? all_of_them : unique(m for part in parts for m in all_of_them if occursin(part, first(m)))
+    folders = [first_copy]
     missed = 0
     try
-        built, said = build(folder)
+        built, said = build(first_copy)
         built || error("the copy does not compile: ", last(said, 2000))
-        baseline = Dict(test => run_test(folder, test) for test in unique(m.test for m in chosen))
-        for mutation in chosen
-            good, said = baseline[mutation.test]
-            noticed, said = good ? try_mutation(folder, mutation) : (false, "its test fails with nothing taken out: $said")
+        take_out(first_copy, "none")
+        for number in 2:JOBS
+            push!(folders, string(first_copy, '-', number))
+            run(`cp -a $first_copy $(folders[end])`)
+        end
+        baseline = Dict{String,Any}()
+        each(folders, unique(last.(chosen))) do folder, test
+            baseline[test] = run_test(folder, test)
+            println(rpad("nothing taken out", 68), rpad(test, 42), baseline[test][2])
+            flush(stdout)
+        end
+        each(folders, chosen) do folder, (name, test)
+            good, said = baseline[test]
+            noticed, said = !good ? (false, "its test fails with nothing taken out: $said") :
+                name == first(EDITED) ? try_edit(folder, test) : try_mutation(folder, name, test)
             missed += !noticed
-            println(rpad(mutation.name, 54), rpad(mutation.test, 42), noticed ? "noticed: " : "", said)
+            println(rpad(name, 68), rpad(test, 42), noticed ? "noticed: " : "", said)
             flush(stdout)
         end
     finally
-        rm(folder; recursive = true, force = true)
+        foreach(folder -> rm(folder; recursive = true, force = true), folders)
     end
     println(length(chosen) - missed, " of ", length(chosen), " noticed")
     exit(missed == 0 ? 0 : 1)

@@ -3,13 +3,19 @@
 //! Julia numbers what it emits with one counter for the whole process, so numbers depend on what was compiled
 //! before; the order of the numbers within one module does not.
 
+use nativecache_mutation::mutation;
+
 /// A name without its number, and the number.
 pub(crate) fn split(name: &str) -> (&str, Option<u64>) {
     let base = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let number = name.get(base.len()..).and_then(|digits| digits.parse().ok());
     // The body of an `llvmcall` is named after the function that has it: `julia_f_12u0` (ccall.cpp, `emit_llvmcall`).
     if let (Some(owner), Some(_)) = (base.strip_suffix('u'), number) {
-        if let (of, Some(number)) = split(owner) {
+        if let (of, Some(number)) = mutation!(
+            "names: the body of an llvmcall has the number of its owner",
+            split(owner),
+            (owner, None)
+        ) {
             return (of, Some(number));
         }
     }

@@ -4,6 +4,7 @@
 //! T)`, bare or inside of other constants, or as a plain integer. Once a pass has run it may have been folded
 //! into anything.
 
+use nativecache_mutation::mutation;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use inkwell::llvm_sys::LLVMLinkage;
@@ -414,7 +415,7 @@ impl<'a> Rewriter<'a> {
 /// came up defines it, perhaps one of the JIT or of an earlier round; every other module declares it only.
 fn own_lookups(handle: &Handle) {
     for variable in handle.globals().into_iter().filter(|global| julia::is_lookup(&global.name())) {
-        if variable.is_declaration() {
+        if mutation!("symbols: what another module defines is left to it", variable.is_declaration(), false) {
             variable.set_initializer(variable.value_type().null());
         }
         variable.set_linkage(LLVMLinkage::LLVMInternalLinkage);

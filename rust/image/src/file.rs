@@ -6,6 +6,7 @@
 use crate::error::{Hash, ImageError};
 use crate::layout::FORMAT_VERSION;
 use crate::reader::Image;
+use nativecache_mutation::mutation;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -264,7 +265,9 @@ pub fn read_verified(
         code.add(piece);
         left -= count;
     }
-    if let Err(error) = code.is(CODE, trailer.elf_hash) {
+    let hash =
+        mutation!("file: the hash of its code is not compared", code.is(CODE, trailer.elf_hash), Ok(()));
+    if let Err(error) = hash {
         return Ok(Err(error));
     }
     let mut image = Vec::new();

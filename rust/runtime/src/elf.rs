@@ -7,6 +7,7 @@
 //! Of `dl_iterate_phdr`, which holds the lock while it calls back, only copies are taken there. A callback that allocated
 //! would wait for a thread that was stopped in `malloc`, and that for its profiler, and the profiler for the loader.
 
+use nativecache_mutation::mutation;
 use std::ffi::{c_int, c_void, CStr, OsStr};
 use std::mem::ManuallyDrop;
 use std::ops::Range;
@@ -187,7 +188,11 @@ fn visit<F: FnMut(Object, &CStr) -> bool>(mut each: F) {
         c_int::from(each(object, name))
     }
     // SAFETY: the callback gets `each` for the duration of the call, and does not panic: nothing in it can.
-    put_off(|| unsafe { libc::dl_iterate_phdr(Some(copy::<F>), (&raw mut each).cast()) });
+    mutation!(
+        "loader: a signal comes where it is asked for all objects",
+        put_off,
+        nativecache_mutation::bare
+    )(|| unsafe { libc::dl_iterate_phdr(Some(copy::<F>), (&raw mut each).cast()) });
 }
 
 /// A library that was mapped here, and is unmapped when this is dropped.
@@ -200,8 +205,13 @@ impl Library {
     /// The file is a library without initialisers.
     pub unsafe fn open(path: &Path) -> Result<Self, libloading::Error> {
         // SAFETY: as the caller says.
-        let opened =
-            put_off(|| unsafe { libloading::os::unix::Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) })?;
+        let opened = mutation!(
+            "loader: a signal comes where a library is opened",
+            put_off,
+            nativecache_mutation::bare
+        )(|| unsafe {
+            libloading::os::unix::Library::open(Some(path), RTLD_NOW | RTLD_LOCAL)
+        })?;
         Ok(Library(ManuallyDrop::new(opened)))
     }
 
@@ -222,7 +232,9 @@ impl Library {
 impl Drop for Library {
     fn drop(&mut self) {
         // SAFETY: dropped once, here. If it cannot be unmapped, it stays.
-        put_off(|| unsafe { ManuallyDrop::drop(&mut self.0) });
+        mutation!("loader: a signal comes where a library is closed", put_off, nativecache_mutation::bare)(
+            || unsafe { ManuallyDrop::drop(&mut self.0) },
+        );
     }
 }
 

@@ -8,6 +8,7 @@
 //! `install` replaces the runtime's lookup in the sysimage's import slots by `corrected_lookup`, which hands
 //! all addresses outside our libraries' code through.
 
+use nativecache_mutation::mutation;
 use std::ffi::{c_char, c_int, c_void};
 use std::slice;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -65,7 +66,12 @@ pub unsafe fn install(owns: Owns, instance_at: Option<InstanceAt>) -> Installed 
     let runtime: LookupCodeAddress = jl_lookup_code_address;
     let corrected: LookupCodeAddress = corrected_lookup;
     // SAFETY: both are functions of this type, and either is right for every thread.
-    match unsafe { imports::exchange(runtime as usize, corrected as usize) } {
+    match unsafe {
+        imports::exchange(
+            runtime as usize,
+            mutation!("frames: Julia looks up addresses itself", corrected, runtime) as usize,
+        )
+    } {
         None => Installed::NoSysimage,
         Some(0) => Installed::NoSlot,
         Some(_) => {

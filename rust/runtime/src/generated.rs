@@ -2,6 +2,7 @@
 //! with keywords, are numbered through a module: a line added above changes them all. Here they get
 //! names that survive that: the k-th one that a method's definition mentions, `#1 of Tuple{typeof(M.f), Int64}`.
 
+use nativecache_mutation::mutation;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -55,7 +56,8 @@ impl<'a> Generated<'a> {
     pub unsafe fn lasting(&mut self, module: *mut jl_module_t, name: &str) -> Option<String> {
         // SAFETY: as the caller says.
         unsafe { self.fill(module) };
-        self.modules.get(&module)?.lasting.get(name).cloned()
+        let lasting = self.modules.get(&module)?.lasting.get(name).cloned();
+        mutation!("names: those that Julia makes up are taken as they are", lasting, Some(name.to_owned()))
     }
 
     /// The name that this build of the package has for a lasting name.

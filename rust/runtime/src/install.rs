@@ -1,5 +1,6 @@
 //! Puts function pointers into code instances: the one place that changes what Julia runs.
 
+use nativecache_mutation::mutation;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use jl_sys::{jl_code_instance_t, jl_method_instance_t};
@@ -73,7 +74,10 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<bool, (Reason
                 if library::owned(invoke as usize) || library::owned((*ci).specptr.fptr as usize) {
                     return Ok(false);
                 }
-                return Err((Reason::AlreadyCompiled, String::new()));
+                if mutation!("installed: over what the session has compiled", true, false) {
+                    return Err((Reason::AlreadyCompiled, String::new()));
+                }
+                target = ci;
             }
             if target.is_null() && !(*ci).inferred.is_null() {
                 target = ci;
@@ -94,7 +98,7 @@ pub unsafe fn install(function: &Compiled, world: usize) -> Result<bool, (Reason
                 constant,
                 if function.inferred.is_null() { jl_sys::jl_nothing } else { function.inferred },
                 flags,
-                world,
+                mutation!("worlds: code is there for older worlds", world, 1),
                 usize::MAX,
             );
         } else if !same_type((*target).rettype, function.rettype) || !same_constant(target, function) {

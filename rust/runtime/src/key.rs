@@ -10,6 +10,7 @@
 //! | `cpu target` | `-C`, for the same reason |
 //! | `cpu features` | the machine must have all that the code was compiled for |
 
+use nativecache_mutation::mutation;
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -70,10 +71,10 @@ pub fn check(library: &[(String, String)], session: &[(String, String)]) -> Resu
         if name == CPU_FEATURES {
             let missing: Vec<&str> =
                 then.split(',').filter(|f| !f.is_empty() && !now.split(',').any(|n| n == *f)).collect();
-            if !missing.is_empty() {
+            if mutation!("key: more CPU features are as good", !missing.is_empty(), false) {
                 return Err(Rejected::new(Reason::CpuFeatures, missing.join(", ")));
             }
-        } else if now != then {
+        } else if mutation!("key: components are not compared", now != then, false) {
             return Err(Rejected::new(
                 Reason::KeyDiffers,
                 format!("{name}: built with {then}, this session has {now}"),

@@ -4,6 +4,7 @@
 //! set of loaded modules known to the library, objects found, code mapped, slots filled, functions
 //! installed. A function whose objects are not all there stays out, with the reason.
 
+use nativecache_mutation::mutation;
 use std::ffi::CString;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -211,7 +212,11 @@ impl Linked {
                 .as_ref()
                 .is_some_and(|s| pristine::holds(&self.image, &loaded, s, origins, world));
             parts.resolver.run(&self.image, &packages, world, pristine);
-            jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast());
+            mutation!(
+                "roots: what slots hold is not kept",
+                jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast()),
+                ()
+            );
             lap.add_to(&mut self.steps.resolve);
             let troubles = self.fill_slots(&mut parts);
             lap.add_to(&mut self.steps.fill);
@@ -317,7 +322,8 @@ impl Linked {
             if matches!(self.states[index], State::Installed | State::Inferred) {
                 // Julia takes away the backedges of what it invalidates. If the old methods are back, what is
                 // installed now may rely on this function again.
-                if matches!(verdicts.get(index), Some(Ok(()))) {
+                let holds = matches!(verdicts.get(index), Some(Ok(())));
+                if mutation!("backedges: none again at a retry", holds, false) {
                     // SAFETY: as `open` says.
                     unsafe { self.add_backedges(id, parts) };
                 }

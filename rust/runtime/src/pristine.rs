@@ -7,6 +7,7 @@
 //! of the build, without a look at any of them.
 
 use jl_sys::jl_module_t;
+use nativecache_mutation::mutation;
 
 use crate::inspect;
 use crate::modules;
@@ -83,6 +84,10 @@ pub unsafe fn holds(
             worlds.push(world);
         }
         worlds.sort_unstable();
-        worlds.into_iter().eq(base + 1..=now)
+        mutation!(
+            "edges: every session has the tables of the build",
+            worlds.into_iter().eq(base + 1..=now),
+            true
+        )
     }
 }

@@ -4,6 +4,7 @@
 //! throw a Julia exception through Rust frames: what can throw in Julia goes through `jl_call`,
 //! which catches; for the rest the conditions of the C functions are checked first.
 
+use nativecache_mutation::mutation;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -482,7 +483,11 @@ impl Resolver {
                 return Err(missing(format!("method {}", type_text(signature))));
             };
             // The same signature is not the same method: it may have been defined anew.
-            if self.origins.of(method) != Some(origin) {
+            if mutation!(
+                "origin: a method is known by its signature",
+                self.origins.of(method) != Some(origin),
+                false
+            ) {
                 return Err(Trouble::Redefined(type_text(signature)));
             }
             Ok(method.cast())

@@ -7,6 +7,7 @@
 //! the runtime itself keeps.
 
 use jl_sys::{jl_datatype_t, jl_module_t, jl_tvar_t, jl_typename_t, jl_unionall_t, jl_uniontype_t};
+use nativecache_mutation::mutation;
 use thiserror::Error;
 
 use crate::generated::Generated;
@@ -64,7 +65,8 @@ pub unsafe fn print<'n, 'm: 'n>(
     // SAFETY: as the caller says.
     unsafe { printer.object(value)? };
     // A type variable hides a module or type of its name.
-    match printer.bound.iter().find(|name| printer.heads.contains(name)) {
+    let hidden = printer.bound.iter().find(|name| printer.heads.contains(name));
+    match mutation!("signatures: a variable hides nothing", hidden, None::<&String>) {
         Some(name) => Err(Unprintable::Variable(name.clone())),
         None => Ok(printer.out),
     }
@@ -90,7 +92,7 @@ impl Printer<'_, '_> {
         if v.is_null() {
             return Err(Unprintable::Value("nothing at all".into()));
         }
-        if self.depth > MAX_DEPTH {
+        if self.depth > mutation!("signatures: types nest without end", MAX_DEPTH, u32::MAX) {
             return Err(Unprintable::TooDeep);
         }
         self.depth += 1;
@@ -227,7 +229,9 @@ impl Printer<'_, '_> {
             let binding = jl_get_module_binding((*module).parent, (*module).name);
             let path = words::member(&self.module((*module).parent)?, name);
             // Base and Core are roots to us, though Main is their parent.
-            if binding.is_null() || (*binding).value != module.cast() {
+            if binding.is_null()
+                || mutation!("signatures: a name is trusted", (*binding).value != module.cast(), false)
+            {
                 return Err(Unprintable::NotBound(path));
             }
             Ok(path)
@@ -251,7 +255,7 @@ impl Printer<'_, '_> {
         // SAFETY: as `object`.
         unsafe {
             // `Tuple{Type}` and `Tuple{Type{T} where T}` are two types to Julia; of no other name is that so.
-            if all == jl_sys::jl_type_type {
+            if mutation!("signatures: Type is like any other", all == jl_sys::jl_type_type, false) {
                 self.heads.push("Type".to_owned());
                 self.out.push_str("Type");
                 return Ok(());
@@ -296,7 +300,7 @@ impl Printer<'_, '_> {
         unsafe {
             let name = variable_name(var)?;
             let meant = self.variables.iter().rev().find(|other| (***other).name == (*var).name);
-            if meant != Some(&var) {
+            if mutation!("signatures: a variable of the same name is the same", meant != Some(&var), false) {
                 return Err(Unprintable::Variable(name));
             }
             self.out.push_str(&name);
@@ -362,7 +366,9 @@ impl Printer<'_, '_> {
             if is(declared, jl_sys::jl_uniontype_type) {
                 // Behind what lies inline stands which of the union's types it is.
                 let size = layout::field_size(ty, k).ok_or_else(unknown)?;
-                let mut which = u32::from(place.add(size.saturating_sub(1)).read());
+                let selector = place.add(size.saturating_sub(1)).read();
+                let mut which =
+                    u32::from(mutation!("signatures: inline unions are what comes first", selector, 0));
                 declared = component(declared, &mut which).ok_or_else(unknown)?;
             }
             if !is(declared, jl_sys::jl_datatype_type) {
@@ -387,7 +393,8 @@ impl Printer<'_, '_> {
         };
         // SAFETY: as `data`; the types exist from start-up on.
         let literal = unsafe {
-            if (*ty).name == jl_sys::jl_pointer_typename && bytes.iter().any(|b| *b != 0) {
+            let is_address = (*ty).name == jl_sys::jl_pointer_typename && bytes.iter().any(|b| *b != 0);
+            if mutation!("signatures: an address is a number", is_address, false) {
                 return Err(Unprintable::Address);
             }
             if ty == jl_sys::jl_bool_type {
@@ -396,7 +403,9 @@ impl Printer<'_, '_> {
                     [1] => Some("true".to_owned()),
                     _ => None,
                 }
-            } else if ty == jl_sys::jl_int64_type {
+            } else if ty == jl_sys::jl_int64_type
+                || mutation!("signatures: integers are all alike", false, bytes.len() == 8)
+            {
                 bytes.try_into().ok().map(|b| i64::from_ne_bytes(b).to_string())
             } else if ty == jl_sys::jl_float64_type {
                 bytes.try_into().ok().and_then(|b| words::float64(f64::from_ne_bytes(b)))

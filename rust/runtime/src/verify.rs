@@ -6,6 +6,7 @@
 //! those that matched at build. A function is valid if all its edges hold and all functions of the
 //! library that it relies on are valid.
 
+use nativecache_mutation::mutation;
 use std::cell::Cell;
 use std::collections::HashSet;
 
@@ -125,7 +126,8 @@ impl<'a> Verifier<'a> {
                 return Standing::Changed;
             }
             let (scan, origins) = (self.resolver.tables().scan(methods), self.resolver.origins());
-            if scan.live == table.live && scan.digest(origins) == table.digest {
+            let same = scan.live == table.live && scan.digest(origins) == table.digest;
+            if mutation!("edges: every table counts as unchanged", same, true) {
                 return Standing::Same;
             }
             growth::added(&scan, &table, packages, origins).map_or(Standing::Changed, Standing::Grown)
@@ -151,11 +153,17 @@ impl<'a> Verifier<'a> {
         let count = self.image.function_count();
         let mut verdicts: Vec<Verdict> = Vec::with_capacity(count as usize);
         for index in 0..count {
-            verdicts.push(match refused.contains(&FunctionId(index)) {
-                true => Err(State::Rejected(Reason::Different, String::new())),
-                // SAFETY: as the caller says.
-                false => unsafe { self.own_edges(FunctionId(index)) },
-            });
+            verdicts.push(
+                match mutation!(
+                    "verify mode: what differs is used",
+                    refused.contains(&FunctionId(index)),
+                    false
+                ) {
+                    true => Err(State::Rejected(Reason::Different, String::new())),
+                    // SAFETY: as the caller says.
+                    false => unsafe { self.own_edges(FunctionId(index)) },
+                },
+            );
         }
         let mut invalid: Vec<u32> = (0..count).filter(|i| verdicts[*i as usize].is_err()).collect();
         let dependents = if invalid.is_empty() { Vec::new() } else { self.dependents() };
@@ -168,7 +176,7 @@ impl<'a> Verifier<'a> {
             };
             for dependent in &dependents[index as usize] {
                 let verdict = &mut verdicts[*dependent as usize];
-                if verdict.is_ok() {
+                if mutation!("edges: callers of what is rejected stay", verdict.is_ok(), false) {
                     *verdict = Err(because.clone());
                     invalid.push(*dependent);
                 }
@@ -237,7 +245,15 @@ impl<'a> Verifier<'a> {
             }
             match self.tables.get(edge.table.index()) {
                 Some(Standing::Same) => return Ok(()),
-                Some(Standing::Grown(new)) if growth::out_of_reach(signature, new) => return Ok(()),
+                Some(Standing::Grown(new))
+                    if mutation!(
+                        "edges: what a table has more concerns no call",
+                        growth::out_of_reach(signature, new),
+                        true
+                    ) =>
+                {
+                    return Ok(())
+                }
                 _ => {}
             }
             // Looked at edge by edge, most tables would differ as long as a package is missing; the proof
@@ -247,7 +263,9 @@ impl<'a> Verifier<'a> {
             }
             let found = matching_methods(signature, self.world);
             match found {
-                Some(found) if same_set(&found, &expected) => Ok(()),
+                Some(found) if mutation!("edges: any methods will do", same_set(&found, &expected), true) => {
+                    Ok(())
+                }
                 found => Err(State::Rejected(Reason::EdgeChanged, difference(signature, &expected, found))),
             }
         }
@@ -269,7 +287,8 @@ impl<'a> Verifier<'a> {
             if !fits {
                 return Err(State::Rejected(Reason::Malformed, String::new()));
             }
-            if constants::digest(module.cast(), name.cast()) == Some(*then.cast::<u64>()) {
+            let same = constants::digest(module.cast(), name.cast()) == Some(*then.cast::<u64>());
+            if mutation!("constants: they stay what they were", same, true) {
                 return Ok(());
             }
             let what = format!("{}.{}", module_path(module.cast()), symbol_str(name.cast()));
@@ -295,7 +314,9 @@ impl<'a> Verifier<'a> {
             let first = usize::try_from(start).unwrap_or(0).wrapping_add(1);
             let same = seen != 0
                 && start != 0
-                && seen_by(mi, origins, sysimage, self.roots, Some(first)) == Some(seen);
+                && seen_by(mi, origins, sysimage, self.roots, Some(first)).is_some_and(|now| {
+                    mutation!("generated: other packages before count as none", now == seen, true)
+                });
             if same {
                 return Ok(());
             }
@@ -304,7 +325,7 @@ impl<'a> Verifier<'a> {
                 let what = format!("the generator of {} was not asked", type_text((*mi).specTypes));
                 return Err(State::Rejected(Reason::GeneratedFunction, what));
             }
-            if body_digest(mi) == Some(body) {
+            if mutation!("generated: any body will do", body_digest(mi) == Some(body), true) {
                 return Ok(());
             }
             let what = format!("{} has another generated body now", type_text((*mi).specTypes));
@@ -402,7 +423,11 @@ pub unsafe fn add_backedge(
                 let Ok(callee) = resolver.method_instance(node) else { return };
                 let known = array_items((*callee).backedges);
                 if known.len() < LONG {
-                    jl_method_instance_add_backedge(callee, caller);
+                    mutation!(
+                        "backedges: none on method instances",
+                        jl_method_instance_add_backedge(callee, caller),
+                        ()
+                    );
                 } else if !known[known.len() - LONG..].contains(&caller.cast()) {
                     // Julia looks through the whole list each time, which is quadratic for a callee with
                     // thousands of callers. An entry that stands twice is invalidated twice: harmless.
@@ -421,7 +446,11 @@ pub unsafe fn add_backedge(
                 }
                 let table = table.cast::<jl_methtable_t>();
                 if array_items((*table).backedges).len() < LONG {
-                    jl_method_table_add_backedge(table, signature, caller.cast());
+                    mutation!(
+                        "backedges: none on method tables",
+                        jl_method_table_add_backedge(table, signature, caller.cast()),
+                        ()
+                    );
                 } else {
                     jl_array_ptr_1d_push((*table).backedges, signature);
                     jl_array_ptr_1d_push((*table).backedges, caller.cast());

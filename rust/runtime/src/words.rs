@@ -2,6 +2,7 @@
 //!
 //! The grammar is in docs/profiles.md, "The words of a signature".
 
+use nativecache_mutation::mutation;
 use std::fmt::Write as _;
 
 /// Names that are no names to the parser. `:true` is `true`, and the field `end` of a module cannot be written plainly.
@@ -57,7 +58,11 @@ pub fn is_plain(name: &[u8]) -> bool {
     let Some(first) = name.first() else { return false };
     (first.is_ascii_alphabetic() || *first == b'_')
         && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'!'))
-        && !RESERVED.iter().any(|word| word.as_bytes() == name)
+        && mutation!(
+            "signatures: reserved words are names",
+            !RESERVED.iter().any(|word| word.as_bytes() == name),
+            true
+        )
 }
 
 /// What `var"..."` can hold as it stands: it has no escapes for anything but the quote.
@@ -129,7 +134,7 @@ pub fn string(bytes: &[u8]) -> String {
 /// A 64-bit float with a point or an exponent; `None` for what has no literal.
 #[must_use]
 pub fn float64(value: f64) -> Option<String> {
-    value.is_finite().then(|| format!("{value:?}"))
+    mutation!("signatures: any float has a literal", value.is_finite(), true).then(|| format!("{value:?}"))
 }
 
 /// A 32-bit float likewise. Julia may read it by way of 64 bits: what that would round twice has no literal.

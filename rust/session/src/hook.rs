@@ -3,6 +3,7 @@
 //! It is all done here, since Julia code on the load path would have to be compiled in every
 //! session, which costs more than it does. src/store.jl says where the libraries lie.
 
+use nativecache_mutation::mutation;
 use std::collections::HashSet;
 use std::error::Error;
 use std::ffi::{c_char, c_int, c_void, OsStr};
@@ -275,14 +276,14 @@ fn out_of_place() -> Option<Reason> {
             return Some(Reason::GeneratingOutput);
         }
         let options = &jl_options;
-        if options.code_coverage != 0 {
+        if mutation!("off: coverage", options.code_coverage != 0, false) {
             return Some(Reason::Coverage);
         }
-        if options.malloc_log != 0 {
+        if mutation!("off: allocation tracking", options.malloc_log != 0, false) {
             return Some(Reason::AllocationTracking);
         }
         // 1 is yes, the default; the others are no, all and min.
-        if options.compile_enabled != 1 {
+        if mutation!("off: --compile", options.compile_enabled != 1, false) {
             return Some(Reason::CompileMode);
         }
     }

@@ -4,6 +4,7 @@
 //! The mask is the thread's own. What the process does with a signal stays as it is, and so does what other threads
 //! get: a session ends as it would without us.
 
+use nativecache_mutation::mutation;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -20,7 +21,8 @@ const OF_THE_THREAD: [i32; 7] =
 ///
 /// `body` must be short, must not wait for anything, and must start no threads, which would inherit the mask.
 pub fn put_off<T>(body: impl FnOnce() -> T) -> T {
-    let _mask = Mask::block(&all_but(&OF_THE_THREAD));
+    let signals = mutation!("signals: none is put off", all_but(&OF_THE_THREAD), set_of(&[]));
+    let _mask = Mask::block(&signals);
     body()
 }
 
@@ -49,7 +51,7 @@ struct FailingWrites {
 
 impl Drop for FailingWrites {
     fn drop(&mut self) {
-        if !self.theirs {
+        if mutation!("ulimit -f: the signal is only put off", !self.theirs, false) {
             take_back(&self.signal);
         }
     }

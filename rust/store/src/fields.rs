@@ -4,6 +4,8 @@
 //! Backslash, tab, newline, carriage return and NUL become `\\`, `\t`, `\n`, `\r` and `\0`. All else stands as it is, so
 //! that most fields read as what they say.
 
+use nativecache_mutation::mutation;
+
 /// The same without what would end a field or a line.
 #[must_use]
 pub fn escape(field: &str) -> String {
@@ -13,7 +15,7 @@ pub fn escape(field: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\t' => out.push_str("\\t"),
             '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
+            '\r' => out.push_str(mutation!("lines: carriage returns are left alone", "\\r", "\r")),
             '\0' => out.push_str("\\0"),
             c => out.push(c),
         }

@@ -5,6 +5,7 @@
 //! the two and can be written by nobody else. A folder with the sticky bit, such as `/tmp`, may be written by all:
 //! nobody but the owner can rename or remove an entry there, and the entry itself is looked at as well.
 
+use nativecache_mutation::mutation;
 use std::ffi::CStr;
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -44,7 +45,7 @@ pub fn check_one(place: &Path, meta: &Metadata) -> Result<(), Rejected> {
     if meta.is_dir() && mode & libc::S_ISVTX != 0 {
         return Ok(());
     }
-    if mode & libc::S_IWOTH != 0 {
+    if mutation!("file: anybody may have written it", mode & libc::S_IWOTH != 0, false) {
         return untrusted(format!("everybody can write to it (mode {:o})", mode & 0o7777));
     }
     if mode & libc::S_IWGRP != 0 && !is_private(place, meta) {

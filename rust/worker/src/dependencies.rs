@@ -1,6 +1,7 @@
 //! The functions of an image with their edges: those that have code, and those that inference looked
 //! at on the way, whose edges must hold as well.
 
+use nativecache_mutation::mutation;
 use std::collections::{HashMap, HashSet};
 
 use jl_sys::{jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_typename_t};
@@ -291,9 +292,12 @@ impl EdgeMaker<'_> {
                 if is_generated(at, &self.world.sysimage.data) {
                     generated.push(at);
                 }
-                let pure = of_method.then(|| self.world.pure.called_by(at, &self.world.mentions));
+                let pure = mutation!("edges: what inference calls itself needs none", of_method, false)
+                    .then(|| self.world.pure.called_by(at, &self.world.mentions));
                 for called in pure.iter().flatten() {
-                    if let Some(detail) = self.reads_state(*called) {
+                    if let Some(detail) =
+                        mutation!("state: pure functions may read it", self.reads_state(*called), None)
+                    {
                         return (Err(Undescribable { reason: Reason::PureFunction, detail }), Vec::new());
                     }
                 }
@@ -301,7 +305,11 @@ impl EdgeMaker<'_> {
                 for target in self.dependencies.of(at).iter().copied().chain(called).collect::<Vec<_>>() {
                     targets.push(target);
                     let Target::Instance(callee) = target else { continue };
-                    if self.is_invoked(callee) {
+                    if mutation!(
+                        "edges: what invoke calls counts as dispatched",
+                        self.is_invoked(callee),
+                        false
+                    ) {
                         let method = (*callee).def.value.cast::<jl_method_t>();
                         targets.push(Target::Signature((*method).sig));
                     }
@@ -393,7 +401,9 @@ impl EdgeMaker<'_> {
         let (made, mentions) = (&self.world.made_at_init, &self.world.mentions);
         // SAFETY: as `Functions::finish`; `mi` is one of a method.
         unsafe {
-            if let Some(found) = made.mentioned_by(mi, mentions) {
+            if let Some(found) =
+                mutation!("init: what __init__ binds is kept", made.mentioned_by(mi, mentions), None)
+            {
                 return Some(found);
             }
             let detail = made.named_by(mi, mentions)?;
@@ -401,7 +411,10 @@ impl EdgeMaker<'_> {
             // It may hand the name to what asks.
             let (mut seen, mut stack) = (HashSet::from([mi]), vec![mi]);
             while let Some(at) = stack.pop() {
-                if !is((*at).def.value, jl_sys::jl_method_type) || self.in_sysimage(at) {
+                if !is((*at).def.value, jl_sys::jl_method_type)
+                    || self.in_sysimage(at)
+                    || mutation!("init: only what asks itself counts", false, at != mi)
+                {
                     continue;
                 }
                 if mentions.names(at).contains("isdefined") {
@@ -474,6 +487,7 @@ impl EdgeMaker<'_> {
             let method = (*mi).def.value.cast::<jl_method_t>();
             let found = self.generators.entry(method).or_insert_with(|| self.states.of_generator(method));
             let seen = match &found.reading {
+                Reading::State(_) if mutation!("state: generators may read it", false, true) => 0,
                 Reading::State(what) => {
                     let detail = format!("its generator, of {}, reads {what}", mi::text(mi));
                     return Err(Undescribable { reason: Reason::GeneratedFunction, detail });

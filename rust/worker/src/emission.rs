@@ -1,5 +1,6 @@
 //! Emission until nothing unknown is left.
 
+use nativecache_mutation::mutation;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jl_sys::{jl_code_instance_t, jl_method_instance_t};
@@ -74,7 +75,12 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
                     None => Some((Reason::NotInferred, "its inferred code is not known".to_owned())),
                     Some(source) => {
                         foreign.add(source);
-                        computes_with_address(source).map(|what| {
+                        let computed = mutation!(
+                            "addresses: what is computed of one is data",
+                            computes_with_address(source),
+                            None::<String>
+                        );
+                        computed.map(|what| {
                             let detail =
                                 format!("an address goes into {what}, which is computed at compile time");
                             (Reason::IntegerAddress, detail)
@@ -104,7 +110,8 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
                 for name in &code.names {
                     let closure = rewritten.closure_until(name, stop);
                     // `@cfunction`: C code may keep the pointer and call it in any world, on any thread.
-                    if closure.functions.iter().any(|f| f.starts_with("jlcapi_")) {
+                    let called_back = closure.functions.iter().any(|f| f.starts_with("jlcapi_"));
+                    if mutation!("addresses: callbacks are kept", called_back, false) {
                         code.reject(statuses, Reason::ForeignCallback, "");
                         (*code.ci).inferred = jl_sys::jl_nothing;
                         uncacheable = true;
@@ -124,7 +131,12 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
                     }
                     // `llvmcall` may declare anything. What is missing where a library is loaded costs all of it, and what
                     // only this process has loaded is missing there.
-                    if let Some(import) = closure.imports.iter().find(|name| !provided.has(name)) {
+                    let missing = closure.imports.iter().find(|name| !provided.has(name));
+                    if let Some(import) = mutation!(
+                        "symbols: what llvmcall declares is taken as it is",
+                        missing,
+                        None::<&String>
+                    ) {
                         let detail = format!("nothing that each session has loaded defines {import}");
                         code.reject(statuses, Reason::UnknownForeignCall, &detail);
                         (*code.ci).inferred = jl_sys::jl_nothing;
@@ -156,7 +168,9 @@ unsafe fn use_inferred_code(world: &World, statuses: &[Status]) {
         // SAFETY: live, and the collector is off.
         unsafe {
             for ci in inspect::code_instances(*mi) {
-                if (*ci).inferred != jl_sys::jl_nothing {
+                if (*ci).inferred != jl_sys::jl_nothing
+                    || mutation!("inlining: what a .ji has lost is inferred late", false, true)
+                {
                     continue;
                 }
                 if let Some(source) = world.kept_source(ci) {

@@ -4,6 +4,7 @@
 //! code itself names, an exported symbol, or the declared type of a C function's parameter says what
 //! it is. Anything else is unknown, and the method that holds it is not cached.
 
+use nativecache_mutation::mutation;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -173,7 +174,11 @@ impl Addresses for Known {
 
     fn is_candidate(&self, value: u64) -> bool {
         let after = self.mappings.partition_point(|range| range.start <= value);
-        after > 0 && self.mappings[after - 1].contains(&value)
+        mutation!(
+            "addresses: plain integers are data",
+            after > 0 && self.mappings[after - 1].contains(&value),
+            false
+        )
     }
 }
 

@@ -8,6 +8,7 @@
 //!
 //! What `Main` holds here is the same kind: a session's `Main` is its own.
 
+use nativecache_mutation::mutation;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -161,11 +162,17 @@ impl MadeAtInit {
                 if root_module(*module) == jl_sys::jl_main_module {
                     continue;
                 }
-                let then = before.get(&(*module as usize)).unwrap_or(&nothing);
+                let then = before.get(&(*module as usize));
+                if then.is_none()
+                    && mutation!("init: modules that were not there have made nothing", false, true)
+                {
+                    continue;
+                }
+                let then = then.unwrap_or(&nothing);
                 for (name, binding) in inspect::bindings(*module) {
                     if (*binding).owner == *module {
                         made.add_own(*module, name, binding, then);
-                    } else if !then.knows(name, before) {
+                    } else if mutation!("init: what it imports was there", !then.knows(name, before), false) {
                         made.add_imported(*module, name, binding);
                     }
                 }
@@ -179,7 +186,7 @@ impl MadeAtInit {
             }
         }
         // SAFETY: as the caller says.
-        unsafe { made.add_holders(modules) };
+        unsafe { made.add_holders(mutation!("init: a name in a constant is none", modules, &[])) };
         made
     }
 
@@ -241,6 +248,9 @@ impl MadeAtInit {
             let still = undefined_fields(value);
             let names = svec_items((*(*type_of(value)).name).names);
             for index in undefined.iter().filter(|index| !still.contains(index)) {
+                if mutation!("init: what __init__ assigns to a field is kept", false, true) {
+                    continue;
+                }
                 if let Some(field) = names.get(*index as usize) {
                     self.fields.push((name.to_owned(), symbol_str(field.cast()).to_owned()));
                 }
@@ -288,7 +298,8 @@ impl MadeAtInit {
         unsafe {
             let names = mentions.names(mi);
             // Inference finds `Main.X` like any constant, and `isdefined(Main, :X)`.
-            if let Some(name) = names.main.then(|| self.main.iter().find(|n| names.contains(n))).flatten() {
+            let names_main = mutation!("init: every session's Main is that of the build", names.main, false);
+            if let Some(name) = names_main.then(|| self.main.iter().find(|n| names.contains(n))).flatten() {
                 return Some(Undescribable { reason: Reason::NamesMain, detail: format!("Main.{name}") });
             }
             if self.constants.is_empty() {
@@ -310,7 +321,11 @@ impl MadeAtInit {
 
     /// The type that was made, if this is one.
     fn of(&self, name: *mut jl_typename_t) -> Option<String> {
-        self.types.get(&name).cloned()
+        mutation!(
+            "init: a type that it makes is known by its name alone",
+            self.types.get(&name).cloned(),
+            None
+        )
     }
 
     /// A type that was made, in a type.

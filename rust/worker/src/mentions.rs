@@ -3,6 +3,7 @@
 //! A name can stand in the source, in the types for which it was compiled (`Val{:x}`), and in a constant that the
 //! source names. What is asked here is answered with yes too often, never too seldom.
 
+use nativecache_mutation::mutation;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -110,7 +111,10 @@ impl Mentions {
             });
             let source = self.names(mi);
             let names = if as_symbol { &source.symbols } else { &source.all };
-            wanted.iter().find(|(name, _)| names.contains(name.as_str()) || types.contains(name.as_str()))
+            wanted.iter().find(|(name, _)| {
+                names.contains(name.as_str())
+                    || mutation!("init: a name in a type is none", types.contains(name.as_str()), false)
+            })
         }
     }
 }

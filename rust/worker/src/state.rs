@@ -8,6 +8,7 @@
 //! A function is taken with all its methods, but for those that no argument of this code can reach: a method for a mutable
 //! type of a package counts when the code is seen to make such an object, or to be given one ([`Search::is_reached`]).
 
+use nativecache_mutation::mutation;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
@@ -625,7 +626,8 @@ impl Search<'_> {
                 // A closure may be called by whoever gets it.
                 "new" | "splatnew" => {
                     let value = args.first().and_then(|ty| self.visit(*ty, values, depth + 1));
-                    value.into_iter().for_each(|ty| self.handed_on(ty));
+                    let closure = mutation!("state: a closure is called by nobody", value, None);
+                    closure.into_iter().for_each(|ty| self.handed_on(ty));
                     for arg in args.iter().skip(1) {
                         self.operand(*arg, values, depth);
                     }
@@ -773,7 +775,9 @@ impl Search<'_> {
             if jl_sys::jl_isa(value, jl_sys::jl_function_type.cast()) != 0 {
                 return self.called((*ty).name);
             }
-            if STATEFUL.contains(&symbol_str((*(*ty).name).name)) || is_mutable_within(value, 0) {
+            if STATEFUL.contains(&symbol_str((*(*ty).name).name))
+                || mutation!("state: mutable constants are constant", is_mutable_within(value, 0), false)
+            {
                 return self.state(name.to_owned());
             }
             if (*ty).instance != value && !self.states.sysimage.contains(&(value as usize)) {

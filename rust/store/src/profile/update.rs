@@ -5,6 +5,7 @@
 //! get the lock in time leaves its methods in a file of its own, `<layer>.pending-<unique>`, which the
 //! next one merges. So nothing is lost, and nobody waits for long.
 
+use nativecache_mutation::mutation;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -218,7 +219,11 @@ fn unique() -> String {
 pub fn write(target: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
     let temporary = target.with_extension(format!("tmp-{}", unique()));
     let result = file::create(&temporary)
-        .and_then(|mut out| with_failing_writes(|| out.write_all(bytes)))
+        .and_then(|mut out| {
+            mutation!("ulimit -f: the signal comes", with_failing_writes, nativecache_mutation::bare)(|| {
+                out.write_all(bytes)
+            })
+        })
         .and_then(|()| fs::rename(&temporary, target));
     if result.is_err() {
         let _ = fs::remove_file(&temporary);
