@@ -10,6 +10,7 @@ use std::path::Path;
 
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::{LLVMLinkage, LLVMValueKind, LLVMVisibility};
+use nativecache_mutation::mutation;
 
 use crate::builder::{constant_aggregate, constant_array_slot, Builder};
 use crate::compile_units::CompileUnits;
@@ -200,7 +201,7 @@ pub(crate) fn split(
         units.list(&part.handle);
         parts.push(part);
     }
-    put_in_order(whole, shared);
+    mutation!("order: variables stay where they came up", put_in_order(whole, shared), drop(shared));
     Ok(parts)
 }
 

@@ -427,9 +427,9 @@ impl Search<'_> {
             let Some(method) = self.methods.pop() else {
                 // What was seen meanwhile may make an object that they take.
                 // SAFETY: as `of_method`.
-                let (reached, waiting) = std::mem::take(&mut self.waiting)
-                    .into_iter()
-                    .partition(|method| unsafe { self.is_reached(*method) });
+                let (reached, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|method| {
+                    mutation!("state: what waits is not reached", unsafe { self.is_reached(*method) }, false)
+                });
                 (self.methods, self.waiting) = (reached, waiting);
                 if self.methods.is_empty() {
                     break;
@@ -452,7 +452,9 @@ impl Search<'_> {
                 }
             }
         }
-        if let Some(name) = self.undefined.take().filter(|_| self.catches) {
+        if let Some(name) =
+            self.undefined.take().filter(|_| mutation!("state: nobody catches an error", self.catches, false))
+        {
             self.state(name);
         }
         self.found
@@ -820,7 +822,7 @@ impl Search<'_> {
                 });
             }
             // Its constructors, and those of what it is a subtype of.
-            let mut of = Some(name);
+            let mut of = mutation!("state: constructors run nothing", Some(name), None);
             for _ in 0..100 {
                 let Some(name) = of else { break };
                 found.extend(self.states.constructors.get(&(name as usize)).into_iter().flatten());
