@@ -112,9 +112,9 @@ function start(box, script; flags = ``, env = Pair{String,String}[], wrapper = `
     return (process = process, path = path)
 end
 
-"Wait for it; killed after `limit` seconds, which is an error: nothing here may hang."
-function finish(started; limit = 120)
-    watch = Timer(_ -> kill(started.process, Base.SIGKILL), limit)
+"Wait for it; killed after `Sandbox.LIMIT` seconds, which is an error: nothing here may hang."
+function finish(started)
+    watch = Timer(_ -> kill(started.process, Base.SIGKILL), Sandbox.LIMIT)
     wait(started.process)
     hung = !isopen(watch)
     close(watch)
@@ -123,11 +123,11 @@ function finish(started; limit = 120)
     return (out = out, err = err, code = started.process.exitcode, signal = started.process.termsignal, hung = hung)
 end
 
-run_in(box, script; limit = 120, options...) = finish(start(box, script; options...); limit = limit)
+run_in(box, script; options...) = finish(start(box, script; options...))
 
-"Wait until `condition()` holds, for `limit` seconds at most; says whether it came to hold."
-function wait_until(condition; limit = 60)
-    until = time() + limit
+"Wait until `condition()` holds, for `Sandbox.LIMIT` seconds at most; says whether it came to hold."
+function wait_until(condition)
+    until = time() + Sandbox.LIMIT
     while time() < until
         condition() && return true
         sleep(0.005)
@@ -224,7 +224,7 @@ function killed_at_operations(session, box; prepare = () -> nothing, check, coun
     for n in chosen
         prepare()
         session(shimmed(counter; kill_at = n))
-        wait_until(() -> isempty(processes_with(box.root)); limit = 60)
+        wait_until(() -> isempty(processes_with(box.root)))
         reached = counted(counter)[1]
         killed += reached >= n
         reached >= n || println("  operation ", n, " of ", operations, " was not reached: ", reached)

@@ -6,7 +6,7 @@ const LIBRARY_TEST = small()
 @testset "any byte" begin
     t = LIBRARY_TEST
     script = replace(replace(replace(DAMAGE, "GOOD" => repr(t.library)), "TRUNCATIONS" => points(300, 20_000)), "FLIPS" => points(1000, 100_000))
-    run = run_in(t.box, script; limit = 600)
+    run = run_in(t.box, script)
     lines = split(run.out, '\n')
     @test run.code == 0 && run.err == ""
     @test endswith(lines[1], " true none")
@@ -21,7 +21,7 @@ function in_its_place(put, wanted; t = LIBRARY_TEST, options...)
     rm(t.library; force = true, recursive = true)
     try
         put(t.library)
-        run = run_in(t.box, SMALL_STATUS; limit = 60, options...)
+        run = run_in(t.box, SMALL_STATUS; options...)
         lines = split(run.out, '\n')
         @test string(lines[1], "\n") == SMALL_OUT
         @test startswith(lines[2], "0 ")

@@ -37,7 +37,7 @@
         println(linked, " ", (after[1] - before[1]) / 1e6 < 20, " ", after[2] - before[2] < 20, " ", after[3] - before[3])
         print(stderr, (after[1] - before[1]) / 1e6, " MB, ", after[2] - before[2], " mappings")
         $SMALL_BODY
-        """; limit = 300)
+        """)
     @test run.out == "3333 true true 0\n$SMALL_OUT"
     @test run.code == 0
     println("  10,000 libraries in one process: ", run.err, " more")
@@ -89,7 +89,7 @@ if FULL
                 @test run.out == string(hour) && run.err == ""
                 sessions += 1
             end
-            run = run_in(box, "using NativeCache; print(all(r -> r.library !== nothing, NativeCache.update!(quiet = true)))"; env = env, limit = 300)
+            run = run_in(box, "using NativeCache; print(all(r -> r.library !== nothing, NativeCache.update!(quiet = true)))"; env = env)
             @test run.out == "true" && run.err == ""
             @test 0 < total() <= cap
             most = max(most, total())

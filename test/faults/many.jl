@@ -31,7 +31,7 @@ end
         # In full: for minutes, 30 at any time.
         while true
             n = number[] += 1
-            run = run_in(t.box, script(n); limit = 300, env = MANY_ENV)
+            run = run_in(t.box, script(n); env = MANY_ENV)
             is_right(run.out) && run.err == "" && run.code == 0 && !run.hung ||
                 push!(wrong, (script(n), run.out, run.err, run.code, run.signal, run.hung))
             startswith(run.out, "number ") && push!(learnt, n)
@@ -61,7 +61,7 @@ end
     run = run_in(t.box, SMALL_SESSION * """
         using Taught
         print(Taught.f(Val(7777)), " ", reinterpret(Int64, read(ENV["SHIM_COUNTER"])[9:16])[1], " calls of flock")
-        """; env = [MANY_ENV; shimmed(counter)], limit = 60)
+        """; env = [MANY_ENV; shimmed(counter)])
     @test run.out == SMALL_OUT * "number 7777 0 calls of flock" && run.err == "" && !run.hung
     @test counted(counter)[2] > 0       # it was seen
     @test !(7777 in taught(t.box)) && any(name -> occursin("pending", name), unfinished(t.box))

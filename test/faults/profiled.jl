@@ -92,7 +92,7 @@ end
         Profile.stop_timer()
         println(linked, " ", samples > 0, " ", length(NativeCache.status("Small").installed))
         $SMALL_BODY
-        """; limit = 300)
+        """)
     @test run.out == string(SMALL_OUT, count, " true ", length(SMALL_STATEMENTS), "\n", SMALL_OUT)
     @test run.err == "" && (run.code, run.hung) == (0, false)
     rm(folder; recursive = true)

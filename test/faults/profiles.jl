@@ -71,7 +71,7 @@ end
                         (() -> Base.run(`mkfifo $PROFILE`), () -> rm(PROFILE)),
                         (() -> (write(PROFILE, good); chmod(PROFILE, 0o666)), () -> rm(PROFILE)))
         put()
-        run = run_in(TAUGHT, taught_session(1); limit = 30)
+        run = run_in(TAUGHT, taught_session(1))
         @test run.out == "number 1" && run.err == "" && run.code == 0 && !run.hung
         undo()
     end
@@ -96,13 +96,13 @@ const AUTOMATIC = ["JULIA_NATIVECACHE_AUTO" => "background"]
         end) do env
         number[] += 1
         run_in(TAUGHT, taught_session(number[]); env = [env; AUTOMATIC])
-        wait_until(() -> isempty(processes_with(TAUGHT.root)); limit = 120)
+        wait_until(() -> isempty(processes_with(TAUGHT.root)))
     end
     println("  killed: updates in the background at ", killed, " operations on files")
     # The next session takes up what is left.
     run = run_in(TAUGHT, taught_session(299); env = AUTOMATIC)
     @test run.err == "" && run.code == 0
-    @test wait_until(() -> isempty(processes_with(TAUGHT.root)); limit = 120)
+    @test wait_until(() -> isempty(processes_with(TAUGHT.root)))
     @test !any(name -> endswith(name, ".job") || endswith(name, ".running"), readdir(joinpath(store_of(TAUGHT), "queue")))
     @test isempty(leftovers(TAUGHT))
     @test issubset([known; 299], taught(TAUGHT))

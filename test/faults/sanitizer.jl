@@ -32,9 +32,9 @@ function sanitized(folder)
 end
 
 "Run it; nothing was found."
-function clean(box, script, env, root; limit = 300)
+function clean(box, script, env, root)
     load_path = join([box.packages, root, "@stdlib"], ':')
-    run = run_in(box, script; env = [env; "JULIA_LOAD_PATH" => load_path], limit = limit)
+    run = run_in(box, script; env = [env; "JULIA_LOAD_PATH" => load_path])
     @test !occursin("ERROR: AddressSanitizer", run.err)
     run.code == 0 && !occursin("ERROR", run.err) || println(run.err)
     @test run.code == 0 && !run.hung
@@ -63,9 +63,9 @@ end
         """, env, root)
     @test startswith(run.out, string(SMALL_OUT, length(SMALL_STATEMENTS), " "))
     damage = replace(replace(replace(DAMAGE, "GOOD" => repr(library)), "TRUNCATIONS" => 3000), "FLIPS" => 10_000)
-    run = clean(box, damage, env, root; limit = 600)
+    run = clean(box, damage, env, root)
     @test occursin(" true none", run.out)
-    run = clean(box, build_script(FEW), env, root; limit = 600)
+    run = clean(box, build_script(FEW), env, root)
     @test run.out == "built"
     run = clean(box, SMALL_SESSION, env, root)
     @test run.out == SMALL_OUT

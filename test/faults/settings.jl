@@ -78,8 +78,8 @@ end
     for put in (path -> mkdir(path), path -> Base.run(`mkfifo $path`), path -> symlink(path, path), path -> symlink("/dev/zero", path))
         rm(config)
         put(config)
-        unharmed(run_in(t.box, SMALL_SESSION; limit = 30))
-        run = run_in(t.box, build_script(); limit = 60)
+        unharmed(run_in(t.box, SMALL_SESSION))
+        run = run_in(t.box, build_script())
         @test run.out == "built" && !run.hung
     end
     remove(t.box)
