@@ -55,7 +55,7 @@ end
 
 "Interrupt the process, at most every `pause` seconds, until it has made the file `enough`."
 function interrupt(started, enough; pause)
-    until = time() + 60
+    until = time() + Sandbox.LIMIT
     while time() < until && process_running(started.process) && !isfile(enough)
         kill(started.process, Base.SIGINT)
         sleep(pause * (1 + rand()))
