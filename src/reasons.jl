@@ -1,4 +1,4 @@
-# Why a library or a method is not used: the table is rust/image/src/reason.rs, here is how to ask it.
+# Why a library or a method is not used: the table is rust/native/image/src/reason.rs, here is how to ask it.
 
 "The entry of the table for a code: (name, text, advice)."
 function reason_entry(code::Integer)

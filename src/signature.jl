@@ -1,5 +1,5 @@
 # From the text of a signature to the type that it says. The build process includes this file; so do the tests. What writes
-# the text is rust/runtime/src/statement.rs; the grammar is in docs/profiles.md, "The words of a signature".
+# the text is rust/julia/src/signature.rs; the grammar is in docs/profiles.md, "The words of a signature".
 #
 # Values stand in a signature by what they consist of, `Char(0x79000000)` by bits and `Point(x=1, y=2)` by fields: no
 # constructor of a package is called for what the tracer wrote, since it could refuse, or make another value.

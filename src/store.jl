@@ -225,7 +225,7 @@ end
 # ---- object files for the next build ----
 #
 # Beside the libraries of a package lie the object files of its last build, in one file: what comes out the same
-# in the next one is not compiled again (rust/worker/src/parts.rs).
+# in the next one is not compiled again (rust/native/worker/src/parts.rs).
 
 "The file name of the object files of a library for these packages, whatever their builds."
 function objects_name(ids::Vector{PkgId})

@@ -1,4 +1,4 @@
-# rust/codegen against the JIT, in processes of its own (rust/codegen/tests/julia): 145 calls of
+# rust/native/codegen against the JIT, in processes of its own (rust/native/codegen/tests/julia): 145 calls of
 # every calling convention compare equal, and two processes write the same object.
 
 @testset "codegen" begin

@@ -1,4 +1,4 @@
-# rust/image/src/reason.rs: each reason is provoked, here or in the file named, and its words are those
+# rust/native/image/src/reason.rs: each reason is provoked, here or in the file named, and its words are those
 # of the table. A reason that cannot be provoked in a test says why.
 
 using Libdl: Libdl
@@ -14,7 +14,7 @@ const TESTED_ELSEWHERE = Dict(:NoImages => "companion.jl", :NoTypeExpression => 
 "Reasons that only a bug, or a Julia that nobody has seen yet, brings about; and what covers their code instead."
 const NOT_PROVOKED = Dict(:NotCompiled => "Julia 1.10: no statement was found for which precompile says no", :AlreadyNative => "Julia 1.10: it is no failure",
     :NotInImage => "Julia 1.10: of what its image writer drops no small package is known",
-    :UnknownAddress => "an address that no map knows is met when Julia's code generator does something new; rust/codegen/tests",
+    :UnknownAddress => "an address that no map knows is met when Julia's code generator does something new; rust/native/codegen/tests",
     :EdgesUnknown => "Julia's backedges contradict themselves, or name what cannot be described",
     :InferredCode => "inferred code that holds what cannot be described; the method itself is compiled")
 

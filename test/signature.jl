@@ -1,4 +1,4 @@
-# rust/runtime/src/statement.rs writes signatures, src/signature.jl reads them: any type that there is comes back as itself,
+# rust/julia/src/signature.rs writes signatures, src/signature.jl reads them: any type that there is comes back as itself,
 # or there is a reason why it has no text.
 
 const READ_BACK = raw"""

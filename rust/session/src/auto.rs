@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jl_sys::jl_module_t;
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::{jl_gc_safepoint, jl_options, jl_signal_pending, Options};
-use nativecache_runtime::modules::uuid;
+use nativecache_julia::collector::CollectorOff;
+use nativecache_julia::julia_1_5::{jl_gc_safepoint, jl_options, jl_signal_pending, Options};
+use nativecache_julia::object::{array_items, is, module_name, string_bytes};
+use nativecache_julia::root_modules::uuid;
 use nativecache_runtime::trace::PackageName;
-use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
 use nativecache_signals::with_failing_writes;
 use nativecache_store::file;
 use nativecache_store::lines as text;

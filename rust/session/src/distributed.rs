@@ -4,9 +4,9 @@
 use std::error::Error;
 
 use jl_sys::{jl_array_t, jl_value_t};
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::modules::uuid;
-use nativecache_runtime::value::{array_items, is, module_name, type_name, type_of};
+use nativecache_julia::collector::CollectorOff;
+use nativecache_julia::object::{array_items, is, module_name, type_name, type_of};
+use nativecache_julia::root_modules::uuid;
 
 use crate::globals::{loaded_modules, Global};
 use crate::guard;
@@ -63,7 +63,7 @@ unsafe fn workers() -> Result<Option<usize>, Box<dyn Error>> {
         let Some(module) = found else { return Ok(None) };
         // PGRP::ProcessGroup has its workers, this process included, in the second field.
         let group = Global::of(module.cast(), "PGRP")?.0;
-        let Some((offset, true)) = nativecache_runtime::layout::field(type_of(group), 1) else {
+        let Some((offset, true)) = nativecache_julia::layout::field(type_of(group), 1) else {
             return Ok(None);
         };
         let list = *group.cast::<u8>().add(offset).cast::<*mut jl_value_t>();

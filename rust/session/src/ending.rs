@@ -8,7 +8,7 @@ use std::ffi::{c_void, CStr};
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use nativecache_runtime::elf::{symbol_before, Object};
+use nativecache_julia::elf::{symbol_before, Object};
 use nativecache_signals::put_off;
 
 extern "C" {

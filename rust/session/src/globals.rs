@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use jl_sys::{jl_array_t, jl_module_t, jl_value_t};
-use nativecache_runtime::value::{array_items, string_bytes, symbol};
+use nativecache_julia::object::{array_items, string_bytes, symbol};
 
 /// The value of a constant binding.
 pub(crate) struct Global(pub(crate) *mut jl_value_t);

@@ -14,12 +14,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use jl_sys::{jl_array_t, jl_module_t, jl_value_t};
 use nativecache_image::Reason;
-use nativecache_runtime::frames;
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::{jl_generating_output, jl_module_build_id, jl_options};
-use nativecache_runtime::modules::uuid;
-use nativecache_runtime::sysimage::Sysimage;
-use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
+use nativecache_julia::collector::CollectorOff;
+use nativecache_julia::julia_1_5::{jl_generating_output, jl_module_build_id, jl_options};
+use nativecache_julia::object::{array_items, is, module_name, string_bytes};
+use nativecache_julia::root_modules::uuid;
+use nativecache_julia::sysimage::Sysimage;
+use nativecache_runtime::load::frames;
 
 use crate::auto::{self, Stale};
 use crate::distributed::spread;

@@ -22,10 +22,11 @@ use std::path::Path;
 
 use jl_sys::jl_array_t;
 use jlrs::value::array::Array;
-use nativecache_runtime::julia::jl_array_ptr_1d_push;
+use nativecache_julia::julia_1_5::jl_array_ptr_1d_push;
 
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::{library, statement};
+use nativecache_julia::collector::CollectorOff;
+use nativecache_julia::signature;
+use nativecache_runtime::load::library;
 use nativecache_store::{boundary, lines as text, settings, trust};
 
 pub use boundary::{fail, guard, hand_out};
@@ -212,7 +213,7 @@ pub unsafe extern "C" fn nativecache_signature(value: *mut jl_sys::jl_value_t) -
     guard(std::ptr::null_mut(), || {
         let _off = CollectorOff::new();
         // SAFETY: as the caller says.
-        Ok(hand_out(&unsafe { statement::print(value, None) }?))
+        Ok(hand_out(&unsafe { signature::print(value, None) }?))
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use nativecache_runtime::julia::{jl_gc_safepoint, jl_sigatomic_begin, jl_sigatomic_end};
+use nativecache_julia::julia_1_5::{jl_gc_safepoint, jl_sigatomic_begin, jl_sigatomic_end};
 
 /// Linking takes milliseconds; who holds a lock for this long does not give it back.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -7,10 +7,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jl_sys::jl_value_t;
-use nativecache_runtime::inspect;
-use nativecache_runtime::install::{install, Compiled, InvokePointer};
-use nativecache_runtime::julia::jl_get_world_counter;
-use nativecache_runtime::value::{is, type_name, type_of};
+use nativecache_julia::inspect;
+use nativecache_julia::julia_1_5::jl_get_world_counter;
+use nativecache_julia::object::{is, type_name, type_of};
+use nativecache_runtime::load::install::{install, Compiled, InvokePointer};
 
 /// What Julia's `jl_fptr_args` calls: the function, its arguments, their number.
 type FptrArgs = unsafe extern "C" fn(*mut jl_value_t, *mut *mut jl_value_t, u32) -> *mut jl_value_t;

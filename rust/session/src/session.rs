@@ -1,5 +1,6 @@
 //! What this session knows: its key, and the libraries that it has linked.
 
+use nativecache_julia::root_modules;
 use std::error::Error;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -8,9 +9,10 @@ use std::time::Instant;
 use jl_sys::{jl_array_t, jl_method_instance_t};
 use nativecache_image::{content_hash, BucketRef, EntryId, FunctionId, Reason, FORMAT_VERSION};
 use nativecache_runtime::error::Rejected;
-use nativecache_runtime::library::LibraryFile;
-use nativecache_runtime::link::{Counts, Linked};
-use nativecache_runtime::{key as runtime_key, modules};
+use nativecache_runtime::load::key as runtime_key;
+use nativecache_runtime::load::library::LibraryFile;
+use nativecache_runtime::load::link::{Counts, Linked};
+use nativecache_runtime::load::loaded;
 
 use crate::lock::acquire;
 use nativecache_store::lines as text;
@@ -103,7 +105,7 @@ pub fn key_hash() -> u64 {
 /// `loaded` is a live array of modules.
 pub unsafe fn module_set(loaded: *mut jl_array_t) -> u64 {
     // SAFETY: as the caller says.
-    unsafe { modules::set(&modules::roots(loaded)).0 }
+    unsafe { loaded::set(&root_modules::roots(loaded)).0 }
 }
 
 impl Session {

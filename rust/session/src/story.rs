@@ -9,13 +9,14 @@ use std::path::Path;
 
 use jl_sys::{jl_code_instance_t, jl_method_instance_t};
 use nativecache_image::PackageId;
-use nativecache_runtime::definitions::Definitions;
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::jl_fptr_const_return;
-use nativecache_runtime::library::LibraryFile;
-use nativecache_runtime::link::Outcome;
-use nativecache_runtime::sysimage::Sysimage;
-use nativecache_runtime::{inspect, key as runtime_key};
+use nativecache_julia::collector::CollectorOff;
+use nativecache_julia::definitions::Definitions;
+use nativecache_julia::inspect;
+use nativecache_julia::julia_1_5::jl_fptr_const_return;
+use nativecache_julia::sysimage::Sysimage;
+use nativecache_runtime::load::key as runtime_key;
+use nativecache_runtime::load::library::LibraryFile;
+use nativecache_runtime::load::link::Outcome;
 
 use crate::globals::loaded_modules;
 use crate::session::{key, with_session};

@@ -10,11 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use jl_sys::jl_module_t;
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::{jl_generating_output, jl_options, jl_ver_string};
-use nativecache_runtime::modules::{roots, uuid};
+use nativecache_julia::collector::CollectorOff;
+use nativecache_julia::julia_1_5::{jl_generating_output, jl_options, jl_ver_string};
+use nativecache_julia::object::{is, module_name, string_bytes};
+use nativecache_julia::root_modules::{roots, uuid};
 use nativecache_runtime::trace::{trace, Mark, Options, PackageName, Trace};
-use nativecache_runtime::value::{is, module_name, string_bytes};
 use nativecache_store::profile::update::{self as store, Updated};
 use nativecache_store::trust;
 use nativecache_store::{file, Limits, Mode, Profile, Stats};

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use jl_sys::{jl_module_t, jl_value_t};
 use nativecache_image::{FunctionId, Reason};
+use nativecache_julia::object::{is, string_bytes};
 use nativecache_runtime::error::Rejected;
-use nativecache_runtime::value::{is, string_bytes};
 
 use crate::globals::Global;
 

@@ -1,0 +1,85 @@
+//! What the sysimage's shared library says about itself.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::elf::{self, Object};
+use jl_sys::jl_method_instance_t;
+
+use crate::julia_1_5::jl_options;
+use crate::object::{is, type_of, Value};
+
+/// Values that the running Julia keeps in, or that describe, its sysimage library.
+#[derive(Clone, Debug)]
+pub struct Sysimage {
+    /// Where its objects lie.
+    pub data: Range<usize>,
+    /// The span of the whole shared object, machine code included.
+    pub span: Range<usize>,
+    /// Offset of the thread's state from the thread pointer, 0 when that is no constant
+    /// (threading.c, `jl_check_tls`: Julia proves it before it writes it here).
+    pub tls_offset: usize,
+    /// The key names it by a digest of its contents, so that an object in it is known by its place.
+    pub known_by_contents: bool,
+}
+
+impl Sysimage {
+    /// Reads the symbols of the sysimage that this process has mapped.
+    pub fn current() -> Option<Self> {
+        let file = sysimage_path()?;
+        let path = CString::new(file.as_os_str().as_bytes()).ok()?;
+        let [data, size, tls_offset] =
+            elf::symbols_of(&path, [c"jl_system_image_data", c"jl_system_image_size", c"jl_tls_offset"])?;
+        if data == 0 || size == 0 || tls_offset == 0 {
+            return None;
+        }
+        // SAFETY: they are variables of this type (staticdata.c), of a library that stays mapped.
+        let (size, tls_offset) = unsafe { (*(size as *const usize), *(tls_offset as *const usize)) };
+        Some(Sysimage {
+            data: data..data + size,
+            span: Object::at(data)?.span(),
+            tls_offset,
+            known_by_contents: gnu_build_id(&file).is_some(),
+        })
+    }
+}
+
+/// The file that this process's sysimage came from.
+pub fn sysimage_path() -> Option<PathBuf> {
+    // SAFETY: constant once Julia runs.
+    let file = unsafe { jl_options.image_file };
+    if file.is_null() {
+        return None;
+    }
+    // SAFETY: NUL-terminated, lives as long as the process.
+    let bytes = unsafe { CStr::from_ptr(file) }.to_bytes();
+    Some(PathBuf::from(OsStr::from_bytes(bytes)))
+}
+
+/// The `NT_GNU_BUILD_ID` note of the sysimage's file.
+pub fn gnu_build_id(sysimage: &std::path::Path) -> Option<String> {
+    // SAFETY: the sysimage is never unloaded.
+    Object::named(sysimage).and_then(|object| unsafe { object.build_id() })
+}
+
+/// Is it an object of a kind that is described by its place in the sysimage?
+///
+/// # Safety
+/// `v` has a type tag before it.
+pub unsafe fn has_place(v: Value) -> bool {
+    // SAFETY: as the caller says; these types exist from start-up on.
+    unsafe {
+        let ty = type_of(v);
+        ty == jl_sys::jl_datatype_type
+            || ty == jl_sys::jl_unionall_type
+            || ty == jl_sys::jl_uniontype_type
+            || ty == jl_sys::jl_typename_type
+            || ty == jl_sys::jl_simplevector_type
+            || ty == jl_sys::jl_module_type
+            || ty == jl_sys::jl_method_type
+            || ty == jl_sys::jl_method_instance_type
+                && is((*v.cast::<jl_method_instance_t>()).def.value, jl_sys::jl_method_type)
+    }
+}
