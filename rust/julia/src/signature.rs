@@ -404,9 +404,11 @@ impl Printer<'_, '_> {
                     [1] => Some("true".to_owned()),
                     _ => None,
                 }
-            } else if ty == jl_sys::jl_int64_type
-                || mutation!("signatures: integers are all alike", false, bytes.len() == 8)
-            {
+            } else if mutation!(
+                "signatures: integers are all alike",
+                ty == jl_sys::jl_int64_type,
+                bytes.len() == 8
+            ) {
                 bytes.try_into().ok().map(|b| i64::from_ne_bytes(b).to_string())
             } else if ty == jl_sys::jl_float64_type {
                 bytes.try_into().ok().and_then(|b| words::float64(f64::from_ne_bytes(b)))

@@ -411,10 +411,8 @@ impl EdgeMaker<'_> {
             // It may hand the name to what asks.
             let (mut seen, mut stack) = (HashSet::from([mi]), vec![mi]);
             while let Some(at) = stack.pop() {
-                if !is((*at).def.value, jl_sys::jl_method_type)
-                    || self.in_sysimage(at)
-                    || mutation!("init: only what asks itself counts", false, at != mi)
-                {
+                let ends = !is((*at).def.value, jl_sys::jl_method_type) || self.in_sysimage(at);
+                if mutation!("init: only what asks itself counts", ends, ends || at != mi) {
                     continue;
                 }
                 if mentions.names(at).contains("isdefined") {

@@ -168,9 +168,8 @@ unsafe fn use_inferred_code(world: &World, statuses: &[Status]) {
         // SAFETY: live, and the collector is off.
         unsafe {
             for ci in inspect::code_instances(*mi) {
-                if (*ci).inferred != jl_sys::jl_nothing
-                    || mutation!("inlining: what a .ji has lost is inferred late", false, true)
-                {
+                let kept = (*ci).inferred != jl_sys::jl_nothing;
+                if mutation!("inlining: what a .ji has lost is inferred late", kept, true) {
                     continue;
                 }
                 if let Some(source) = world.kept_source(ci) {

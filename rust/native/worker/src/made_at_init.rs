@@ -166,9 +166,7 @@ impl MadeAtInit {
                     continue;
                 }
                 let then = before.get(&(*module as usize));
-                if then.is_none()
-                    && mutation!("init: modules that were not there have made nothing", false, true)
-                {
+                if mutation!("init: modules that were not there have made nothing", false, then.is_none()) {
                     continue;
                 }
                 let then = then.unwrap_or(&nothing);
