@@ -35,6 +35,18 @@ impl<'j> Module<'j> {
         unsafe { Module::from_ptr_unchecked(jl_sys::jl_main_module) }
     }
 
+    /// Is it `Core`?
+    pub fn is_core(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_core_module }
+    }
+
+    /// Is it `Main`?
+    pub fn is_main(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_main_module }
+    }
+
     /// Its name.
     pub fn symbol(self) -> Symbol<'j> {
         // SAFETY: every module has one.
@@ -86,6 +98,11 @@ impl<'j> Module<'j> {
         bytes[..8].copy_from_slice(&self.raw().uuid.hi.to_be_bytes());
         bytes[8..].copy_from_slice(&self.raw().uuid.lo.to_be_bytes());
         bytes
+    }
+
+    /// The same in two words, the high one first.
+    pub fn uuid_words(self) -> (u64, u64) {
+        (self.raw().uuid.hi, self.raw().uuid.lo)
     }
 
     /// A number that each precompilation of the package makes anew.
@@ -157,6 +174,17 @@ impl<'j> Module<'j> {
         self.binding(name).filter(|binding| binding.owner() == Some(self))?.constant()
     }
 
+    /// The value of the constant that it owns under this name.
+    pub fn constant_named(self, name: &str) -> Option<Object<'j>> {
+        self.constant(Symbol::named(name))
+    }
+
+    /// The value that this name has here, once imports are looked up (`Module.name` in Julia).
+    pub fn value_of(self, name: &str) -> Option<Object<'j>> {
+        // SAFETY: gives an object or null.
+        unsafe { Object::from_ptr(jl_sys::jl_get_global(self.as_ptr(), Symbol::named(name).as_ptr())) }
+    }
+
     /// Does it export this name?
     pub fn exports(self, name: Symbol<'_>) -> bool {
         // SAFETY: reads its table.
@@ -186,10 +214,8 @@ impl<'j> Binding<'j> {
         self.0.as_ptr() as usize
     }
 
-    /// Where its value stands.
-    pub fn address_of_value(self) -> usize {
-        &raw const self.raw().value as usize
-    }
+    /// How far behind its beginning its value stands.
+    pub const OFFSET_OF_VALUE: usize = std::mem::offset_of!(julia_1_5::Binding, value);
 
     /// Its name.
     pub fn name(self) -> Symbol<'j> {
