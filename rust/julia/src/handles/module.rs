@@ -7,7 +7,8 @@ use jl_sys::jl_module_t;
 
 use super::{handle, Object, Symbol};
 use crate::julia_1_5::{
-    self, jl_get_binding, jl_get_module_binding, jl_module_build_id, jl_module_exports_p, HT_NOTFOUND,
+    self, jl_get_binding, jl_get_module_binding, jl_module_build_id, jl_module_exports_p, RuntimeLock,
+    HT_NOTFOUND,
 };
 use crate::stopped::Stopped;
 
@@ -133,6 +134,23 @@ impl<'j> Module<'j> {
             .collect();
         found.sort_unstable_by_key(|(name, _)| *name);
         found
+    }
+
+    /// Gives `add` the symbols of its table, unless there are more than `most`.
+    pub fn add_symbols(self, most: usize, add: &mut dyn FnMut(Symbol<'j>)) {
+        // SAFETY: another thread that looks for a name may make the table larger, under the same lock (module.c); the
+        // table is an open hash of (key, value) words (htable.h), `size` words long, whose keys are symbols.
+        unsafe {
+            let _lock = RuntimeLock::of_module(self.as_ptr());
+            let table = &self.raw().bindings;
+            let words = std::slice::from_raw_parts(table.table, table.size);
+            if words.len() / 2 > most {
+                return;
+            }
+            for pair in words.as_chunks::<2>().0.iter().filter(|pair| pair[1] != HT_NOTFOUND) {
+                Symbol::from_ptr(pair[0].cast()).into_iter().for_each(&mut *add);
+            }
+        }
     }
 
     /// The bindings that it owns, by name.

@@ -256,6 +256,13 @@ impl<'j> TypeName<'j> {
         unsafe { Object::from_ptr(self.raw().mt.cast()) }?.as_kind()
     }
 
+    /// Every type of this name that has been made.
+    pub fn instantiations(self) -> impl Iterator<Item = DataType<'j>> {
+        // SAFETY: null, or vectors of data types with holes (jltypes.c).
+        let caches = unsafe { [SVec::from_ptr(self.raw().cache), SVec::from_ptr(self.raw().linearcache)] };
+        caches.into_iter().flatten().flat_map(SVec::items).filter_map(Object::as_kind)
+    }
+
     /// Is it that of tuples?
     pub fn is_tuple(self) -> bool {
         // SAFETY: exists from start-up on.
@@ -350,6 +357,30 @@ impl<'j> Object<'j> {
     /// The name behind a type; `None` for unions, variables and `Union{}`.
     pub fn type_name(self) -> Option<TypeName<'j>> {
         self.data_type().map(DataType::name)
+    }
+
+    /// A type as text for messages, which describes and does not identify.
+    pub fn type_text(self) -> String {
+        if self.is::<Union<'j>>() {
+            return "Union".to_owned();
+        }
+        let Some(ty) = self.data_type() else { return "Union{}".to_owned() };
+        let base = ty.name().as_str();
+        if ty.parameters().is_empty() {
+            return base.to_owned();
+        }
+        let text = |parameter: Option<Object<'j>>| match parameter {
+            Some(p) if p.is_type() => p.type_text(),
+            Some(p) => match (p.as_kind::<TypeVar<'j>>(), p.as_kind::<Symbol<'j>>(), p.as_i64()) {
+                (Some(variable), ..) => variable.name().as_str().to_owned(),
+                (_, Some(symbol), _) => format!(":{}", symbol.as_str()),
+                (.., Some(number)) => number.to_string(),
+                _ => "…".to_owned(),
+            },
+            None => "…".to_owned(),
+        };
+        let texts: Vec<String> = ty.parameters().places().map(text).collect();
+        format!("{base}{{{}}}", texts.join(", "))
     }
 
     /// Are these two types the same type?
