@@ -21,6 +21,9 @@ pub enum CodegenError {
     /// `jl_get_llvm_module` returned no module.
     #[error("Julia's code generator returned no LLVM module")]
     NullModule,
+    /// LLVM returned null where it was told to make something.
+    #[error("LLVM has no memory for what it was told to make")]
+    OutOfMemory,
     /// The steps of [`NativeModule`](crate::NativeModule) were called in the wrong order.
     #[error("`{step}` was called, but the module is {state}")]
     Order {

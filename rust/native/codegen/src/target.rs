@@ -1,19 +1,10 @@
 //! For which machine.
 
-use std::sync::Once;
-
-use inkwell::targets::{CodeModel, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine};
+use inkwell::targets::{CodeModel, RelocMode, Target as LlvmTarget, TargetMachine};
 use inkwell::OptimizationLevel;
 
 use crate::error::CodegenError;
-use crate::handle::Handle;
-
-/// Makes LLVM know this kind of machine. Inside Julia it does already; LLVM's list of targets must not be
-/// added to by two threads at once.
-pub fn initialise() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| LlvmTarget::initialize_x86(&InitializationConfig::default()));
-}
+use crate::llvm::{initialise_targets, Module};
 
 /// Julia's `-O`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +20,7 @@ pub enum OptLevel {
 }
 
 impl OptLevel {
-    /// As Julia's options have it.
+    /// Its number in Julia's options.
     #[must_use]
     pub const fn number(self) -> i32 {
         self as i32
@@ -109,9 +100,9 @@ impl Target {
 
     /// A machine for position-independent code. The just-in-time compiler puts code anywhere and needs the
     /// large code model for it; in a library the small one reaches everything.
-    pub(crate) fn machine(&self, handle: &Handle) -> Result<TargetMachine, CodegenError> {
-        initialise();
-        let triple = handle.module().get_triple();
+    pub(crate) fn machine(&self, module: &Module) -> Result<TargetMachine, CodegenError> {
+        initialise_targets();
+        let triple = module.inkwell().get_triple();
         let error = |text: String| CodegenError::Target {
             triple: triple.as_str().to_string_lossy().into_owned(),
             cpu: self.cpu.clone(),

@@ -1,0 +1,217 @@
+//! Makes instructions of operands whose types are only known at run time.
+//!
+//! The operands of what is built must have the types that LLVM demands. Callers take them from an existing instruction
+//! or constant that does the same.
+
+use std::marker::PhantomData;
+
+use inkwell::builder::Builder as InkwellBuilder;
+use inkwell::context::ContextRef;
+use inkwell::llvm_sys::core::*;
+use inkwell::llvm_sys::prelude::*;
+
+use super::{Alloca, Block, Call, Instruction, Module, Type, Value};
+use crate::error::CodegenError;
+
+/// What LLVM was told to make.
+type Made<'m> = Result<Value<'m>, CodegenError>;
+
+/// inkwell's builder, for operands of any type, in a module that lives as long as `'m`.
+#[derive(Debug)]
+pub(crate) struct Builder<'m> {
+    inner: InkwellBuilder<'static>,
+    module: PhantomData<&'m Module>,
+}
+
+/// A function of LLVM that builds a cast.
+pub(crate) type Cast =
+    unsafe extern "C" fn(LLVMBuilderRef, LLVMValueRef, LLVMTypeRef, *const i8) -> LLVMValueRef;
+/// A function of LLVM that builds an instruction with two operands of the same type.
+pub(crate) type Binary =
+    unsafe extern "C" fn(LLVMBuilderRef, LLVMValueRef, LLVMValueRef, *const i8) -> LLVMValueRef;
+
+const NO_NAME: *const i8 = c"".as_ptr();
+
+impl<'m> Builder<'m> {
+    /// A builder for a module of this context.
+    pub(super) fn new(context: &ContextRef<'static>) -> Self {
+        Self { inner: context.create_builder(), module: PhantomData }
+    }
+
+    fn raw(&self) -> LLVMBuilderRef {
+        self.inner.as_mut_ptr()
+    }
+
+    // ---- where ----
+
+    /// What is built next comes before `instruction` and has its line.
+    pub(crate) fn before(&self, instruction: Instruction<'m>) {
+        // SAFETY: a living instruction in a block.
+        unsafe { LLVMPositionBuilderBefore(self.raw(), instruction.raw()) };
+    }
+
+    /// What is built next comes at the end of `block` and has no line.
+    pub(crate) fn at_end(&self, block: Block<'m>) {
+        self.inner.unset_current_debug_location();
+        // SAFETY: a living block.
+        unsafe { LLVMPositionBuilderAtEnd(self.raw(), block.raw()) };
+    }
+
+    /// Takes an instruction away from where it stands and puts it here, in the same function.
+    pub(crate) fn move_here(&self, instruction: Instruction<'m>) {
+        // SAFETY: a living instruction, which belongs to no block between the two calls only.
+        unsafe {
+            LLVMInstructionRemoveFromParent(instruction.raw());
+            LLVMInsertIntoBuilder(self.raw(), instruction.raw());
+        }
+    }
+
+    // ---- what ----
+
+    pub(crate) fn load(&self, ty: Type<'m>, pointer: Value<'m>) -> Result<Instruction<'m>, CodegenError> {
+        // SAFETY: operands and type are alive.
+        let made = unsafe { Value::made(LLVMBuildLoad2(self.raw(), ty.raw(), pointer.raw(), NO_NAME)) }?;
+        // SAFETY: LLVM builds a `load` and nothing else here.
+        Ok(unsafe { Instruction::built(made) })
+    }
+
+    /// A stack variable of `count` elements.
+    pub(crate) fn array_alloca(
+        &self,
+        element: Type<'m>,
+        count: Value<'m>,
+    ) -> Result<Alloca<'m>, CodegenError> {
+        // SAFETY: operand and type are alive.
+        let made =
+            unsafe { Value::made(LLVMBuildArrayAlloca(self.raw(), element.raw(), count.raw(), NO_NAME)) }?;
+        // SAFETY: LLVM builds an `alloca` and nothing else here.
+        Ok(unsafe { Alloca::built(made) })
+    }
+
+    pub(crate) fn cast(&self, cast: Cast, value: Value<'m>, ty: Type<'m>) -> Made<'m> {
+        // SAFETY: operand and type are alive, and `cast` is a function of LLVM for them.
+        unsafe { Value::made(cast(self.raw(), value.raw(), ty.raw(), NO_NAME)) }
+    }
+
+    /// A pointer as another pointer, across address spaces too.
+    pub(crate) fn pointer_cast(&self, value: Value<'m>, ty: Type<'m>) -> Made<'m> {
+        if value.ty() == ty {
+            return Ok(value);
+        }
+        let Some(element) = ty.element() else { return Ok(value) };
+        let same_space = self.cast(LLVMBuildBitCast, value, element.pointer(value.ty().address_space()))?;
+        if ty.address_space() == value.ty().address_space() {
+            Ok(same_space)
+        } else {
+            self.cast(LLVMBuildAddrSpaceCast, same_space, ty)
+        }
+    }
+
+    pub(crate) fn binary(&self, build: Binary, left: Value<'m>, right: Value<'m>) -> Made<'m> {
+        // SAFETY: the operands are alive, and `build` is a function of LLVM for them.
+        unsafe { Value::made(build(self.raw(), left.raw(), right.raw(), NO_NAME)) }
+    }
+
+    pub(crate) fn gep(&self, base: Value<'m>, indices: &[Value<'m>], inbounds: bool) -> Made<'m> {
+        let build = if inbounds { LLVMBuildInBoundsGEP } else { LLVMBuildGEP };
+        let mut raw: Vec<LLVMValueRef> = indices.iter().map(|index| index.raw()).collect();
+        let count = raw.len() as u32;
+        // SAFETY: the operands are alive, and LLVM reads `count` indices.
+        unsafe { Value::made(build(self.raw(), base.raw(), raw.as_mut_ptr(), count, NO_NAME)) }
+    }
+
+    /// A comparison with the predicate of the `icmp` or `fcmp` `like`; `None` if it is neither.
+    pub(crate) fn compare(
+        &self,
+        like: Value<'_>,
+        left: Value<'m>,
+        right: Value<'m>,
+    ) -> Result<Option<Value<'m>>, CodegenError> {
+        let (left, right) = (left.raw(), right.raw());
+        if let Some(predicate) = like.int_predicate() {
+            // SAFETY: the operands are alive.
+            unsafe { Value::made(LLVMBuildICmp(self.raw(), predicate, left, right, NO_NAME)) }.map(Some)
+        } else if let Some(predicate) = like.real_predicate() {
+            // SAFETY: the operands are alive.
+            unsafe { Value::made(LLVMBuildFCmp(self.raw(), predicate, left, right, NO_NAME)) }.map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    pub(crate) fn select(&self, condition: Value<'m>, then: Value<'m>, otherwise: Value<'m>) -> Made<'m> {
+        let (condition, then, otherwise) = (condition.raw(), then.raw(), otherwise.raw());
+        // SAFETY: the operands are alive.
+        unsafe { Value::made(LLVMBuildSelect(self.raw(), condition, then, otherwise, NO_NAME)) }
+    }
+
+    pub(crate) fn negate_real(&self, value: Value<'m>) -> Made<'m> {
+        // SAFETY: the operand is alive.
+        unsafe { Value::made(LLVMBuildFNeg(self.raw(), value.raw(), NO_NAME)) }
+    }
+
+    pub(crate) fn extract_element(&self, vector: Value<'m>, index: Value<'m>) -> Made<'m> {
+        // SAFETY: the operands are alive.
+        unsafe { Value::made(LLVMBuildExtractElement(self.raw(), vector.raw(), index.raw(), NO_NAME)) }
+    }
+
+    pub(crate) fn insert_element(&self, vector: Value<'m>, element: Value<'m>, index: Value<'m>) -> Made<'m> {
+        let (vector, element, index) = (vector.raw(), element.raw(), index.raw());
+        // SAFETY: the operands are alive.
+        unsafe { Value::made(LLVMBuildInsertElement(self.raw(), vector, element, index, NO_NAME)) }
+    }
+
+    pub(crate) fn shuffle(&self, left: Value<'m>, right: Value<'m>, mask: Value<'m>) -> Made<'m> {
+        let (left, right, mask) = (left.raw(), right.raw(), mask.raw());
+        // SAFETY: the operands are alive.
+        unsafe { Value::made(LLVMBuildShuffleVector(self.raw(), left, right, mask, NO_NAME)) }
+    }
+
+    /// `extractvalue` along `path`.
+    pub(crate) fn extract_value(&self, aggregate: Value<'m>, path: &[u32]) -> Made<'m> {
+        path.iter().try_fold(aggregate, |inner, &index| {
+            // SAFETY: the operand is alive.
+            unsafe { Value::made(LLVMBuildExtractValue(self.raw(), inner.raw(), index, NO_NAME)) }
+        })
+    }
+
+    /// `insertvalue` along `path`.
+    pub(crate) fn insert_value(&self, aggregate: Value<'m>, element: Value<'m>, path: &[u32]) -> Made<'m> {
+        let Some((&first, rest)) = path.split_first() else { return Ok(element) };
+        let inner = if rest.is_empty() {
+            element
+        } else {
+            let old = self.extract_value(aggregate, &[first])?;
+            self.insert_value(old, element, rest)?
+        };
+        // SAFETY: the operands are alive.
+        unsafe { Value::made(LLVMBuildInsertValue(self.raw(), aggregate.raw(), inner.raw(), first, NO_NAME)) }
+    }
+
+    pub(crate) fn call(
+        &self,
+        function_type: Type<'m>,
+        function: Value<'m>,
+        arguments: &[Value<'m>],
+    ) -> Result<Call<'m>, CodegenError> {
+        let mut raw: Vec<LLVMValueRef> = arguments.iter().map(|argument| argument.raw()).collect();
+        let (count, arguments) = (raw.len() as u32, raw.as_mut_ptr());
+        let (ty, function) = (function_type.raw(), function.raw());
+        // SAFETY: operands and type are alive, and LLVM reads `count` arguments.
+        let made =
+            unsafe { Value::made(LLVMBuildCall2(self.raw(), ty, function, arguments, count, NO_NAME)) }?;
+        // SAFETY: LLVM builds a `call` and nothing else here.
+        Ok(unsafe { Call::built(made) })
+    }
+
+    /// Returns `value`, or nothing if it is the result of a call without one.
+    pub(crate) fn ret(&self, value: Value<'m>) -> Made<'m> {
+        if value.ty().is_void() {
+            // SAFETY: the builder stands in a living block.
+            unsafe { Value::made(LLVMBuildRetVoid(self.raw())) }
+        } else {
+            // SAFETY: the operand is alive, and the builder stands in a living block.
+            unsafe { Value::made(LLVMBuildRet(self.raw(), value.raw())) }
+        }
+    }
+}

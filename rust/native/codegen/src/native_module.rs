@@ -1,0 +1,227 @@
+//! The module of one build, from Julia's code generator to the object file: the stages, in their order.
+
+use std::collections::{BTreeMap, HashSet};
+use std::marker::PhantomData;
+use std::path::Path;
+
+use inkwell::llvm_sys::prelude::{LLVMModuleRef, LLVMValueRef};
+use inkwell::llvm_sys::LLVMLinkage;
+
+use crate::emit::{self, ExportedFunction, Finished, Names, Part, Tables};
+use crate::error::CodegenError;
+use crate::llvm::{remove_body, Module, Value};
+use crate::passes::{self, SlotLoads};
+use crate::rewrite::addresses::Addresses;
+use crate::rewrite::findings::Rewritten;
+use crate::rewrite::rewrite;
+use crate::target::Target;
+
+/// How far the module is.
+#[derive(Debug)]
+enum State {
+    Emitted,
+    /// `placeholders` are the names of the variables that stand for slots. Names, because a value cannot be kept beside
+    /// the module that it borrows.
+    Rewritten {
+        placeholders: BTreeMap<u32, String>,
+        rewritten: Rewritten,
+    },
+    Finished,
+    Optimised,
+    Written,
+}
+
+impl State {
+    fn describe(&self) -> &'static str {
+        match self {
+            Self::Emitted => "not rewritten yet",
+            Self::Rewritten { .. } => "rewritten, but not finished",
+            Self::Finished => "finished, but not optimised",
+            Self::Optimised => "optimised already",
+            Self::Written => "written already",
+        }
+    }
+
+    fn error(&self, step: &'static str) -> CodegenError {
+        CodegenError::Order { step, state: self.describe() }
+    }
+}
+
+/// The LLVM module that `jl_create_native` made. Julia owns it; nothing is freed here.
+///
+/// The steps, in this order: [`rewrite`](Self::rewrite), [`finish`](Self::finish), [`optimise`](Self::optimise),
+/// [`emit_object`](Self::emit_object). With [`finish_in_parts`](Self::finish_in_parts) the parts are optimised and
+/// written by themselves.
+#[derive(Debug)]
+pub struct NativeModule {
+    module: Module,
+    state: State,
+    /// LLVM's contexts belong to one thread.
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl NativeModule {
+    /// Takes the module that `jl_get_llvm_module` returned.
+    ///
+    /// # Errors
+    /// `NullModule` for a null pointer.
+    ///
+    /// # Safety
+    /// `module` is null, or a module that nobody has run a pass on. It lives as long as what is returned here, its
+    /// context as long as the process, nobody else changes it meanwhile, and all calls come from the thread that runs
+    /// Julia's code generator.
+    pub unsafe fn from_raw(module: LLVMModuleRef) -> Result<Self, CodegenError> {
+        if module.is_null() {
+            return Err(CodegenError::NullModule);
+        }
+        // SAFETY: not null, and our caller promises the rest.
+        let module = unsafe { Module::of_julia(module) };
+        Ok(Self { module, state: State::Emitted, _not_send: PhantomData })
+    }
+
+    /// Replaces every use of an address by the use of a slot: first in the thunks, then in every other function.
+    ///
+    /// An address that `addresses` does not know stays where it is, and is listed with its function.
+    ///
+    /// # Errors
+    /// `Order` if it was called before, `OutOfMemory`.
+    pub fn rewrite(&mut self, addresses: &mut dyn Addresses) -> Result<Rewritten, CodegenError> {
+        let State::Emitted = self.state else { return Err(self.state.error("rewrite")) };
+        let outcome = rewrite(&self.module, addresses)?;
+        let rewritten = outcome.rewritten.clone();
+        self.state = State::Rewritten { placeholders: outcome.placeholders, rewritten };
+        Ok(outcome.rewritten)
+    }
+
+    /// Keeps what the exported functions reach, deletes the rest, and gives it order, names and tables (see
+    /// [`symbol`](crate::symbol)). Entry `i` of `nativecache_functions` is `exported[i]`.
+    ///
+    /// Afterwards no function that was known before is valid any longer: all are made anew, in an order that does not
+    /// depend on this process's addresses.
+    ///
+    /// # Errors
+    /// `Order`, `NotAFunction`, `SlotOutOfRange`, and `AddressLeft` if something that is exported holds an address. The
+    /// module is as before then. `OutOfMemory` leaves it half done.
+    pub fn finish(
+        &mut self,
+        exported: &[ExportedFunction],
+        slots: u32,
+        build_id: [u8; 16],
+    ) -> Result<Finished, CodegenError> {
+        let State::Rewritten { placeholders, rewritten } = &self.state else {
+            return Err(self.state.error("finish"));
+        };
+        let tables = Tables { exported, slots, build_id, placeholders };
+        let finished = emit::finish(&self.module, rewritten, &tables)?;
+        self.state = State::Finished;
+        Ok(finished)
+    }
+
+    /// Moves each function that the exported ones reach to a part of the library that is optimised and written by
+    /// itself, under a name that depends on `names` and not on what else is exported. What is left here are the tables.
+    /// Their object is written without any pass, and belongs into the library with those of the parts.
+    ///
+    /// # Errors
+    /// All those of [`finish`](Self::finish), and `Unsplittable`, which leaves the module half split.
+    pub fn finish_in_parts(
+        &mut self,
+        exported: &[ExportedFunction],
+        slots: u32,
+        build_id: [u8; 16],
+        names: &Names,
+    ) -> Result<Vec<Part>, CodegenError> {
+        let State::Rewritten { placeholders, rewritten } = &self.state else {
+            return Err(self.state.error("finish_in_parts"));
+        };
+        let tables = Tables { exported, slots, build_id, placeholders };
+        let parts = emit::finish_in_parts(&mut self.module, rewritten, &tables, names)?;
+        self.state = State::Optimised;
+        Ok(parts)
+    }
+
+    /// Takes the bodies of all functions away but of those to `keep`. With that, a process that a pass has killed can be
+    /// repeated for each function alone, to find the culprit. The object of an isolated module is not meant to be used.
+    ///
+    /// # Errors
+    /// `Order` before `finish` and after `optimise`, `UnknownFunction`, `OutOfMemory`.
+    pub fn isolate(&mut self, keep: &[&str]) -> Result<(), CodegenError> {
+        let State::Finished = self.state else { return Err(self.state.error("isolate")) };
+        let functions = self.module.defined_functions();
+        let keep: HashSet<&str> = keep.iter().copied().collect();
+        let known: HashSet<String> = functions.iter().map(|function| function.name()).collect();
+        if let Some(name) = keep.iter().find(|name| !known.contains(**name)) {
+            return Err(CodegenError::UnknownFunction { name: (*name).to_owned() });
+        }
+        for function in functions {
+            if keep.contains(function.name().as_str()) {
+                // Those that called it are gone: it must be there all the same.
+                function.set_linkage(LLVMLinkage::LLVMExternalLinkage);
+            } else {
+                // SAFETY: the list that it is in ends here.
+                unsafe { remove_body(&self.module, function) }?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs Julia's passes for `target.level`.
+    ///
+    /// # Errors
+    /// `Order`, `Target`, `OutOfMemory`, and `GcInvariant` where Julia's own pipeline would abort; the module is of no
+    /// use then.
+    pub fn optimise(&mut self, target: &Target) -> Result<(), CodegenError> {
+        let State::Finished = self.state else { return Err(self.state.error("optimise")) };
+        self.state = State::Optimised;
+        passes::optimise(&mut self.module, target, SlotLoads::FromTable)
+    }
+
+    /// Writes the object file. `target` must be the one that the module was optimised for.
+    ///
+    /// # Errors
+    /// `Order`, `Target`, `Machine`, `Write`.
+    pub fn emit_object(&mut self, target: &Target, path: &Path) -> Result<(), CodegenError> {
+        let State::Optimised = self.state else { return Err(self.state.error("emit_object")) };
+        self.state = State::Written;
+        emit::write(&self.module, target, path)
+    }
+
+    /// Asks LLVM's verifier.
+    ///
+    /// # Errors
+    /// `Verify` with what it says.
+    pub fn verify(&self) -> Result<(), CodegenError> {
+        self.module.verify()
+    }
+
+    /// Writes the module as text, for people and tests.
+    ///
+    /// # Errors
+    /// `Write`.
+    pub fn write_ir(&self, path: &Path) -> Result<(), CodegenError> {
+        std::fs::write(path, self.module.text())
+            .map_err(|source| CodegenError::Write { path: path.to_owned(), source })
+    }
+
+    /// Names of the functions that are defined, in the order of the module.
+    #[must_use]
+    pub fn function_names(&self) -> Vec<String> {
+        self.module.defined_functions().into_iter().map(|function| function.name()).collect()
+    }
+
+    /// The function of this name that is defined here, to be exported.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<LLVMValueRef> {
+        let function = self.module.function(name).filter(|function| !function.is_declaration())?;
+        Some(function.raw())
+    }
+}
+
+/// The name of a function, as [`Rewritten`] lists it.
+///
+/// # Safety
+/// `value` is null or a value of a living module.
+#[must_use]
+pub unsafe fn value_name(value: LLVMValueRef) -> Option<String> {
+    // SAFETY: our caller promises it.
+    unsafe { Value::from_raw(value) }.map(Value::name)
+}

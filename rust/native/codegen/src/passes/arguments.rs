@@ -1,0 +1,62 @@
+//! Arguments of Julia's generic calling convention, `(function, arguments, count)`, are rooted by the caller.
+//!
+//! `LateLowerGCFrame` knows that of a value which is loaded right from the array of arguments (`LooksLikeFrameRef`),
+//! but does not look through casts of the pointer, and LLVM has put one there wherever the value is read as a
+//! structure: each such wrapper would have a frame, to keep what its caller keeps. So the cast is done after the load.
+
+use inkwell::llvm_sys::core::LLVMBuildBitCast;
+use inkwell::llvm_sys::LLVMOpcode;
+
+use super::gc_frame::is_root;
+use crate::error::CodegenError;
+use crate::llvm::{Function, Instruction, Module, Value};
+
+/// The array of arguments, if the function is called that way.
+fn argument_array(function: Function<'_>) -> Option<Value<'_>> {
+    let [callee, array, count] = function.params()[..] else { return None };
+    let generic = is_root(callee.ty())
+        && array.ty().is_pointer()
+        && array.ty().address_space() == 0
+        && array.ty().element().is_some_and(is_root)
+        && count.ty().int_bits() == 32;
+    generic.then_some(array)
+}
+
+/// The place in the array of arguments that this cast makes another pointer of.
+fn place_of<'m>(cast: Value<'m>, array: Value<'m>) -> Option<Value<'m>> {
+    if cast.as_instruction()?.opcode() != LLVMOpcode::LLVMBitCast {
+        return None;
+    }
+    let place = cast.operand(0)?;
+    let mut base = place;
+    while base != array {
+        if base.as_instruction()?.opcode() != LLVMOpcode::LLVMGetElementPtr {
+            return None;
+        }
+        base = base.operand(0)?;
+    }
+    Some(place)
+}
+
+/// Puts casts behind the loads of arguments.
+pub(super) fn load_before_cast(module: &Module) -> Result<(), CodegenError> {
+    let builder = module.builder();
+    for function in module.defined_functions() {
+        let Some(array) = argument_array(function) else { continue };
+        let loads: Vec<(Instruction<'_>, Value<'_>)> = function
+            .instructions()
+            .filter(|load| load.opcode() == LLVMOpcode::LLVMLoad && is_root(load.ty()))
+            .filter_map(|load| Some((load, place_of(load.operand(0)?, array)?)))
+            .collect();
+        for (load, place) in loads {
+            let Some(element) = place.ty().element() else { continue };
+            builder.before(load);
+            let plain = builder.load(element, place)?;
+            let cast = builder.cast(LLVMBuildBitCast, *plain, load.ty())?;
+            load.replace_all_uses_with(cast);
+            // SAFETY: nothing uses it any longer, and it stands in this list once.
+            unsafe { load.delete() };
+        }
+    }
+    Ok(())
+}

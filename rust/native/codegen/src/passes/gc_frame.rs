@@ -1,0 +1,175 @@
+//! One place of a garbage collector's frame for all arrays of roots in a function.
+//!
+//! `LateLowerGCFrame` moves each stack variable that holds roots only, and that a callee fills, into the
+//! frame, in the order of a hash table that is keyed by the variables' addresses. The frame would differ from
+//! process to process. So these variables are made parts of a single one before the pass runs; then there is
+//! nothing to be ordered.
+
+use inkwell::llvm_sys::core::LLVMBuildBitCast;
+use inkwell::llvm_sys::{LLVMOpcode, LLVMTypeKind};
+
+use crate::error::CodegenError;
+use crate::julia_1_5::address_space as space;
+use crate::llvm::{Alloca, Builder, Function, Instruction, Module, Type, Value};
+
+/// Pointers in a type that the collector knows (`CountTrackedPointers`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tracked {
+    count: u64,
+    /// There is nothing else in it.
+    all: bool,
+}
+
+fn tracked(ty: Type<'_>) -> Tracked {
+    match ty.kind() {
+        LLVMTypeKind::LLVMPointerTypeKind if space::is_special(ty.address_space()) => {
+            Tracked { count: 1, all: true }
+        }
+        LLVMTypeKind::LLVMStructTypeKind => {
+            let parts: Vec<Tracked> = ty.fields().into_iter().map(tracked).collect();
+            let count = parts.iter().map(|part| part.count).sum();
+            Tracked { count, all: count > 0 && parts.iter().all(|part| part.all) }
+        }
+        LLVMTypeKind::LLVMArrayTypeKind | LLVMTypeKind::LLVMVectorTypeKind => {
+            let part = ty.element().map_or(Tracked { count: 0, all: false }, tracked);
+            let count = part.count * u64::from(ty.length());
+            Tracked { count, all: count > 0 && part.all }
+        }
+        _ => Tracked { count: 0, all: false },
+    }
+}
+
+/// `%jl_value_t addrspace(10)*`
+pub(super) fn is_root(ty: Type<'_>) -> bool {
+    ty.is_pointer() && ty.address_space() == space::TRACKED
+}
+
+/// The pointer type of which a type with roots only consists.
+fn root_type(ty: Type<'_>) -> Option<Type<'_>> {
+    match ty.kind() {
+        LLVMTypeKind::LLVMPointerTypeKind => is_root(ty).then_some(ty),
+        LLVMTypeKind::LLVMStructTypeKind => ty.fields().into_iter().find_map(root_type),
+        _ => ty.element().and_then(root_type),
+    }
+}
+
+/// The stack variable into which a pointer points.
+fn variable(mut pointer: Value<'_>) -> Option<Alloca<'_>> {
+    loop {
+        let instruction = pointer.as_instruction()?;
+        match instruction.opcode() {
+            LLVMOpcode::LLVMAlloca => return instruction.as_alloca(),
+            LLVMOpcode::LLVMBitCast | LLVMOpcode::LLVMAddrSpaceCast | LLVMOpcode::LLVMGetElementPtr => {
+                pointer = pointer.operand(0)?;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// A stack variable that the pass puts into its hash table, and the size that it takes it to have.
+fn entry(instruction: Instruction<'_>) -> Option<(Alloca<'_>, u64)> {
+    if instruction.as_call().is_some_and(|call| call.returns_by_argument()) {
+        let result = tracked(instruction.operand(0)?.ty().element()?);
+        let argument = if result.all { 0 } else { 1 };
+        let variable = (result.count > 0).then(|| variable(instruction.operand(argument)?)).flatten()?;
+        return (!is_root(variable.element_type())).then_some((variable, result.count));
+    }
+    if instruction.opcode() == LLVMOpcode::LLVMStore && tracked(instruction.operand(0)?.ty()).count > 0 {
+        let variable = variable(instruction.operand(1)?)?;
+        let ty = variable.element_type();
+        let content = tracked(ty);
+        return (!is_root(ty) && content.all).then_some((variable, content.count));
+    }
+    None
+}
+
+/// A variable that is to become a part.
+struct Part<'m> {
+    variable: Alloca<'m>,
+    /// Number of roots in it.
+    roots: u64,
+    /// The smallest number of roots that the pass takes one of its elements to have.
+    claimed: u64,
+    alignment: u64,
+}
+
+fn parts(function: Function<'_>) -> Option<Vec<Part<'_>>> {
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    for (variable, claimed) in function.instructions().filter_map(entry) {
+        if let Some(known) = parts.iter_mut().find(|part| part.variable == variable) {
+            known.claimed = greatest_common_divisor(known.claimed, claimed);
+            continue;
+        }
+        let content = tracked(variable.element_type());
+        let elements = variable.operand(0)?.small_int()?;
+        if !content.all || !variable.is_in_entry_block() {
+            return None;
+        }
+        parts.push(Part {
+            variable,
+            roots: content.count * elements,
+            claimed,
+            alignment: u64::from(variable.alignment()),
+        });
+    }
+    Some(parts)
+}
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 {
+        a
+    } else {
+        greatest_common_divisor(b, a % b)
+    }
+}
+
+const ROOT_SIZE: u64 = 8;
+
+/// Makes the arrays of roots of every function that has more than one parts of a single one.
+pub(super) fn merge_root_arrays(module: &Module) -> Result<(), CodegenError> {
+    let builder = module.builder();
+    for function in module.defined_functions() {
+        if let Some(parts) = parts(function).filter(|parts| parts.len() > 1) {
+            merge(module, &builder, function, parts)?;
+        }
+    }
+    Ok(())
+}
+
+fn merge<'m>(
+    module: &'m Module,
+    builder: &Builder<'m>,
+    function: Function<'m>,
+    parts: Vec<Part<'m>>,
+) -> Result<(), CodegenError> {
+    let first = function.blocks().first().and_then(|entry| entry.first_instruction());
+    let root = parts.first().and_then(|part| root_type(part.variable.element_type()));
+    let (Some(first), Some(root)) = (first, root) else { return Ok(()) };
+
+    let mut offsets = Vec::new();
+    let mut roots = 0_u64;
+    for part in &parts {
+        roots = roots.next_multiple_of((part.alignment / ROOT_SIZE).max(1));
+        offsets.push(roots);
+        roots += part.roots;
+    }
+    // The pass multiplies the number of elements with the roots that it claims for one: an element may not have more.
+    let element = parts.iter().fold(roots, |divisor, part| greatest_common_divisor(divisor, part.claimed));
+    let alignment = parts.iter().map(|part| part.alignment).max().unwrap_or(0);
+
+    builder.before(first);
+    let whole = builder.array_alloca(root.array(element as u32), module.half_word().int(roots / element)?)?;
+    whole.set_alignment(alignment as u32);
+    let base = builder.cast(LLVMBuildBitCast, **whole, root.pointer(0))?;
+    for (part, offset) in parts.iter().zip(offsets) {
+        let place = builder.gep(base, &[module.word().int(offset)?], true)?;
+        let place = builder.pointer_cast(place, part.variable.ty())?;
+        part.variable.replace_all_uses_with(place);
+    }
+    for part in parts {
+        // SAFETY: nothing uses it any longer, and the list that it is in ends here.
+        unsafe { part.variable.delete() };
+    }
+    Ok(())
+}
