@@ -1,19 +1,18 @@
 //! A library in parts: each says all that its object depends on, and together they are what one object would be.
 
-mod common;
-
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{rewrite, Script};
 use nativecache_codegen::{
-    symbol, Answer, CodegenError, ExportedFunction, Names, NativeModule, OptLevel, Part, SlotUse, Target,
+    symbol, CodegenError, ExportedFunction, Names, NativeModule, OptLevel, Part, Target,
 };
 
-const SHARED: u64 = 140_000_000_001_000;
-const CHANGING: u64 = 140_000_000_002_000;
+use crate::common::{rewrite, Script};
+
+const ONE: u64 = 140_000_000_001_000;
+const OTHER: u64 = 140_000_000_002_000;
 
 /// Functions of which each adds what a slot points to, what another slot points to, its number in a table, and what
 /// the next returns. `number` is where Julia's counter stands.
@@ -29,8 +28,8 @@ fn chain(keys: &[u32], number: usize) -> String {
             text,
             r"
 define internal i64 @julia_f{key}_{id}(i64 %x) !dbg !{debug} {{
-  %a = load i64, i64* inttoptr (i64 {SHARED} to i64*)
-  %b = load i64, i64* inttoptr (i64 {CHANGING} to i64*)
+  %a = load i64, i64* inttoptr (i64 {ONE} to i64*)
+  %b = load i64, i64* inttoptr (i64 {OTHER} to i64*)
   %c = load i64, i64* getelementptr inbounds ([2 x i64], [2 x i64]* @table, i64 0, i64 {half})
   %d = {next}
   %n = load i64, i64* @count
@@ -76,17 +75,14 @@ define internal i64 @julia_f{key}_{id}(i64 %x) !dbg !{debug} {{
 
 /// The tables, and the parts of a chain; `slots` are the numbers of the two slots.
 fn split(keys: &[u32], number: usize, slots: [u32; 2]) -> (NativeModule, Vec<Part>) {
-    let changing = SlotUse { invariant: false, ..SlotUse::new(slots[1]) };
-    let mut script = Script::default()
-        .answer(SHARED, Answer::Slot(SlotUse::new(slots[0])))
-        .answer(CHANGING, Answer::Slot(changing));
+    let mut script = Script::slots(&[(slots[0], ONE), (slots[1], OTHER)]);
     let (mut module, _, _) = rewrite(&chain(keys, number), &mut script);
     let named = |place: usize, key: &u32| format!("julia_f{key}_{}", number + place);
     let functions: HashMap<String, String> =
         keys.iter().enumerate().map(|(place, key)| (named(place, key), format!("function {key}"))).collect();
     let mut texts = vec!["nothing".to_owned(); 5];
-    texts[slots[0] as usize] = "shared".to_owned();
-    texts[slots[1] as usize] = "changing".to_owned();
+    texts[slots[0] as usize] = "one".to_owned();
+    texts[slots[1] as usize] = "other".to_owned();
     let value = module.function(&named(0, &keys[0])).expect("it is defined");
     let exported = [ExportedFunction { value }];
     let parts = module.finish_in_parts(&exported, 5, [7; 16], &Names { slots: texts, functions });
@@ -182,9 +178,9 @@ fn a_part_does_not_depend_on_what_else_there_is() {
 fn a_part_says_what_its_object_depends_on() {
     let keys: Vec<u32> = (0..40).collect();
     let base = texts(&split(&keys, 10, [3, 1]).1);
-    // Whether a slot may change is in its name; the slots' numbers are not.
+    // What a slot holds is in its name; its number is not.
     let all = base.concat();
-    assert!(all.contains("@slot.") && all.contains("@mutable_slot."), "{all}");
+    assert!(all.contains("@slot.") && !all.contains("nativecache_slot"), "{all}");
     assert!(!all.contains("linkageName: \"julia_f0_1"), "{all}");
     // Another line of debug information is another text.
     let other = texts(&split(&(1..41).collect::<Vec<u32>>(), 10, [3, 1]).1);

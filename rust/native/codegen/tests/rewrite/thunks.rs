@@ -1,9 +1,8 @@
 //! Calls of what Julia's code generator did not emit.
 
-mod common;
-
-use common::{function, has_literal, rewrite, Script};
 use nativecache_codegen::Callee;
+
+use crate::common::{function, has_literal, rewrite, Script};
 
 const LITERAL: u64 = 140_000_000_001_000;
 
@@ -41,8 +40,19 @@ fn invoke_through_slots() {
     assert_eq!(script.thunks, [("jsysw_callee_7".to_owned(), LITERAL, false)]);
     assert!(script.asked.is_empty(), "the literal of a thunk is asked about once: {:?}", script.asked);
     let thunk = function(&text, "tojlinvoke5");
-    assert!(!has_literal(thunk) && !thunk.contains("jsysw"), "{thunk}");
-    assert!(thunk.contains("tail call nonnull"), "{thunk}");
+    assert!(!has_literal(thunk), "{thunk}");
+    insta::assert_snapshot!(thunk, @r"
+    define internal %jl_value_t addrspace(10)* @tojlinvoke5(%jl_value_t addrspace(10)*, %jl_value_t addrspace(10)**, i32) {
+    top:
+      %3 = load i8*, i8** @nativecache_slot.2, !tbaa !0, !invariant.load !4, !nonnull !4
+      %4 = bitcast i8* %3 to %jl_value_t addrspace(10)* (%jl_value_t addrspace(10)*, %jl_value_t addrspace(10)**, i32, %jl_value_t addrspace(10)*)*
+      %5 = load i8*, i8** @nativecache_slot.1, !tbaa !0, !invariant.load !4, !nonnull !4
+      %6 = bitcast i8* %5 to %jl_value_t*
+      %7 = addrspacecast %jl_value_t* %6 to %jl_value_t addrspace(10)*
+      %8 = tail call nonnull %jl_value_t addrspace(10)* %4(%jl_value_t addrspace(10)* %0, %jl_value_t addrspace(10)** %1, i32 %2, %jl_value_t addrspace(10)* %7)
+      ret %jl_value_t addrspace(10)* %8
+    }
+    ");
     let closure = found.closure("julia_caller_1");
     assert_eq!(closure.slots, [1, 2]);
     assert!(closure.unknown.is_empty());
@@ -54,7 +64,17 @@ fn generic_through_the_method_instance() {
     let mut script = Script::default().callee(LITERAL, Callee::Generic { method_instance: 6 });
     let (_, found, text) = rewrite(&format!("{THUNK}{BOXED}"), &mut script);
     let thunk = function(&text, "tojlinvoke5");
-    assert!(!has_literal(thunk) && thunk.contains("@jl_invoke("), "{thunk}");
+    assert!(!has_literal(thunk), "{thunk}");
+    insta::assert_snapshot!(thunk, @r"
+    define internal %jl_value_t addrspace(10)* @tojlinvoke5(%jl_value_t addrspace(10)*, %jl_value_t addrspace(10)**, i32) {
+    top:
+      %3 = load i8*, i8** @nativecache_slot.6, !tbaa !0, !invariant.load !4, !nonnull !4
+      %4 = bitcast i8* %3 to %jl_value_t*
+      %5 = addrspacecast %jl_value_t* %4 to %jl_value_t addrspace(10)*
+      %6 = tail call nonnull %jl_value_t addrspace(10)* @jl_invoke(%jl_value_t addrspace(10)* %0, %jl_value_t addrspace(10)** %1, i32 %2, %jl_value_t addrspace(10)* %5)
+      ret %jl_value_t addrspace(10)* %6
+    }
+    ");
     let closure = found.closure("julia_caller_1");
     assert_eq!((closure.slots, closure.imports), (vec![6], vec!["jl_invoke".to_owned()]));
 }
@@ -66,15 +86,15 @@ fn direct_to_the_specialised_function() {
     assert_eq!(script.thunks, [("jsysw_callee_7".to_owned(), LITERAL, true)]);
     assert!(script.asked.is_empty(), "what the prototype did for boxing is gone: {:?}", script.asked);
     assert!(!text.contains("tojlinvoke5"), "{text}");
-    let prototype = function(&text, "j_callee_4");
-    assert!(prototype.contains("@nativecache_slot.3"), "{prototype}");
     // All parameters are passed on, the hidden ones with their attributes.
-    assert!(
-        prototype.contains(
-            "noalias nocapture sret %0, %jl_value_t addrspace(10)** noalias nocapture %1, i64 %2, double %3)"
-        ),
-        "{prototype}"
-    );
+    insta::assert_snapshot!(function(&text, "j_callee_4"), @r"
+    define internal void @j_callee_4({ i64, %jl_value_t addrspace(10)* }* noalias nocapture sret, %jl_value_t addrspace(10)** noalias nocapture, i64, double) #0 {
+      %5 = load i8*, i8** @nativecache_slot.3, !tbaa !0, !invariant.load !4, !nonnull !4
+      %6 = bitcast i8* %5 to void ({ i64, %jl_value_t addrspace(10)* }*, %jl_value_t addrspace(10)**, i64, double)*
+      tail call void %6({ i64, %jl_value_t addrspace(10)* }* noalias nocapture sret %0, %jl_value_t addrspace(10)** noalias nocapture %1, i64 %2, double %3)
+      ret void
+    }
+    ");
     assert!(text.contains("alwaysinline"), "{text}");
     assert_eq!(found.closure("julia_caller_1").slots, [3]);
     assert!(found.get("tojlinvoke5").is_none());
@@ -98,14 +118,22 @@ define internal double @j_real_6(float) {{
         ),
         &mut script,
     );
-    let union = function(&text, "j_union_4");
-    assert!(
-        union.contains("[8 x i8]* noalias nocapture align 8 dereferenceable(8) %0, i64 signext %1)"),
-        "{union}"
-    );
-    assert!(union.contains("ret { %jl_value_t addrspace(10)*, i8 } %"), "{union}");
-    let real = function(&text, "j_real_6");
-    assert!(real.contains("tail call double") && real.contains("ret double %"), "{real}");
+    insta::assert_snapshot!(function(&text, "j_union_4"), @r"
+    define internal { %jl_value_t addrspace(10)*, i8 } @j_union_4([8 x i8]* noalias nocapture align 8 dereferenceable(8), i64 signext) #0 {
+      %3 = load i8*, i8** @nativecache_slot.3, !tbaa !0, !invariant.load !4, !nonnull !4
+      %4 = bitcast i8* %3 to { %jl_value_t addrspace(10)*, i8 } ([8 x i8]*, i64)*
+      %5 = tail call { %jl_value_t addrspace(10)*, i8 } %4([8 x i8]* noalias nocapture align 8 dereferenceable(8) %0, i64 signext %1)
+      ret { %jl_value_t addrspace(10)*, i8 } %5
+    }
+    ");
+    insta::assert_snapshot!(function(&text, "j_real_6"), @r"
+    define internal double @j_real_6(float) #0 {
+      %2 = load i8*, i8** @nativecache_slot.3, !tbaa !0, !invariant.load !4, !nonnull !4
+      %3 = bitcast i8* %2 to double (float)*
+      %4 = tail call double %3(float %0)
+      ret double %4
+    }
+    ");
 }
 
 #[test]
@@ -113,8 +141,15 @@ fn direct_with_boxed_arguments() {
     let mut script = Script::default().callee(LITERAL, Callee::DirectArgs { fptr: 8 });
     let (_, found, text) = rewrite(&format!("{THUNK}{BOXED}"), &mut script);
     assert!(!text.contains("tojlinvoke5"), "the callers call the slot themselves: {text}");
-    let caller = function(&text, "julia_caller_1");
-    assert!(caller.contains("@nativecache_slot.8") && caller.contains("call cc37"), "{caller}");
+    insta::assert_snapshot!(function(&text, "julia_caller_1"), @r"
+    define %jl_value_t addrspace(10)* @julia_caller_1(%jl_value_t addrspace(10)* %f, %jl_value_t addrspace(10)* %x) {
+      %1 = load i8*, i8** @nativecache_slot.8, !tbaa !0, !invariant.load !4, !nonnull !4
+      %2 = bitcast i8* %1 to %jl_value_t addrspace(10)* (%jl_value_t addrspace(10)*, %jl_value_t addrspace(10)**, i32)*
+      %3 = bitcast %jl_value_t addrspace(10)* (%jl_value_t addrspace(10)*, %jl_value_t addrspace(10)**, i32)* %2 to %jl_value_t addrspace(10)* (%jl_value_t addrspace(10)*, %jl_value_t addrspace(10)*)*
+      %r = call cc37 nonnull %jl_value_t addrspace(10)* %3(%jl_value_t addrspace(10)* %f, %jl_value_t addrspace(10)* %x)
+      ret %jl_value_t addrspace(10)* %r
+    }
+    ");
     assert_eq!(found.closure("julia_caller_1").slots, [8]);
 }
 

@@ -1,9 +1,6 @@
 //! Addresses in the data of global variables.
 
-mod common;
-
-use common::{function, has_literal, rewrite, Script};
-use nativecache_codegen::Answer;
+use crate::common::{function, has_literal, rewrite, Script};
 
 #[test]
 fn a_load_of_a_constant_variable_becomes_a_slot() {
@@ -24,7 +21,14 @@ define { i64*, i8 } @julia_g_2() {
     );
     let bodies = format!("{}{}", function(&text, "julia_f_1"), function(&text, "julia_g_2"));
     assert!(!has_literal(&bodies), "{bodies}");
-    assert!(bodies.contains("i8 7"), "{bodies}");
+    insta::assert_snapshot!(function(&text, "julia_g_2"), @r"
+    define { i64*, i8 } @julia_g_2() {
+      %1 = load i8*, i8** @nativecache_slot.1, !tbaa !0, !invariant.load !4, !nonnull !4
+      %2 = bitcast i8* %1 to i64*
+      %3 = insertvalue { i64*, i8 } { i64* undef, i8 7 }, i64* %2, 0
+      ret { i64*, i8 } %3
+    }
+    ");
     assert_eq!(found.get("julia_f_1").expect("found").slots, [0]);
     assert_eq!(found.get("julia_g_2").expect("found").slots, [1]);
     assert!(found.functions().iter().all(|function| function.unknown.is_empty()), "{found:?}");
@@ -67,7 +71,7 @@ define i64 @julia_number_4(i64 %i) {
 
 #[test]
 fn numbers_in_data_stay() {
-    let mut script = Script::default().answer(140_000_000_003_000, Answer::NotAnAddress);
+    let mut script = Script::default().number(140_000_000_003_000);
     let (_, found, text) = rewrite(
         r"
 @numbers = private unnamed_addr constant [2 x i64] [i64 1, i64 140000000003000]
@@ -79,7 +83,7 @@ define i64 @julia_number_1(i64 %i) {
         &mut script,
     );
     assert!(text.contains("140000000003000"), "{text}");
-    assert_eq!(script.asked, [("@numbers".to_owned(), 140_000_000_003_000, "integer 64".to_owned())]);
+    assert!(script.asked.is_empty(), "{:?}", script.asked);
     assert!(found.get("julia_number_1").expect("found").unknown.is_empty());
 }
 
