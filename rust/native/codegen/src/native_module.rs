@@ -7,7 +7,7 @@ use std::path::Path;
 use inkwell::llvm_sys::prelude::{LLVMModuleRef, LLVMValueRef};
 use inkwell::llvm_sys::LLVMLinkage;
 
-use crate::emit::{self, ExportedFunction, Finished, Names, Part, Tables};
+use crate::emit::{self, ExportedFunction, Finished, LoaderTables, Names, Part};
 use crate::error::CodegenError;
 use crate::llvm::{remove_body, Module, Value};
 use crate::passes::{self, SlotLoads};
@@ -111,7 +111,7 @@ impl NativeModule {
         let State::Rewritten { placeholders, rewritten } = &self.state else {
             return Err(self.state.error("finish"));
         };
-        let tables = Tables { exported, slots, build_id, placeholders };
+        let tables = LoaderTables { exported, slots, build_id, placeholders };
         let finished = emit::finish(&self.module, rewritten, &tables)?;
         self.state = State::Finished;
         Ok(finished)
@@ -133,7 +133,7 @@ impl NativeModule {
         let State::Rewritten { placeholders, rewritten } = &self.state else {
             return Err(self.state.error("finish_in_parts"));
         };
-        let tables = Tables { exported, slots, build_id, placeholders };
+        let tables = LoaderTables { exported, slots, build_id, placeholders };
         let parts = emit::finish_in_parts(&mut self.module, rewritten, &tables, names)?;
         self.state = State::Optimised;
         Ok(parts)

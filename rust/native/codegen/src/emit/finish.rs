@@ -16,7 +16,7 @@ use crate::llvm::{
 };
 use crate::names;
 use crate::rewrite::findings::Rewritten;
-use crate::rewrite::literals::{parts, pointer_literal};
+use crate::rewrite::literals::{components, pointer_literal};
 use crate::rewrite::references::References;
 use crate::symbols::{symbol, SLOT_TABLE};
 
@@ -45,7 +45,7 @@ pub struct Finished {
 }
 
 /// What the loader is to find.
-pub(crate) struct Tables<'a> {
+pub(crate) struct LoaderTables<'a> {
     pub(crate) exported: &'a [ExportedFunction],
     pub(crate) slots: u32,
     pub(crate) build_id: [u8; 16],
@@ -57,7 +57,7 @@ pub(crate) struct Tables<'a> {
 pub(crate) fn finish(
     module: &Module,
     rewritten: &Rewritten,
-    tables: &Tables<'_>,
+    tables: &LoaderTables<'_>,
 ) -> Result<Finished, CodegenError> {
     let exported = checked_exports(module, rewritten, tables)?;
     make_slot_table(module, tables.slots, placeholders(module, tables))?;
@@ -73,7 +73,7 @@ pub(crate) fn finish(
 pub(crate) fn finish_in_parts(
     module: &mut Module,
     rewritten: &Rewritten,
-    tables: &Tables<'_>,
+    tables: &LoaderTables<'_>,
     names: &Names,
 ) -> Result<Vec<Part>, CodegenError> {
     let exported = checked_exports(module, rewritten, tables)?;
@@ -90,7 +90,7 @@ pub(crate) fn finish_in_parts(
 }
 
 /// The variables that stand for slots. One that is gone had no use.
-fn placeholders<'m>(module: &'m Module, tables: &Tables<'_>) -> BTreeMap<u32, Variable<'m>> {
+fn placeholders<'m>(module: &'m Module, tables: &LoaderTables<'_>) -> BTreeMap<u32, Variable<'m>> {
     let variable = |(slot, name): (&u32, &String)| Some((*slot, module.variable(name)?));
     tables.placeholders.iter().filter_map(variable).collect()
 }
@@ -99,7 +99,7 @@ fn placeholders<'m>(module: &'m Module, tables: &Tables<'_>) -> BTreeMap<u32, Va
 fn checked_exports<'m>(
     module: &'m Module,
     rewritten: &Rewritten,
-    tables: &Tables<'_>,
+    tables: &LoaderTables<'_>,
 ) -> Result<Vec<Function<'m>>, CodegenError> {
     let exported = exported_functions(module, tables.exported)?;
     let last = tables.placeholders.keys().next_back();
@@ -154,11 +154,11 @@ fn first_address<'m>(constant: Value<'m>, seen: &mut HashSet<Value<'m>>) -> Opti
     if let Some(address) = pointer_literal(constant) {
         return Some(address);
     }
-    let parts = parts(constant);
-    if parts.is_empty() || !seen.insert(constant) {
+    let components = components(constant);
+    if components.is_empty() || !seen.insert(constant) {
         return None;
     }
-    parts.into_iter().find_map(|part| first_address(part, seen))
+    components.into_iter().find_map(|component| first_address(component, seen))
 }
 
 fn delete_unreached(module: &Module, reached: HashSet<Value<'_>>) -> Result<(), CodegenError> {
@@ -255,7 +255,7 @@ fn order_functions(module: &Module) -> Result<Vec<FinalName>, CodegenError> {
     let mut names = Vec::new();
     for (position, (before, old)) in functions.into_iter().enumerate() {
         let new = declare_like(module, old)?;
-        // SAFETY: the list that `old` is in ends here.
+        // SAFETY: both are in `module`, and the list that `old` is in ends here.
         unsafe { take_over(new, old) };
         let after = names::numbered(&before, position);
         new.set_name(&after);

@@ -11,7 +11,7 @@ mod object;
 mod part;
 mod split;
 
-pub(crate) use finish::{finish, finish_in_parts, Tables};
+pub(crate) use finish::{finish, finish_in_parts, LoaderTables};
 pub use finish::{ExportedFunction, FinalName, Finished};
 pub(crate) use object::write;
 pub use part::Part;

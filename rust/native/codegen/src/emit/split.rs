@@ -14,8 +14,8 @@ use super::compile_units::list_compile_units;
 use super::part::Part;
 use crate::error::CodegenError;
 use crate::llvm::{
-    aggregate, array_element, constant_in_metadata, declare_like, move_body, AliasVisibility, Builder,
-    Function, Instruction, Module, Value, Variable,
+    aggregate, array_element, declare_like, move_body, AliasVisibility, Builder, Function, Instruction,
+    Module, Value, Variable,
 };
 use crate::names;
 use crate::rewrite::materialise::rebuild;
@@ -188,9 +188,8 @@ fn give_name(function: Function<'_>, before: &str, hash: u64, unique: &mut Uniqu
 
 /// Moves functions from the module that is split, `'w`, to one of the parts, `'p`.
 ///
-/// The two lifetimes keep apart what stands in the whole and what stands in the part. That a value is only put into the
-/// module that it belongs to they do not show: for a while the moved body refers to the whole module, until `take` is
-/// done with it.
+/// The lifetimes keep apart what stands in the whole module and what stands in the part. They do not keep a value of
+/// one from becoming an operand in the other: that is so for a moment, between the move of a body and the end of `take`.
 struct Mover<'w, 'p, 's> {
     part: &'p Module,
     builder: Builder<'p>,
@@ -219,10 +218,10 @@ impl<'w: 'p, 'p, 's> Mover<'w, 'p, 's> {
     /// Moves the body of a function, and lets it refer to what the part has in place of what the whole module has.
     fn take(&mut self, old: Function<'w>) -> Result<(), CodegenError> {
         let new = self.function(old)?;
-        // Before the move, while the lifetimes say what is true. The list is used up here, and the part is there
-        // meanwhile.
+        // Listed before the move, while they belong to the whole module as their lifetimes say.
         let operands: Vec<_> = old.instructions().flat_map(operands).collect();
-        move_body(new, old);
+        // SAFETY: the list is used up here, and the part lives longer than this call.
+        unsafe { move_body(new, old) };
         for (instruction, index, operand) in operands {
             match operand {
                 Operand::Constant(old) => {
@@ -268,7 +267,7 @@ impl<'w: 'p, 'p, 's> Mover<'w, 'p, 's> {
         }
     }
 
-    /// The same expression or aggregate, of what stands in the part for its operands.
+    /// Makes an expression or an aggregate anew, of what stands in the part for its operands.
     fn compound(&mut self, constant: Value<'w>) -> Result<Value<'p>, CodegenError> {
         let parts: Vec<Value<'p>> =
             constant.operands().map(|part| self.constant(part)).collect::<Result<_, _>>()?;
@@ -350,7 +349,7 @@ fn operands(instruction: Instruction<'_>) -> Vec<(Instruction<'_>, u32, Operand<
         let Some(operand) = instruction.operand(index) else { continue };
         if operand.is_constant() {
             found.push((instruction, index, Operand::Constant(operand)));
-        } else if let Some(constant) = constant_in_metadata(operand) {
+        } else if let Some(constant) = operand.constant_in_metadata() {
             found.push((instruction, index, Operand::Metadata(constant)));
         }
     }

@@ -9,6 +9,7 @@ use inkwell::builder::Builder as InkwellBuilder;
 use inkwell::context::ContextRef;
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
+use inkwell::llvm_sys::LLVMOpcode;
 
 use super::{Alloca, Block, Call, Instruction, Module, Type, Value};
 use crate::error::CodegenError;
@@ -23,12 +24,70 @@ pub(crate) struct Builder<'m> {
     module: PhantomData<&'m Module>,
 }
 
-/// A function of LLVM that builds a cast.
-pub(crate) type Cast =
-    unsafe extern "C" fn(LLVMBuilderRef, LLVMValueRef, LLVMTypeRef, *const i8) -> LLVMValueRef;
-/// A function of LLVM that builds an instruction with two operands of the same type.
-pub(crate) type Binary =
-    unsafe extern "C" fn(LLVMBuilderRef, LLVMValueRef, LLVMValueRef, *const i8) -> LLVMValueRef;
+/// An instruction that makes a value of another type of one operand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cast(LLVMOpcode);
+
+impl Cast {
+    pub(crate) const ADDR_SPACE_CAST: Self = Self(LLVMOpcode::LLVMAddrSpaceCast);
+    pub(crate) const BIT_CAST: Self = Self(LLVMOpcode::LLVMBitCast);
+    pub(crate) const PTR_TO_INT: Self = Self(LLVMOpcode::LLVMPtrToInt);
+
+    /// The cast that `opcode` is.
+    pub(crate) fn of_opcode(opcode: LLVMOpcode) -> Option<Self> {
+        use LLVMOpcode::*;
+        matches!(
+            opcode,
+            LLVMTrunc
+                | LLVMZExt
+                | LLVMSExt
+                | LLVMFPToUI
+                | LLVMFPToSI
+                | LLVMUIToFP
+                | LLVMSIToFP
+                | LLVMFPTrunc
+                | LLVMFPExt
+                | LLVMPtrToInt
+                | LLVMIntToPtr
+                | LLVMBitCast
+                | LLVMAddrSpaceCast
+        )
+        .then_some(Self(opcode))
+    }
+}
+
+/// An instruction with two operands of one type, which is that of its result.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Binary(LLVMOpcode);
+
+impl Binary {
+    /// The binary operation that `opcode` is.
+    pub(crate) fn of_opcode(opcode: LLVMOpcode) -> Option<Self> {
+        use LLVMOpcode::*;
+        matches!(
+            opcode,
+            LLVMAdd
+                | LLVMFAdd
+                | LLVMSub
+                | LLVMFSub
+                | LLVMMul
+                | LLVMFMul
+                | LLVMUDiv
+                | LLVMSDiv
+                | LLVMFDiv
+                | LLVMURem
+                | LLVMSRem
+                | LLVMFRem
+                | LLVMShl
+                | LLVMLShr
+                | LLVMAShr
+                | LLVMAnd
+                | LLVMOr
+                | LLVMXor
+        )
+        .then_some(Self(opcode))
+    }
+}
 
 const NO_NAME: *const i8 = c"".as_ptr();
 
@@ -89,27 +148,13 @@ impl<'m> Builder<'m> {
     }
 
     pub(crate) fn cast(&self, cast: Cast, value: Value<'m>, ty: Type<'m>) -> Made<'m> {
-        // SAFETY: operand and type are alive, and `cast` is a function of LLVM for them.
-        unsafe { Value::made(cast(self.raw(), value.raw(), ty.raw(), NO_NAME)) }
+        // SAFETY: operand and type are alive, and the opcode is one of a cast.
+        unsafe { Value::made(LLVMBuildCast(self.raw(), cast.0, value.raw(), ty.raw(), NO_NAME)) }
     }
 
-    /// A pointer as another pointer, across address spaces too.
-    pub(crate) fn pointer_cast(&self, value: Value<'m>, ty: Type<'m>) -> Made<'m> {
-        if value.ty() == ty {
-            return Ok(value);
-        }
-        let Some(element) = ty.element() else { return Ok(value) };
-        let same_space = self.cast(LLVMBuildBitCast, value, element.pointer(value.ty().address_space()))?;
-        if ty.address_space() == value.ty().address_space() {
-            Ok(same_space)
-        } else {
-            self.cast(LLVMBuildAddrSpaceCast, same_space, ty)
-        }
-    }
-
-    pub(crate) fn binary(&self, build: Binary, left: Value<'m>, right: Value<'m>) -> Made<'m> {
-        // SAFETY: the operands are alive, and `build` is a function of LLVM for them.
-        unsafe { Value::made(build(self.raw(), left.raw(), right.raw(), NO_NAME)) }
+    pub(crate) fn binary(&self, binary: Binary, left: Value<'m>, right: Value<'m>) -> Made<'m> {
+        // SAFETY: the operands are alive, and the opcode is one of a binary operation.
+        unsafe { Value::made(LLVMBuildBinOp(self.raw(), binary.0, left.raw(), right.raw(), NO_NAME)) }
     }
 
     pub(crate) fn gep(&self, base: Value<'m>, indices: &[Value<'m>], inbounds: bool) -> Made<'m> {

@@ -1,7 +1,7 @@
 //! Constants made of other constants.
 
 use inkwell::llvm_sys::core::*;
-use inkwell::llvm_sys::prelude::{LLVMContextRef, LLVMValueRef};
+use inkwell::llvm_sys::prelude::LLVMValueRef;
 use inkwell::llvm_sys::LLVMTypeKind;
 
 use super::{Type, Value};
@@ -88,37 +88,4 @@ pub(crate) fn wide_words<'m>(constant: Value<'m>, word: Type<'m>) -> Result<Opti
     let high = unsafe { Value::made(LLVMConstLShr(constant.raw(), sixty_four.raw())) }?;
     let (low, high) = (truncated(constant, word)?, truncated(high, word)?);
     Ok(low.small_int().zip(high.small_int()).map(|(low, high)| [low, high]))
-}
-
-/// A constant as an operand that is metadata.
-///
-/// # Safety
-/// `context` is the one of the constant.
-pub(super) unsafe fn as_metadata<'m>(
-    context: LLVMContextRef,
-    constant: Value<'m>,
-) -> Result<Value<'m>, CodegenError> {
-    // SAFETY: a living constant of this context, as our caller promises.
-    unsafe { Value::made(LLVMMetadataAsValue(context, LLVMValueAsMetadata(constant.raw()))) }
-}
-
-/// The constant that stands as metadata in an operand (`metadata i64* @x`).
-pub(crate) fn constant_in_metadata(operand: Value<'_>) -> Option<Value<'_>> {
-    use inkwell::llvm_sys::debuginfo::LLVMMetadataKind::LLVMConstantAsMetadataMetadataKind;
-    use inkwell::llvm_sys::LLVMValueKind::LLVMMetadataAsValueValueKind;
-
-    if operand.kind() != LLVMMetadataAsValueValueKind {
-        return None;
-    }
-    // SAFETY: a living value that is metadata.
-    let metadata = unsafe { super::Metadata::from_raw(LLVMValueAsMetadata(operand.raw())) }?;
-    if !matches!(metadata.kind(), LLVMConstantAsMetadataMetadataKind) {
-        return None;
-    }
-    let mut value = std::ptr::null_mut();
-    // SAFETY: for a constant as metadata LLVM writes one operand: the constant, which is alive.
-    unsafe {
-        LLVMGetMDNodeOperands(operand.raw(), &raw mut value);
-        Value::from_raw(value)
-    }
 }

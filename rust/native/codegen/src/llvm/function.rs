@@ -193,19 +193,24 @@ impl Call<'_> {
 /// everywhere. `old` is deleted.
 ///
 /// # Safety
-/// Nobody keeps `old`.
+/// Both are in one module, and nobody keeps `old`.
 pub(crate) unsafe fn take_over(new: Function<'_>, old: Function<'_>) {
-    move_body(new, old);
-    // SAFETY: our caller promises it, and the body is that of `new` now.
+    // SAFETY: our caller promises that both are in one module.
+    unsafe { move_body(new, old) };
+    // SAFETY: our caller promises that nobody keeps `old`, and the body is that of `new` now.
     unsafe { replace(new, old) };
 }
 
-/// Moves body and debug information from `old` to `new`; `old` is only declared afterwards.
+/// Moves body and debug information from `old` to `new`, which has the same type and no body. `old` is only declared
+/// afterwards.
 ///
-/// `new` has the same type and no body, and may be in another module of the context. Then blocks and instructions of
-/// the body belong to that module, whatever their lifetime says: lifetimes cannot change with a call. Who keeps some
-/// of them must not use them longer than that module lives.
-pub(crate) fn move_body(new: Function<'_>, old: Function<'_>) {
+/// `new` may be in another module of the context. The blocks and instructions of the body then belong to that module,
+/// but values that somebody has kept still have the lifetime of the old one: a call cannot change it. This is the one
+/// place where lifetimes do not show what is true.
+///
+/// # Safety
+/// Nobody uses a kept block or instruction of the body after the module of `new` is gone.
+pub(crate) unsafe fn move_body(new: Function<'_>, old: Function<'_>) {
     for block in old.blocks() {
         block.move_to(new);
     }

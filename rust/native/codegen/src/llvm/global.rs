@@ -120,7 +120,7 @@ impl<'m> Variable<'m> {
     }
 
     /// Defines the variable here. The constant must have the type of its content.
-    pub(crate) fn set_initializer(self, constant: Value<'_>) {
+    pub(crate) fn set_initializer(self, constant: Value<'m>) {
         // SAFETY: a living variable and a living constant.
         unsafe { LLVMSetInitializer(self.raw(), constant.raw()) };
     }
@@ -158,7 +158,7 @@ impl<'m> Variable<'m> {
     }
 
     /// Gives it the properties and the content of another one of the same type, but not its linkage.
-    pub(crate) fn copy_from(self, from: Variable<'_>) {
+    pub(crate) fn copy_from(self, from: Variable<'m>) {
         self.copy_properties(from);
         if let Some(initializer) = from.initializer() {
             self.set_initializer(initializer);

@@ -100,7 +100,7 @@ impl<'m> Instruction<'m> {
     }
 
     /// Makes `value` operand `index`. Nothing happens if there is no such operand. Its type must be that of the operand.
-    pub(crate) fn set_operand(self, index: u32, value: Value<'_>) {
+    pub(crate) fn set_operand(self, index: u32, value: Value<'m>) {
         if index < self.operand_count() {
             // SAFETY: both are alive, and the instruction has such an operand.
             unsafe { LLVMSetOperand(self.raw(), index, value.raw()) };

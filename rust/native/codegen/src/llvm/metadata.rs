@@ -3,11 +3,12 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use inkwell::llvm_sys::core::{LLVMGetMDNodeOperands, LLVMValueAsMetadata};
 use inkwell::llvm_sys::debuginfo::{LLVMGetMetadataKind, LLVMMetadataKind};
 use inkwell::llvm_sys::prelude::LLVMMetadataRef;
-use inkwell::llvm_sys::LLVMOpaqueMetadata;
+use inkwell::llvm_sys::{LLVMOpaqueMetadata, LLVMValueKind};
 
-use super::Module;
+use super::{Module, Value};
 
 /// Metadata of the context of a module that lives as long as `'m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,5 +33,25 @@ impl Metadata<'_> {
     pub(crate) fn kind(self) -> LLVMMetadataKind {
         // SAFETY: the context is alive.
         unsafe { LLVMGetMetadataKind(self.raw()) }
+    }
+}
+
+impl Value<'_> {
+    /// The constant that stands as metadata in an operand (`metadata i64* @x`).
+    pub(crate) fn constant_in_metadata(self) -> Option<Self> {
+        if self.kind() != LLVMValueKind::LLVMMetadataAsValueValueKind {
+            return None;
+        }
+        // SAFETY: a living value that is metadata.
+        let metadata = unsafe { Metadata::from_raw(LLVMValueAsMetadata(self.raw())) }?;
+        if !matches!(metadata.kind(), LLVMMetadataKind::LLVMConstantAsMetadataMetadataKind) {
+            return None;
+        }
+        let mut constant = std::ptr::null_mut();
+        // SAFETY: for a constant as metadata LLVM writes one operand: the constant, which is alive.
+        unsafe {
+            LLVMGetMDNodeOperands(self.raw(), &raw mut constant);
+            Self::from_raw(constant)
+        }
     }
 }

@@ -25,6 +25,8 @@ mod global;
 mod instruction;
 mod metadata;
 mod module;
+mod pass_list;
+mod typed_pointers;
 mod types;
 mod value;
 
@@ -34,15 +36,14 @@ use inkwell::targets::{InitializationConfig, Target};
 
 pub(crate) use block::Block;
 pub(crate) use builder::{Binary, Builder, Cast};
-pub(crate) use constants::{
-    aggregate, array_element, constant_in_metadata, difference, is_inbounds, wide_words,
-};
+pub(crate) use constants::{aggregate, array_element, difference, is_inbounds, wide_words};
 pub use disassemble::{Disassembler, MachineInstruction};
 pub(crate) use function::{call_like, declare_like, move_body, remove_body, replace, take_over, Function};
 pub(crate) use global::{Alias, Global, Variable};
 pub(crate) use instruction::{Alloca, Call, Instruction};
 pub(crate) use metadata::Metadata;
 pub(crate) use module::{AliasVisibility, Module};
+pub(crate) use pass_list::{Pass, PassList};
 pub(crate) use types::Type;
 pub(crate) use value::{is_used, using_instructions, Value};
 

@@ -6,12 +6,10 @@ use std::mem::ManuallyDrop;
 use inkwell::context::ContextRef;
 use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::prelude::*;
-use inkwell::llvm_sys::transforms::ipo::LLVMAddGlobalDCEPass;
 use inkwell::llvm_sys::LLVMLinkage;
 use inkwell::module::Module as InkwellModule;
 
-use super::constants;
-use super::{Alias, Block, Builder, Function, Instruction, Metadata, Type, Value, Variable};
+use super::{Alias, Block, Builder, Function, Instruction, Metadata, Pass, PassList, Type, Value, Variable};
 use crate::error::CodegenError;
 use crate::names;
 
@@ -67,8 +65,11 @@ impl Module {
         unsafe { Self::new(raw, Owner::Julia) }
     }
 
+    /// A module that `owner` frees.
+    ///
     /// # Safety
-    /// As for `of_julia`. Nobody else frees the module if it is `Ours`.
+    /// `raw` is a living module that nobody but `owner` frees. It lives as long as what is returned, its context as long
+    /// as the process, and nobody else changes it meanwhile.
     unsafe fn new(raw: LLVMModuleRef, owner: Owner) -> Self {
         // SAFETY: the module is alive, and `drop` decides whether it is disposed of.
         let inner = ManuallyDrop::new(unsafe { InkwellModule::new(raw) });
@@ -309,16 +310,10 @@ impl Module {
     }
 
     /// Deletes what is only visible in the module and used nowhere.
-    ///
-    /// Takes the module as `&mut`: no value of it is left that might be one of those.
     pub(crate) fn delete_unused(&mut self) {
-        // SAFETY: the pass manager is made here, run on a living module and disposed of once.
-        unsafe {
-            let passes = LLVMCreatePassManager();
-            LLVMAddGlobalDCEPass(passes);
-            LLVMRunPassManager(passes, self.raw());
-            LLVMDisposePassManager(passes);
-        }
+        let passes = PassList::new();
+        passes.add(Pass::GLOBAL_DCE);
+        passes.run(self);
     }
 
     // ---- data layout ----
@@ -373,8 +368,8 @@ impl Module {
 
     /// A constant as an operand that is metadata.
     pub(crate) fn constant_as_metadata<'m>(&'m self, constant: Value<'m>) -> Result<Value<'m>, CodegenError> {
-        // SAFETY: there is one context for all modules of a process.
-        unsafe { constants::as_metadata(self.raw_context(), constant) }
+        // SAFETY: a living constant, and there is one context for all modules of a process.
+        unsafe { Value::made(LLVMMetadataAsValue(self.raw_context(), LLVMValueAsMetadata(constant.raw()))) }
     }
 
     /// The operands of a metadata node, without those that are absent.

@@ -59,14 +59,10 @@ impl<'m> Type<'m> {
         self.kind() == LLVMTypeKind::LLVMVoidTypeKind
     }
 
-    pub(crate) fn is_function_pointer(self) -> bool {
-        self.is_pointer() && self.element().is_some_and(Self::is_function)
-    }
-
-    /// What a pointer points to, what an array or a vector consists of.
+    /// What an array or a vector consists of.
     pub(crate) fn element(self) -> Option<Self> {
         use LLVMTypeKind::*;
-        if !matches!(self.kind(), LLVMPointerTypeKind | LLVMArrayTypeKind | LLVMVectorTypeKind) {
+        if !matches!(self.kind(), LLVMArrayTypeKind | LLVMVectorTypeKind) {
             return None;
         }
         // SAFETY: a type of a living context that has elements.

@@ -4,12 +4,11 @@
 //! but does not look through casts of the pointer, and LLVM has put one there wherever the value is read as a
 //! structure: each such wrapper would have a frame, to keep what its caller keeps. So the cast is done after the load.
 
-use inkwell::llvm_sys::core::LLVMBuildBitCast;
 use inkwell::llvm_sys::LLVMOpcode;
 
 use super::gc_frame::is_root;
 use crate::error::CodegenError;
-use crate::llvm::{Function, Instruction, Module, Value};
+use crate::llvm::{Cast, Function, Instruction, Module, Value};
 
 /// The array of arguments, if the function is called that way.
 fn argument_array(function: Function<'_>) -> Option<Value<'_>> {
@@ -17,7 +16,7 @@ fn argument_array(function: Function<'_>) -> Option<Value<'_>> {
     let generic = is_root(callee.ty())
         && array.ty().is_pointer()
         && array.ty().address_space() == 0
-        && array.ty().element().is_some_and(is_root)
+        && array.ty().pointee().is_some_and(is_root)
         && count.ty().int_bits() == 32;
     generic.then_some(array)
 }
@@ -49,10 +48,10 @@ pub(super) fn load_before_cast(module: &Module) -> Result<(), CodegenError> {
             .filter_map(|load| Some((load, place_of(load.operand(0)?, array)?)))
             .collect();
         for (load, place) in loads {
-            let Some(element) = place.ty().element() else { continue };
+            let Some(element) = place.ty().pointee() else { continue };
             builder.before(load);
             let plain = builder.load(element, place)?;
-            let cast = builder.cast(LLVMBuildBitCast, *plain, load.ty())?;
+            let cast = builder.cast(Cast::BIT_CAST, *plain, load.ty())?;
             load.replace_all_uses_with(cast);
             // SAFETY: nothing uses it any longer, and it stands in this list once.
             unsafe { load.delete() };

@@ -5,12 +5,11 @@
 //! process to process. So these variables are made parts of a single one before the pass runs; then there is
 //! nothing to be ordered.
 
-use inkwell::llvm_sys::core::LLVMBuildBitCast;
 use inkwell::llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
 use crate::error::CodegenError;
 use crate::julia_1_5::address_space as space;
-use crate::llvm::{Alloca, Builder, Function, Instruction, Module, Type, Value};
+use crate::llvm::{Alloca, Builder, Cast, Function, Instruction, Module, Type, Value};
 
 /// Pointers in a type that the collector knows (`CountTrackedPointers`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +69,7 @@ fn variable(mut pointer: Value<'_>) -> Option<Alloca<'_>> {
 /// A stack variable that the pass puts into its hash table, and the size that it takes it to have.
 fn entry(instruction: Instruction<'_>) -> Option<(Alloca<'_>, u64)> {
     if instruction.as_call().is_some_and(|call| call.returns_by_argument()) {
-        let result = tracked(instruction.operand(0)?.ty().element()?);
+        let result = tracked(instruction.operand(0)?.ty().pointee()?);
         let argument = if result.all { 0 } else { 1 };
         let variable = (result.count > 0).then(|| variable(instruction.operand(argument)?)).flatten()?;
         return (!is_root(variable.element_type())).then_some((variable, result.count));
@@ -84,8 +83,8 @@ fn entry(instruction: Instruction<'_>) -> Option<(Alloca<'_>, u64)> {
     None
 }
 
-/// A variable that is to become a part.
-struct Part<'m> {
+/// A stack variable of roots only that is to become a part of the one for all.
+struct RootArray<'m> {
     variable: Alloca<'m>,
     /// Number of roots in it.
     roots: u64,
@@ -94,10 +93,11 @@ struct Part<'m> {
     alignment: u64,
 }
 
-fn parts(function: Function<'_>) -> Option<Vec<Part<'_>>> {
-    let mut parts: Vec<Part<'_>> = Vec::new();
+/// The arrays of roots of a function that the pass would put into its hash table; `None` if one of them cannot be moved.
+fn root_arrays(function: Function<'_>) -> Option<Vec<RootArray<'_>>> {
+    let mut arrays: Vec<RootArray<'_>> = Vec::new();
     for (variable, claimed) in function.instructions().filter_map(entry) {
-        if let Some(known) = parts.iter_mut().find(|part| part.variable == variable) {
+        if let Some(known) = arrays.iter_mut().find(|array| array.variable == variable) {
             known.claimed = greatest_common_divisor(known.claimed, claimed);
             continue;
         }
@@ -106,16 +106,17 @@ fn parts(function: Function<'_>) -> Option<Vec<Part<'_>>> {
         if !content.all || !variable.is_in_entry_block() {
             return None;
         }
-        parts.push(Part {
+        arrays.push(RootArray {
             variable,
             roots: content.count * elements,
             claimed,
             alignment: u64::from(variable.alignment()),
         });
     }
-    Some(parts)
+    Some(arrays)
 }
 
+/// That of a number and 0 is the number.
 fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     if b == 0 {
         a
@@ -124,52 +125,54 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     }
 }
 
+/// Bytes of a root.
 const ROOT_SIZE: u64 = 8;
 
 /// Makes the arrays of roots of every function that has more than one parts of a single one.
 pub(super) fn merge_root_arrays(module: &Module) -> Result<(), CodegenError> {
     let builder = module.builder();
     for function in module.defined_functions() {
-        if let Some(parts) = parts(function).filter(|parts| parts.len() > 1) {
-            merge(module, &builder, function, parts)?;
+        if let Some(arrays) = root_arrays(function).filter(|arrays| arrays.len() > 1) {
+            merge(module, &builder, function, arrays)?;
         }
     }
     Ok(())
 }
 
+/// Puts one stack variable at the beginning of the function in the place of all of these.
 fn merge<'m>(
     module: &'m Module,
     builder: &Builder<'m>,
     function: Function<'m>,
-    parts: Vec<Part<'m>>,
+    arrays: Vec<RootArray<'m>>,
 ) -> Result<(), CodegenError> {
     let first = function.blocks().first().and_then(|entry| entry.first_instruction());
-    let root = parts.first().and_then(|part| root_type(part.variable.element_type()));
+    let root = arrays.first().and_then(|array| root_type(array.variable.element_type()));
     let (Some(first), Some(root)) = (first, root) else { return Ok(()) };
 
     let mut offsets = Vec::new();
     let mut roots = 0_u64;
-    for part in &parts {
-        roots = roots.next_multiple_of((part.alignment / ROOT_SIZE).max(1));
+    for array in &arrays {
+        roots = roots.next_multiple_of((array.alignment / ROOT_SIZE).max(1));
         offsets.push(roots);
-        roots += part.roots;
+        roots += array.roots;
     }
     // The pass multiplies the number of elements with the roots that it claims for one: an element may not have more.
-    let element = parts.iter().fold(roots, |divisor, part| greatest_common_divisor(divisor, part.claimed));
-    let alignment = parts.iter().map(|part| part.alignment).max().unwrap_or(0);
+    let element = arrays.iter().fold(roots, |divisor, array| greatest_common_divisor(divisor, array.claimed));
+    let alignment = arrays.iter().map(|array| array.alignment).max().unwrap_or(0);
 
     builder.before(first);
     let whole = builder.array_alloca(root.array(element as u32), module.half_word().int(roots / element)?)?;
     whole.set_alignment(alignment as u32);
-    let base = builder.cast(LLVMBuildBitCast, **whole, root.pointer(0))?;
-    for (part, offset) in parts.iter().zip(offsets) {
+    let base = builder.cast(Cast::BIT_CAST, **whole, root.pointer(0))?;
+    for (array, offset) in arrays.iter().zip(offsets) {
         let place = builder.gep(base, &[module.word().int(offset)?], true)?;
-        let place = builder.pointer_cast(place, part.variable.ty())?;
-        part.variable.replace_all_uses_with(place);
+        let place = builder.pointer_cast(place, array.variable.ty())?;
+        array.variable.replace_all_uses_with(place);
     }
-    for part in parts {
+    for array in arrays {
         // SAFETY: nothing uses it any longer, and the list that it is in ends here.
-        unsafe { part.variable.delete() };
+        unsafe { array.variable.delete() };
     }
     Ok(())
 }

@@ -9,11 +9,6 @@
 use std::ffi::{CStr, CString};
 use std::sync::{Mutex, PoisonError};
 
-use inkwell::llvm_sys::core::*;
-use inkwell::llvm_sys::prelude::LLVMPassManagerRef;
-use inkwell::llvm_sys::target_machine::LLVMAddAnalysisPasses;
-use inkwell::llvm_sys::transforms::ipo::{LLVMAddGlobalDCEPass, LLVMAddStripDeadPrototypesPass};
-use inkwell::llvm_sys::transforms::scalar::{LLVMAddAggressiveDCEPass, LLVMAddCFGSimplificationPass};
 use inkwell::targets::TargetMachine;
 
 use super::arguments::load_before_cast;
@@ -23,7 +18,7 @@ use super::slot_loads::{improve_slot_loads, promise_slot_loads, SlotLoads};
 use super::thread_state::assume_constant_offset;
 use crate::error::CodegenError;
 use crate::julia_1_5 as julia;
-use crate::llvm::Module;
+use crate::llvm::{Module, Pass, PassList};
 use crate::symbols::symbol;
 use crate::target::{OptLevel, Target};
 
@@ -35,38 +30,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// multiple of 16.
 const CODE_ALIGNMENT: u32 = 64;
 
-/// A list of passes over a whole module.
-struct Passes(LLVMPassManagerRef);
-
-impl Passes {
-    /// An empty list for a target that passes know as those of the just-in-time compiler do (`addTargetPasses`).
-    fn new(module: &Module, machine: &TargetMachine) -> Self {
-        let triple = module.inkwell().get_triple();
-        // SAFETY: LLVM makes a list that is ours.
-        let passes = Self(unsafe { LLVMCreatePassManager() });
-        // SAFETY: a list of ours. LLVM copies what it needs of the triple, a C string.
-        unsafe { julia::LLVMExtraAddTargetLibraryInfoByTiple(triple.as_ptr(), passes.0) };
-        // SAFETY: a list of ours and a living machine, of which LLVM copies what it needs.
-        unsafe { LLVMAddAnalysisPasses(machine.as_mut_ptr(), passes.0) };
-        passes
-    }
-
-    /// Runs the passes. The module is taken as `&mut`: no value of it outlives a pass, which may delete it.
-    fn run(self, module: &mut Module) {
-        // SAFETY: the module is alive. Julia's passes may abort the process on what breaks the rules of its collector,
-        // which is why `violations` is asked first.
-        unsafe { LLVMRunPassManager(self.0, module.raw()) };
-    }
-}
-
-impl Drop for Passes {
-    fn drop(&mut self) {
-        // SAFETY: made in `new`, and disposed of once. It owns its passes.
-        unsafe { LLVMDisposePassManager(self.0) };
-    }
-}
-
-/// Runs all passes. The steps are those of the room's comment.
+/// Runs all passes on a finished module.
 ///
 /// # Errors
 /// `Target`, `GcInvariant`, `OutOfMemory`.
@@ -80,12 +44,10 @@ pub(crate) fn optimise(
     let machine = target.machine(module)?;
     let layout = module.data_layout();
 
-    let passes = Passes::new(module, &machine);
-    // SAFETY: adds passes to a list of ours.
-    unsafe { julia::jl_add_optimization_passes(passes.0, target.level.number(), 0) };
-    passes.run(module);
+    optimisation(module, &machine, target.level).run(module);
     module.set_data_layout(&layout);
 
+    // Passes of Julia's may abort the process on what breaks one.
     let broken = violations(module);
     if !broken.is_empty() {
         return Err(CodegenError::GcInvariant(broken));
@@ -94,13 +56,9 @@ pub(crate) fn optimise(
     merge_root_arrays(module)?;
     promise_slot_loads(module, slot_loads)?;
     load_before_cast(module)?;
-    let passes = Passes::new(module, &machine);
-    lower(&passes, target.level);
-    passes.run(module);
+    lowering(module, &machine, target.level).run(module);
     assume_constant_offset(module)?;
-    let passes = Passes::new(module, &machine);
-    clean_up(&passes, target.level);
-    passes.run(module);
+    clean_up(module, &machine, target.level).run(module);
     improve_slot_loads(module, slot_loads)?;
     if target.level >= OptLevel::O2 {
         module.defined_functions().into_iter().for_each(|function| function.set_alignment(CODE_ALIGNMENT));
@@ -121,38 +79,46 @@ fn without_garbage_collector(layout: &CStr) -> CString {
     CString::new(text.trim_end_matches(julia::NON_INTEGRAL)).unwrap_or_else(|_| layout.to_owned())
 }
 
-/// Adds the passes that make object code of Julia's IR.
-fn lower(passes: &Passes, level: OptLevel) {
-    // SAFETY: adds passes to a list of ours.
-    unsafe {
-        julia::LLVMExtraAddBarrierNoopPass(passes.0);
-        julia::LLVMExtraAddLowerExcHandlersPass(passes.0);
-        julia::LLVMExtraAddLateLowerGCFramePass(passes.0);
-        julia::LLVMExtraAddFinalLowerGCPass(passes.0);
-    }
+/// An empty list for passes that know the target as those of the just-in-time compiler do (`addTargetPasses`).
+fn for_target(module: &Module, machine: &TargetMachine) -> PassList {
+    let passes = PassList::new();
+    julia::add_target_library(&passes, module.inkwell().get_triple().as_str());
+    passes.add_costs_of(machine);
+    passes
+}
+
+/// The passes that keep Julia's IR what it is.
+fn optimisation(module: &Module, machine: &TargetMachine, level: OptLevel) -> PassList {
+    let passes = for_target(module, machine);
+    julia::add_optimisation(&passes, level.number());
+    passes
+}
+
+/// The passes that make object code of Julia's IR.
+fn lowering(module: &Module, machine: &TargetMachine, level: OptLevel) -> PassList {
+    let passes = for_target(module, machine);
+    passes.add(julia::BARRIER);
+    passes.add(julia::LOWER_EXCEPTION_HANDLERS);
+    passes.add(julia::LATE_LOWER_GC_FRAME);
+    passes.add(julia::FINAL_LOWER_GC);
     if level >= OptLevel::O2 {
         // Dead uses of the thread-local state. Julia runs the plain pass here, which LLVM's C interface does not have;
         // this one has just been run, so it finds nothing else.
-        // SAFETY: adds a pass to a list of ours.
-        unsafe { LLVMAddAggressiveDCEPass(passes.0) };
+        passes.add(Pass::AGGRESSIVE_DCE);
     }
-    // SAFETY: adds a pass to a list of ours.
-    unsafe { julia::LLVMExtraAddLowerPTLSPass(passes.0, 1) };
+    julia::add_lower_thread_state(&passes);
+    passes
 }
 
-/// Adds the passes that come last.
-fn clean_up(passes: &Passes, level: OptLevel) {
+/// The passes that come last.
+fn clean_up(module: &Module, machine: &TargetMachine, level: OptLevel) -> PassList {
+    let passes = for_target(module, machine);
     if level >= OptLevel::O2 {
-        // SAFETY: adds passes to a list of ours.
-        unsafe {
-            LLVMAddCFGSimplificationPass(passes.0);
-            julia::LLVMExtraAddCombineMulAddPass(passes.0);
-        }
+        passes.add(Pass::CFG_SIMPLIFICATION);
+        passes.add(julia::COMBINE_MUL_ADD);
     }
     // Prototypes that were inlined everywhere, declarations that only passes needed.
-    // SAFETY: adds passes to a list of ours.
-    unsafe {
-        LLVMAddGlobalDCEPass(passes.0);
-        LLVMAddStripDeadPrototypesPass(passes.0);
-    }
+    passes.add(Pass::GLOBAL_DCE);
+    passes.add(Pass::STRIP_DEAD_PROTOTYPES);
+    passes
 }

@@ -51,7 +51,7 @@ impl<'m> Literals<'m> {
     }
 
     /// Must anything in this constant be rewritten, or at least asked about?
-    pub(super) fn hold_address(&mut self, value: Value<'m>, addresses: &dyn Addresses) -> bool {
+    pub(super) fn holds_address(&mut self, value: Value<'m>, addresses: &dyn Addresses) -> bool {
         use LLVMValueKind::*;
         match value.kind() {
             LLVMFunctionValueKind | LLVMGlobalVariableValueKind => self.marked.contains(&value),
@@ -66,7 +66,7 @@ impl<'m> Literals<'m> {
                     return known;
                 }
                 let holds = pointer_literal(value).is_some()
-                    || parts(value).into_iter().any(|part| self.hold_address(part, addresses));
+                    || components(value).into_iter().any(|part| self.holds_address(part, addresses));
                 self.known.insert(value, holds);
                 holds
             }
@@ -86,7 +86,7 @@ fn is_candidate(value: Value<'_>, addresses: &dyn Addresses) -> bool {
 
 /// What a constant consists of: operands of an expression, elements of an aggregate. Data of anything smaller than a
 /// word counts as having no parts.
-pub(crate) fn parts(constant: Value<'_>) -> Vec<Value<'_>> {
+pub(crate) fn components(constant: Value<'_>) -> Vec<Value<'_>> {
     use LLVMValueKind::*;
     match constant.kind() {
         LLVMConstantDataArrayValueKind | LLVMConstantDataVectorValueKind => {

@@ -1,55 +1,9 @@
 //! Constant expressions as instructions.
 
-use inkwell::llvm_sys::core::*;
 use inkwell::llvm_sys::LLVMOpcode;
 
 use crate::error::CodegenError;
 use crate::llvm::{is_inbounds, Binary, Builder, Cast, Value};
-
-fn cast(opcode: LLVMOpcode) -> Option<Cast> {
-    use LLVMOpcode::*;
-    Some(match opcode {
-        LLVMTrunc => LLVMBuildTrunc,
-        LLVMZExt => LLVMBuildZExt,
-        LLVMSExt => LLVMBuildSExt,
-        LLVMFPToUI => LLVMBuildFPToUI,
-        LLVMFPToSI => LLVMBuildFPToSI,
-        LLVMUIToFP => LLVMBuildUIToFP,
-        LLVMSIToFP => LLVMBuildSIToFP,
-        LLVMFPTrunc => LLVMBuildFPTrunc,
-        LLVMFPExt => LLVMBuildFPExt,
-        LLVMPtrToInt => LLVMBuildPtrToInt,
-        LLVMIntToPtr => LLVMBuildIntToPtr,
-        LLVMBitCast => LLVMBuildBitCast,
-        LLVMAddrSpaceCast => LLVMBuildAddrSpaceCast,
-        _ => return None,
-    })
-}
-
-fn binary(opcode: LLVMOpcode) -> Option<Binary> {
-    use LLVMOpcode::*;
-    Some(match opcode {
-        LLVMAdd => LLVMBuildAdd,
-        LLVMFAdd => LLVMBuildFAdd,
-        LLVMSub => LLVMBuildSub,
-        LLVMFSub => LLVMBuildFSub,
-        LLVMMul => LLVMBuildMul,
-        LLVMFMul => LLVMBuildFMul,
-        LLVMUDiv => LLVMBuildUDiv,
-        LLVMSDiv => LLVMBuildSDiv,
-        LLVMFDiv => LLVMBuildFDiv,
-        LLVMURem => LLVMBuildURem,
-        LLVMSRem => LLVMBuildSRem,
-        LLVMFRem => LLVMBuildFRem,
-        LLVMShl => LLVMBuildShl,
-        LLVMLShr => LLVMBuildLShr,
-        LLVMAShr => LLVMBuildAShr,
-        LLVMAnd => LLVMBuildAnd,
-        LLVMOr => LLVMBuildOr,
-        LLVMXor => LLVMBuildXor,
-        _ => return None,
-    })
-}
 
 /// An instruction that computes what the constant expression `original` does, from `operands` instead of its own.
 ///
@@ -62,10 +16,10 @@ pub(crate) fn rebuild<'m>(
 ) -> Result<Option<Value<'m>>, CodegenError> {
     use LLVMOpcode::*;
     let Some(opcode) = original.const_opcode() else { return Ok(None) };
-    if let (Some(cast), [operand]) = (cast(opcode), operands) {
+    if let (Some(cast), [operand]) = (Cast::of_opcode(opcode), operands) {
         return builder.cast(cast, *operand, original.ty()).map(Some);
     }
-    if let (Some(binary), [left, right]) = (binary(opcode), operands) {
+    if let (Some(binary), [left, right]) = (Binary::of_opcode(opcode), operands) {
         return builder.binary(binary, *left, *right).map(Some);
     }
     let made = match (opcode, operands) {

@@ -28,7 +28,7 @@ use inkwell::llvm_sys::{LLVMOpcode, LLVMValueKind};
 
 use self::addresses::{Addresses, Answer, Use};
 use self::findings::{Emitted, Rewritten, UnknownAddress};
-use self::literals::{parts, pointer_literal, words, Literals};
+use self::literals::{components, pointer_literal, words, Literals};
 use self::materialise::rebuild;
 use self::references::References;
 use self::slots::{as_type, Slots};
@@ -124,7 +124,7 @@ impl<'m> Rewriter<'m, '_> {
     }
 
     fn holds_address(&mut self, constant: Value<'m>) -> bool {
-        self.literals.hold_address(constant, &*self.addresses)
+        self.literals.holds_address(constant, &*self.addresses)
     }
 
     // ---- functions ----
@@ -346,7 +346,7 @@ impl<'m> Rewriter<'m, '_> {
         let ty = constant.ty();
         let mut changed = Vec::new();
         let mut elements = Vec::new();
-        for (index, element) in (0_u32..).zip(parts(constant)) {
+        for (index, element) in (0_u32..).zip(components(constant)) {
             match self.constant(element, site)? {
                 Some(new) => {
                     changed.push((index, new));

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use inkwell::llvm_sys::core::LLVMBuildPtrToInt;
 use inkwell::llvm_sys::LLVMTypeKind;
 
 use crate::error::CodegenError;
-use crate::llvm::{Builder, Instruction, Metadata, Module, Type, Value, Variable};
+use crate::llvm::{Builder, Cast, Instruction, Metadata, Module, Type, Value, Variable};
 use crate::symbols;
 
 /// Kinds and nodes of the metadata that loads from slots carry.
@@ -93,7 +92,7 @@ pub(super) fn as_type<'m>(
     ty: Type<'m>,
 ) -> Result<Value<'m>, CodegenError> {
     if ty.kind() == LLVMTypeKind::LLVMIntegerTypeKind {
-        builder.cast(LLVMBuildPtrToInt, content, ty)
+        builder.cast(Cast::PTR_TO_INT, content, ty)
     } else {
         builder.pointer_cast(content, ty)
     }

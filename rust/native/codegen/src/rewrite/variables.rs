@@ -7,7 +7,7 @@ use nativecache_mutation::mutation;
 
 use super::addresses::{Addresses, Use};
 use super::findings::UnknownAddress;
-use super::literals::{parts, pointer_literal, words, Literals};
+use super::literals::{components, pointer_literal, words, Literals};
 use super::references::References;
 use crate::error::CodegenError;
 use crate::julia_1_5 as julia;
@@ -38,7 +38,7 @@ pub(super) fn tainted<'m>(
     while changed {
         changed = false;
         for &(variable, initializer) in &variables {
-            if tainted.contains_key(&variable) || !literals.hold_address(initializer, addresses) {
+            if tainted.contains_key(&variable) || !literals.holds_address(initializer, addresses) {
                 continue;
             }
             let name = format!("@{}", variable.name());
@@ -67,7 +67,7 @@ struct Search<'m, 'a> {
 
 impl<'m> Search<'m, '_> {
     fn look(&mut self, constant: Value<'m>) -> Result<(), CodegenError> {
-        if !self.literals.hold_address(constant, self.addresses) {
+        if !self.literals.holds_address(constant, self.addresses) {
             return Ok(());
         }
         if let Some(address) = pointer_literal(constant) {
@@ -84,7 +84,7 @@ impl<'m> Search<'m, '_> {
         } else if constant.as_global().is_some() {
             self.found(0, "pointer to what has an address in it");
         } else {
-            for part in parts(constant) {
+            for part in components(constant) {
                 self.look(part)?;
             }
         }
