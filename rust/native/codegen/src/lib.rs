@@ -5,16 +5,14 @@
 //! own that names its files:
 //!
 //! 1. **rewrite** (rewrite/): each address becomes a load from a table of slots, which the loader fills in the next
-//!    session. What lies at an address, and whether another session can find it again, is for the implementor of
-//!    [`Addresses`] to say.
-//! 2. **finish** (emit/finish.rs): what stays gets an order, names and tables that do not depend on the process. A build
-//!    makes several modules of it here, the parts of a library (emit/split.rs).
-//! 3. **optimise** (passes/): the passes of Julia's just-in-time compiler.
-//! 4. **object** (emit/object.rs): machine code.
+//! session. What lies at an address, and whether another session can find it again, is for the implementor of
+//! [`Addresses`] to say. 2. **finish** (emit/finish.rs): the module gets an order, names and tables that do not depend
+//! on the process. A build splits it here into the parts of a library (emit/split.rs). 3. **optimise** (passes/): the
+//! passes of Julia's just-in-time compiler. 4. **object** (emit/object.rs): machine code.
 //!
-//! All of them stand on llvm/, LLVM's values with the lifetime of their module, and on a few files for all:
-//! julia_1_5.rs has what is peculiar to a version of Julia, symbols.rs what the loader and the parts look up, names.rs
-//! names without the numbers of a process, target.rs the machine.
+//! They are built on llvm/, which wraps LLVM's values with the lifetime of their module, and on four small files:
+//! julia_1_5.rs holds what is peculiar to this version of Julia, symbols.rs the symbols that the loader and the parts
+//! look up, names.rs names without the numbers of a process, target.rs the machine.
 //!
 //! LLVM itself is not linked: its symbols are those of the libLLVM that libjulia has loaded.
 

@@ -1,7 +1,7 @@
 //! The compile units of the debug information in a module.
 //!
-//! `llvm.dbg.cu` must list all that its functions refer to, and what it lists beside them would make the text of the
-//! module depend on what it was split from.
+//! `llvm.dbg.cu` must list every unit that the functions refer to. If it listed more, the text of a module would depend
+//! on the module that it was split from.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use inkwell::llvm_sys::debuginfo::LLVMMetadataKind;
 
 use crate::llvm::{Metadata, Module};
 
-/// Makes the list of `module`, which has none yet, in the order in which its functions refer to them.
+/// Lists the compile units of `module`, which has no list yet, in the order in which its functions refer to them.
 pub(super) fn list_compile_units(module: &Module) {
     let mut units = CompileUnits { module, known: HashMap::new() };
     let mut listed = HashSet::new();

@@ -1,5 +1,5 @@
-//! From a rewritten module to one that means the same in every process: what stays, in which order, under
-//! which names, and the tables by which the loader finds it.
+//! Turns a rewritten module into one that means the same in every process: decides what stays, in which order and under
+//! which names, and adds the tables by which the loader finds it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -20,7 +20,7 @@ use crate::rewrite::literals::{components, pointer_literal};
 use crate::rewrite::references::References;
 use crate::symbols::{symbol, SLOT_TABLE};
 
-/// A function that the loader is to find.
+/// A function that the loader must find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportedFunction {
     /// The function, as `jl_get_llvm_function` returned it or
@@ -44,7 +44,7 @@ pub struct Finished {
     pub functions: Vec<FinalName>,
 }
 
-/// What the loader is to find.
+/// What the loader must find.
 pub(crate) struct LoaderTables<'a> {
     pub(crate) exported: &'a [ExportedFunction],
     pub(crate) slots: u32,
@@ -53,7 +53,7 @@ pub(crate) struct LoaderTables<'a> {
     pub(crate) placeholders: &'a BTreeMap<u32, String>,
 }
 
-/// Gives a module order, names and tables.
+/// Gives a module its order, names and tables.
 pub(crate) fn finish(
     module: &Module,
     rewritten: &Rewritten,
@@ -69,7 +69,7 @@ pub(crate) fn finish(
     Ok(Finished { functions })
 }
 
-/// Makes several modules of one, see [`split`]; in the one that is given only the tables are left.
+/// Moves the functions to parts, see [`split`], and leaves the tables in the module.
 pub(crate) fn finish_in_parts(
     module: &mut Module,
     rewritten: &Rewritten,
@@ -89,13 +89,13 @@ pub(crate) fn finish_in_parts(
     Ok(parts)
 }
 
-/// The variables that stand for slots. One that is gone had no use.
+/// The variables that stand for slots. A missing one had no uses.
 fn placeholders<'m>(module: &'m Module, tables: &LoaderTables<'_>) -> BTreeMap<u32, Variable<'m>> {
     let variable = |(slot, name): (&u32, &String)| Some((*slot, module.variable(name)?));
     tables.placeholders.iter().filter_map(variable).collect()
 }
 
-/// The functions to export, in a module that holds what they reach and nothing else, and no address.
+/// Deletes what the exported functions do not reach, and returns them. Fails if they reach an address.
 fn checked_exports<'m>(
     module: &'m Module,
     rewritten: &Rewritten,
@@ -112,7 +112,7 @@ fn checked_exports<'m>(
     Ok(exported)
 }
 
-/// The functions of the list, which must be defined here.
+/// Finds the exported functions, which must be defined in the module.
 fn exported_functions<'m>(
     module: &'m Module,
     exported: &[ExportedFunction],
@@ -149,7 +149,7 @@ fn refuse_addresses(rewritten: &Rewritten, reached: &[Value<'_>]) -> Result<(), 
     Ok(())
 }
 
-/// The first address in a constant; in anything else there is none.
+/// The first address in a constant. Other values have none.
 fn first_address<'m>(constant: Value<'m>, seen: &mut HashSet<Value<'m>>) -> Option<u64> {
     if let Some(address) = pointer_literal(constant) {
         return Some(address);
@@ -187,7 +187,7 @@ fn delete_unreached(module: &Module, reached: HashSet<Value<'_>>) -> Result<(), 
     Ok(())
 }
 
-/// Is this a declaration of which nothing is left? Its name depends on the process and may be in the way of another.
+/// Is this an unused declaration with a made-up name? Such a name depends on the process, and may collide with another.
 fn is_leftover(function: Function<'_>) -> bool {
     function.is_declaration() && julia::is_made_up(&function.name()) && !is_used(**function)
 }
@@ -207,7 +207,7 @@ fn make_slot_table(
     Ok(())
 }
 
-/// Adds constant data that is visible outside.
+/// Adds exported constant data.
 fn export_data<'m>(module: &'m Module, name: &str, data: Value<'m>) -> Result<Variable<'m>, CodegenError> {
     let variable = module.add_variable(data.ty(), name)?;
     variable.set_initializer(data);
@@ -242,9 +242,9 @@ fn make_build_id(module: &Module, build_id: &[u8; 16]) -> Result<(), CodegenErro
     Ok(())
 }
 
-/// Puts the functions into the order in which they were emitted, and names them by it.
+/// Sorts the functions by the order in which they were emitted, and numbers their names by it.
 ///
-/// `jl_create_native` merges them in the order of the addresses of their code instances.
+/// `jl_create_native` puts them in the order of the addresses of their code instances.
 fn order_functions(module: &Module) -> Result<Vec<FinalName>, CodegenError> {
     let functions: Vec<(String, Function<'_>)> =
         module.defined_functions().into_iter().map(|function| (function.name(), function)).collect();
@@ -265,7 +265,7 @@ fn order_functions(module: &Module) -> Result<Vec<FinalName>, CodegenError> {
     Ok(names)
 }
 
-/// Puts the variables of the library into the order in which the functions refer to them.
+/// Sorts the variables of the library by the order in which functions refer to them, and numbers their names by it.
 fn order_variables(module: &Module) -> Result<(), CodegenError> {
     let own: Vec<(String, Variable<'_>)> = References::default()
         .reachable(module.defined_functions())

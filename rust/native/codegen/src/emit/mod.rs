@@ -1,8 +1,8 @@
-//! What comes before the passes and behind them: a module that means the same in every process, and its object file.
+//! The stages before and after the passes: a module that means the same in every process, and its object file.
 //!
-//! * `finish`: the second stage. What stays, in which order, under which names, and the tables for the loader
-//! * `split`: the second stage where the library is made of parts; `compile_units`: their debug information
-//! * `part`: one of them, from its text to its object
+//! * `finish`: the second stage; what stays, in which order, under which names, and the tables for the loader
+//! * `split`: the second stage for a library in parts; `compile_units`: the debug information of a part
+//! * `part`: a part, from its text to its object
 //! * `object`: the last stage, the object file
 
 mod compile_units;

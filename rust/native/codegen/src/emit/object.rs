@@ -26,10 +26,11 @@ pub(crate) fn write(module: &Module, target: &Target, path: &Path) -> Result<(),
         .map_err(|source| CodegenError::Write { path: path.to_owned(), source })
 }
 
-/// Lets calls out of the library go straight through the global offset table, which is filled at load, and not through
-/// the procedure linkage table, one jump more. The just-in-time compiler calls absolute addresses; this costs the same.
+/// Makes calls out of the library go through the global offset table, which is filled at load, and not through the
+/// procedure linkage table, which costs another jump. The just-in-time compiler calls absolute addresses, at the same
+/// cost.
 ///
-/// Only after the passes: they declare functions of their own (`jl_gc_pool_alloc`).
+/// Must run after the passes, which declare functions of their own (`jl_gc_pool_alloc`).
 fn prepare_calls(module: &Module) {
     for function in module.functions() {
         if function.is_declaration() && !function.is_intrinsic() {
@@ -41,9 +42,8 @@ fn prepare_calls(module: &Module) {
     module.inkwell().add_basic_value_flag("RtLibUseGOT", FlagBehavior::Warning, one);
 }
 
-/// Keeps names such as `julia_foo_1234` out of the debug information: the number depends on what the process
-/// compiled before. Julia's stack traces show the plain name, which stays, and so does that of what was
-/// inlined.
+/// Keeps names such as `julia_foo_1234` out of the debug information: the number depends on what the process compiled
+/// before. The plain names, which Julia's stack traces show, stay; so do those of inlined functions.
 fn leave_out_linkage_names() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,4 +1,4 @@
-//! A part of a library: from its text to its object.
+//! A part of a library, which is optimised and written by itself.
 
 use std::path::Path;
 
@@ -29,10 +29,10 @@ impl Part {
         &self.functions
     }
 
-    /// All that the object depends on besides the target and this program.
+    /// The text of the module. Besides it, the object depends only on the target and on this program.
     ///
-    /// It lacks the linkage names of debug information: Julia's code generator puts a number into them that depends on
-    /// what it emitted before, and the object does not have them.
+    /// The numbers in linkage names are left out: they depend on what Julia's code generator emitted before, and the
+    /// object does not contain these names.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
         without_linkage_names(&self.module.text())
@@ -54,8 +54,8 @@ impl Part {
     }
 }
 
-/// `LowerPTLS` defines its variable in each module that it sees: here it becomes that of the whole library. Says whether
-/// there was one.
+/// Replaces the variable that `LowerPTLS` defines in each module by the one of the whole library. Says whether there
+/// was one.
 fn import_thread_state(module: &Module) -> Result<bool, CodegenError> {
     let alias = module.alias(symbol::TLS_OFFSET);
     let Some((alias, real)) = alias.and_then(|alias| Some((alias, alias.variable()?))) else {
@@ -70,7 +70,7 @@ fn import_thread_state(module: &Module) -> Result<bool, CodegenError> {
     Ok(true)
 }
 
-/// Cuts `"julia_name_123"` behind each `linkageName: ` down to what does not depend on the process.
+/// Cuts the number off each `"julia_name_123"` behind `linkageName: `.
 fn without_linkage_names(text: &[u8]) -> Vec<u8> {
     const FIELD: &[u8] = b"linkageName: \"";
     let mut kept = Vec::with_capacity(text.len());

@@ -1,9 +1,12 @@
-//! One module as several, each of which is optimised and written by itself: at the same time as others, or not at all
-//! if an earlier build has its object.
+//! Splits a module into parts that are optimised and written by themselves: in parallel, or not at all if an earlier
+//! build has the object.
 //!
-//! Each part holds some functions whole. What they refer to outside of it they refer to by symbols that the linker
-//! resolves, and whose names do not depend on what else is in the library: so the text of a part ([`Part::text`]) says
-//! all that its object depends on. What is left of the module that was split holds the tables.
+//! Each part holds whole functions, and refers to everything else by symbols that the linker resolves. Their names do
+//! not depend on the rest of the library, so the text of a part ([`Part::text`]) determines its object. The tables stay
+//! in the original module.
+//!
+//! LLVM's own `SplitModule` would not do: its C interface lacks it, and the part that a function gets into depends on
+//! all others.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,24 +25,24 @@ use crate::rewrite::materialise::rebuild;
 use crate::rewrite::references::References;
 use crate::symbols::{self, symbol, HIDDEN_TLS_OFFSET, SLOT_TABLE};
 
-/// What does not depend on what else is in the library.
+/// Texts that do not depend on the rest of the library.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// For each slot a text that says what it holds.
+    /// For each slot, a text that identifies its content.
     pub slots: Vec<String>,
-    /// For functions, by their name as in [`Emitted`](crate::Emitted), a text that says what they are.
+    /// For functions, by their name in [`Emitted`](crate::Emitted), a text that identifies them.
     pub functions: HashMap<String, String>,
 }
 
-/// A part has about so many functions; see [`boundaries`].
+/// The usual number of functions in a part; see [`boundaries`].
 const USUAL_SIZE: u64 = 16;
-/// No part has more.
+/// The largest number of functions in a part.
 const LARGEST: usize = 64;
 
 /// Where parts begin, in a list of functions by name.
 ///
-/// Whether a function begins a part depends on its name alone. So one that is added or gone changes the part it is in,
-/// and no other.
+/// The name of a function alone decides whether it begins a part. So adding or removing a function changes only the
+/// part that it is in.
 fn boundaries(names: &[String]) -> Vec<usize> {
     let mut starts: Vec<usize> = Vec::new();
     for (index, name) in names.iter().enumerate() {
@@ -51,14 +54,14 @@ fn boundaries(names: &[String]) -> Vec<usize> {
     starts
 }
 
-/// FNV-1a: the same in every process and with every compiler. Names that collide get a number.
+/// FNV-1a, which is the same in every process and with every compiler. Colliding names get a number.
 fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
-/// Gives out names that nothing else has.
+/// Makes names unique.
 #[derive(Default)]
 struct Unique(HashMap<String, u32>);
 
@@ -75,7 +78,7 @@ impl Unique {
     }
 }
 
-/// Renames what parts will refer to, and takes all functions out of the module, whose order does not matter.
+/// Renames what parts will refer to, and moves all functions out of the module. Their order does not matter.
 ///
 /// `placeholders` are the variables that stand for slots.
 pub(super) fn split(
@@ -115,8 +118,8 @@ pub(super) fn split(
     Ok(parts)
 }
 
-/// Makes variables anew, in this order. Where Julia's code generator puts a variable into a module (that of a `ccall`'s
-/// symbol, say) depends on what the process compiled before, and the object has them in the module's order.
+/// Replaces these variables by new ones in this order. The place of a variable in Julia's module (that of a `ccall`'s
+/// symbol, say) depends on what the process compiled before, and the object keeps the module's order.
 fn put_in_order<'m>(whole: &'m Module, variables: Vec<Variable<'m>>) -> Result<(), CodegenError> {
     for old in variables {
         let name = old.name();
@@ -131,7 +134,7 @@ fn put_in_order<'m>(whole: &'m Module, variables: Vec<Variable<'m>>) -> Result<(
     Ok(())
 }
 
-/// Names the functions by what they are, in place; returns the names.
+/// Renames the functions by what they are, and returns the names.
 fn name_functions(functions: &[Function<'_>], names: &Names, unique: &mut Unique) -> Vec<String> {
     let before: Vec<String> = functions.iter().map(|function| function.name()).collect();
     for function in functions {
@@ -178,7 +181,7 @@ fn name_functions(functions: &[Function<'_>], names: &Names, unique: &mut Unique
     finals
 }
 
-/// Names a function by its name in Julia, without the number that it had `before`, and a hash of what it is.
+/// Names a function by its name `before`, without the number, and a hash of what it is.
 fn give_name(function: Function<'_>, before: &str, hash: u64, unique: &mut Unique) -> String {
     let name = unique.name(format!("{}.{:08x}", names::split(before).0, hash as u32));
     function.set_name(&name);
@@ -194,18 +197,18 @@ struct Mover<'w, 'p, 's> {
     part: &'p Module,
     builder: Builder<'p>,
     references: References<'w>,
-    /// What stands in the part for a constant of the whole module.
+    /// The counterparts in the part of constants of the whole module.
     known: HashMap<Value<'w>, Value<'p>>,
-    /// How much constant data the part has a copy of.
+    /// How many constant variables were copied to the part.
     copies: usize,
-    /// Variables that parts share, in the order in which functions come to them.
+    /// Variables that parts share, in the order in which functions refer to them.
     shared: &'s mut Vec<Variable<'w>>,
 }
 
-/// An operand that may have to be another one in the part.
+/// An operand that may need to be replaced in the part.
 enum Operand<'w> {
     Constant(Value<'w>),
-    /// A constant that stands there as metadata.
+    /// A constant that is wrapped in metadata.
     Metadata(Value<'w>),
 }
 
@@ -215,7 +218,7 @@ impl<'w: 'p, 'p, 's> Mover<'w, 'p, 's> {
         Self { part, builder: part.builder(), references, known: HashMap::new(), copies: 0, shared }
     }
 
-    /// Moves the body of a function, and lets it refer to what the part has in place of what the whole module has.
+    /// Moves the body of a function, and replaces its references to the whole module by references to the part.
     fn take(&mut self, old: Function<'w>) -> Result<(), CodegenError> {
         let new = self.function(old)?;
         // Listed before the move, while they belong to the whole module as their lifetimes say.
@@ -241,7 +244,7 @@ impl<'w: 'p, 'p, 's> Mover<'w, 'p, 's> {
         Ok(())
     }
 
-    /// What stands in the part for a constant of the whole module.
+    /// The counterpart of a constant in the part.
     fn constant(&mut self, constant: Value<'w>) -> Result<Value<'p>, CodegenError> {
         use LLVMValueKind::*;
         match constant.kind() {
@@ -267,7 +270,7 @@ impl<'w: 'p, 'p, 's> Mover<'w, 'p, 's> {
         }
     }
 
-    /// Makes an expression or an aggregate anew, of what stands in the part for its operands.
+    /// Rebuilds an expression or an aggregate from the counterparts of its operands.
     fn compound(&mut self, constant: Value<'w>) -> Result<Value<'p>, CodegenError> {
         let parts: Vec<Value<'p>> =
             constant.operands().map(|part| self.constant(part)).collect::<Result<_, _>>()?;
@@ -281,7 +284,7 @@ impl<'w: 'p, 'p, 's> Mover<'w, 'p, 's> {
         })
     }
 
-    /// What stands in the part for a function or variable of the whole module.
+    /// The counterpart of a function or variable in the part.
     fn global(&mut self, old: Value<'w>) -> Result<Value<'p>, CodegenError> {
         if let Some(function) = old.as_function() {
             self.function(function).map(|function| **function)
@@ -331,7 +334,7 @@ impl<'w: 'p, 'p, 's> Mover<'w, 'p, 's> {
         Ok(**new)
     }
 
-    /// Makes a variable with changing content one for all parts. It stays in the module that is split.
+    /// Makes a variable with changing content visible to all parts. It stays in the whole module.
     fn share(&mut self, variable: Variable<'w>) {
         if variable.linkage() != LLVMLinkage::LLVMExternalLinkage {
             let name = names::numbered(&variable.name(), self.shared.len());
@@ -342,7 +345,7 @@ impl<'w: 'p, 'p, 's> Mover<'w, 'p, 's> {
     }
 }
 
-/// The operands of an instruction that are constants, with their indices.
+/// The constant operands of an instruction, with their indices.
 fn operands(instruction: Instruction<'_>) -> Vec<(Instruction<'_>, u32, Operand<'_>)> {
     let mut found = Vec::new();
     for index in 0..instruction.operand_count() {
@@ -356,7 +359,7 @@ fn operands(instruction: Instruction<'_>) -> Vec<(Instruction<'_>, u32, Operand<
     found
 }
 
-/// Makes the slot table, and a symbol for each slot that code refers to.
+/// Adds the slot table, and a symbol for each slot that code refers to.
 pub(super) fn make_slot_table(
     whole: &Module,
     slots: u32,
@@ -376,7 +379,7 @@ pub(super) fn make_slot_table(
     Ok(())
 }
 
-/// Defines, for the loader and for the parts, the variable that `LowerPTLS` declares.
+/// Defines the variable that `LowerPTLS` declares, for the loader and for the parts.
 pub(super) fn make_thread_state_variable(whole: &Module) -> Result<(), CodegenError> {
     let variable = whole.add_loader_variable(whole.word(), symbol::TLS_OFFSET)?;
     whole.add_alias(**variable, HIDDEN_TLS_OFFSET, AliasVisibility::Hidden)

@@ -21,11 +21,11 @@ impl<'m> Block<'m> {
     ///
     /// # Safety
     /// `raw` is null or a block of a module that lives as long as `'m`.
-    pub(crate) unsafe fn from_raw(raw: LLVMBasicBlockRef) -> Option<Self> {
+    pub(super) unsafe fn from_raw(raw: LLVMBasicBlockRef) -> Option<Self> {
         NonNull::new(raw).map(|raw| Self { raw, module: PhantomData })
     }
 
-    pub(crate) fn raw(self) -> LLVMBasicBlockRef {
+    pub(super) fn raw(self) -> LLVMBasicBlockRef {
         self.raw.as_ptr()
     }
 

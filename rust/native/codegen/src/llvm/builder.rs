@@ -1,7 +1,7 @@
-//! Makes instructions of operands whose types are only known at run time.
+//! Builds instructions whose operand types are only known at run time.
 //!
-//! The operands of what is built must have the types that LLVM demands. Callers take them from an existing instruction
-//! or constant that does the same.
+//! Operands must have the types that LLVM demands. Callers take them from an existing instruction or constant of the
+//! same kind.
 
 use std::marker::PhantomData;
 
@@ -14,7 +14,7 @@ use inkwell::llvm_sys::LLVMOpcode;
 use super::{Alloca, Block, Call, Instruction, Module, Type, Value};
 use crate::error::CodegenError;
 
-/// What LLVM was told to make.
+/// The result of building a value.
 type Made<'m> = Result<Value<'m>, CodegenError>;
 
 /// inkwell's builder, for operands of any type, in a module that lives as long as `'m`.
@@ -24,7 +24,7 @@ pub(crate) struct Builder<'m> {
     module: PhantomData<&'m Module>,
 }
 
-/// An instruction that makes a value of another type of one operand.
+/// The opcode of a cast.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cast(LLVMOpcode);
 
@@ -56,7 +56,7 @@ impl Cast {
     }
 }
 
-/// An instruction with two operands of one type, which is that of its result.
+/// The opcode of a binary operation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Binary(LLVMOpcode);
 
@@ -103,20 +103,20 @@ impl<'m> Builder<'m> {
 
     // ---- where ----
 
-    /// What is built next comes before `instruction` and has its line.
+    /// Places what is built next before `instruction`, with its line.
     pub(crate) fn before(&self, instruction: Instruction<'m>) {
         // SAFETY: a living instruction in a block.
         unsafe { LLVMPositionBuilderBefore(self.raw(), instruction.raw()) };
     }
 
-    /// What is built next comes at the end of `block` and has no line.
+    /// Places what is built next at the end of `block`, without a line.
     pub(crate) fn at_end(&self, block: Block<'m>) {
         self.inner.unset_current_debug_location();
         // SAFETY: a living block.
         unsafe { LLVMPositionBuilderAtEnd(self.raw(), block.raw()) };
     }
 
-    /// Takes an instruction away from where it stands and puts it here, in the same function.
+    /// Moves an instruction of the same function here.
     pub(crate) fn move_here(&self, instruction: Instruction<'m>) {
         // SAFETY: a living instruction, which belongs to no block between the two calls only.
         unsafe {

@@ -11,7 +11,7 @@ fn raw_values(values: &[Value<'_>]) -> Vec<LLVMValueRef> {
     values.iter().map(|value| value.raw()).collect()
 }
 
-/// The constant of `ty` with these elements, one for each that it has. `None` if it is no struct, array or vector.
+/// A constant struct, array or vector of type `ty` with these elements. `None` if `ty` is something else.
 pub(crate) fn aggregate<'m>(ty: Type<'m>, elements: &[Value<'m>]) -> Result<Option<Value<'m>>, CodegenError> {
     let mut raw = raw_values(elements);
     let count = raw.len() as u32;
@@ -34,8 +34,8 @@ pub(crate) fn aggregate<'m>(ty: Type<'m>, elements: &[Value<'m>]) -> Result<Opti
 
 /// Is this constant `getelementptr` marked `inbounds`?
 ///
-/// LLVM 9's C interface cannot ask a constant that. But constants are unique, so it is the one that the constructor
-/// with the same operands returns.
+/// LLVM 9's C interface has no question for that. But constants are unique, so an `inbounds` one is what the
+/// constructor returns for the same operands.
 pub(crate) fn is_inbounds(gep: Value<'_>) -> Result<bool, CodegenError> {
     let mut operands = gep.operands();
     let Some(base) = operands.next() else { return Ok(false) };

@@ -1,5 +1,5 @@
-//! Functions, and functions made anew: LLVM's C interface can neither move a function within its module nor take its
-//! body away.
+//! Functions, and how to replace one by another: LLVM's C interface can neither move a function within its module nor
+//! remove its body.
 
 use std::ops::Deref;
 
@@ -73,7 +73,7 @@ impl<'m> Function<'m> {
         unsafe { LLVMSetAlignment(self.raw(), alignment) };
     }
 
-    /// Does it say how exceptions go through it?
+    /// Does it have a personality function, for exceptions?
     pub(crate) fn has_personality(self) -> bool {
         // SAFETY: a living function.
         unsafe { LLVMHasPersonalityFn(self.raw()) != 0 }
@@ -155,7 +155,7 @@ pub(crate) fn declare_like<'m>(module: &'m Module, old: Function<'_>) -> Result<
     Ok(new)
 }
 
-/// Gives a call the attributes and the calling convention of the function `like`, which has the same signature.
+/// Copies attributes and calling convention of the function `like` to a call with the same signature.
 pub(crate) fn call_like(call: Call<'_>, like: Function<'_>) {
     for place in attribute_places(like.params().len()) {
         for attribute in like.attributes(place) {
@@ -189,8 +189,8 @@ impl Call<'_> {
     }
 }
 
-/// Moves the body of `old` to `new`, which has the same type and no body, and lets it take the place of `old`
-/// everywhere. `old` is deleted.
+/// Moves the body of `old` to `new`, which has the same type and no body, and replaces `old` by it everywhere. `old` is
+/// deleted.
 ///
 /// # Safety
 /// Both are in one module, and nobody keeps `old`.
@@ -240,7 +240,7 @@ fn move_metadata(new: Function<'_>, old: Function<'_>) {
     unsafe { LLVMGlobalClearMetadata(old.raw()) };
 }
 
-/// Lets `new` take the name and the place of `old`, which is deleted with its body. Both have the same type.
+/// Replaces `old` by `new`, of the same type, which also takes its name. `old` is deleted with its body.
 ///
 /// # Safety
 /// Nobody keeps `old` or anything of its body.
@@ -253,7 +253,7 @@ pub(crate) unsafe fn replace(new: Function<'_>, old: Function<'_>) {
     unsafe { old.delete() };
 }
 
-/// Takes the body away: a function of this name and type is only declared afterwards.
+/// Removes the body: a function of this name and type is only declared afterwards.
 ///
 /// # Safety
 /// Nobody keeps `old` or anything of its body.

@@ -60,7 +60,7 @@ impl<'m> Value<'m> {
 }
 
 impl<'m> Global<'m> {
-    /// Has it no body and no initialiser here?
+    /// Is it only declared here, without a body or an initialiser?
     pub(crate) fn is_declaration(self) -> bool {
         // SAFETY: a living global value.
         unsafe { LLVMIsDeclaration(self.raw()) != 0 }
@@ -76,7 +76,7 @@ impl<'m> Global<'m> {
         unsafe { LLVMSetLinkage(self.raw(), linkage) };
     }
 
-    /// Makes it visible to other objects of the same library, and to nothing else.
+    /// Makes it visible to other objects of the same library only.
     pub(crate) fn hide(self) {
         self.set_linkage(LLVMLinkage::LLVMExternalLinkage);
         self.set_hidden();
@@ -87,13 +87,13 @@ impl<'m> Global<'m> {
         unsafe { LLVMSetVisibility(self.raw(), LLVMVisibility::LLVMHiddenVisibility) };
     }
 
-    /// The type of what it stands for: its own type is a pointer to that.
+    /// The type of the function or of the content. The value itself is a pointer to that.
     pub(crate) fn value_type(self) -> Type<'m> {
         // SAFETY: a living global value; the type belongs to its context.
         unsafe { Type::from_raw(LLVMGlobalGetValueType(self.raw())) }
     }
 
-    /// Gives it the section of another one, if that has any.
+    /// Copies the section of another function or variable, if it has one.
     pub(super) fn copy_section(self, from: Global<'_>) {
         // SAFETY: both are living functions or variables. LLVM's text ends with a NUL and is copied.
         unsafe {
@@ -125,25 +125,25 @@ impl<'m> Variable<'m> {
         unsafe { LLVMSetInitializer(self.raw(), constant.raw()) };
     }
 
-    /// Is its content said to never change?
+    /// Is it marked as constant?
     pub(crate) fn is_constant_data(self) -> bool {
         // SAFETY: a living variable.
         unsafe { LLVMIsGlobalConstant(self.raw()) != 0 }
     }
 
-    /// Says that its content never changes.
+    /// Marks it as constant.
     pub(crate) fn set_constant_data(self) {
         // SAFETY: a living variable.
         unsafe { LLVMSetGlobalConstant(self.raw(), 1) };
     }
 
-    /// Says that somebody outside of the module writes to it before any code runs.
+    /// Marks it as initialised from outside of the module, before any code runs.
     pub(super) fn set_externally_initialized(self) {
         // SAFETY: a living variable.
         unsafe { LLVMSetExternallyInitialized(self.raw(), 1) };
     }
 
-    /// Gives it the properties of another one of the same type, but neither its content nor its linkage.
+    /// Copies the properties of another variable of the same type, but neither its content nor its linkage.
     pub(crate) fn copy_properties(self, from: Variable<'_>) {
         // SAFETY: both are living variables.
         unsafe {
@@ -157,7 +157,7 @@ impl<'m> Variable<'m> {
         self.copy_section(*from);
     }
 
-    /// Gives it the properties and the content of another one of the same type, but not its linkage.
+    /// Copies the properties and the content of another variable of the same type, but not its linkage.
     pub(crate) fn copy_from(self, from: Variable<'m>) {
         self.copy_properties(from);
         if let Some(initializer) = from.initializer() {

@@ -99,7 +99,7 @@ impl<'m> Instruction<'m> {
         first.is_some() && first == self.block()
     }
 
-    /// Makes `value` operand `index`. Nothing happens if there is no such operand. Its type must be that of the operand.
+    /// Replaces operand `index` by `value`, of the same type. Does nothing if there is no such operand.
     pub(crate) fn set_operand(self, index: u32, value: Value<'m>) {
         if index < self.operand_count() {
             // SAFETY: both are alive, and the instruction has such an operand.
@@ -116,7 +116,7 @@ impl<'m> Instruction<'m> {
         unsafe { Block::from_raw(LLVMGetIncomingBlock(self.raw(), index)) }
     }
 
-    /// The scope of its line in the debug information, and those that this was inlined into.
+    /// The debug scope of the instruction, followed by the scopes into which that was inlined.
     pub(crate) fn scopes(self) -> Vec<Metadata<'m>> {
         let mut scopes = Vec::new();
         // SAFETY: a living instruction; null if it has no line.
@@ -150,7 +150,7 @@ impl<'m> Call<'m> {
         Self(Instruction(value))
     }
 
-    /// Number of its arguments. Operand bundles and the callee are operands behind them.
+    /// Number of arguments. Operand bundles and the callee are operands too, and follow them.
     pub(crate) fn argument_count(self) -> u32 {
         // SAFETY: a living call.
         unsafe { LLVMGetNumArgOperands(self.raw()) }
@@ -198,7 +198,7 @@ impl<'m> Alloca<'m> {
         unsafe { Type::from_raw(LLVMGetAllocatedType(self.raw())) }
     }
 
-    /// Its alignment; 0 if it has that of its type.
+    /// Its alignment; 0 means the alignment of its type.
     pub(crate) fn alignment(self) -> u32 {
         // SAFETY: a living stack variable.
         unsafe { LLVMGetAlignment(self.raw()) }

@@ -1,4 +1,4 @@
-//! Metadata, debug information among it.
+//! Metadata, including debug information.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -22,11 +22,11 @@ impl Metadata<'_> {
     ///
     /// # Safety
     /// `raw` is null or metadata of a context that lives as long as the result.
-    pub(crate) unsafe fn from_raw(raw: LLVMMetadataRef) -> Option<Self> {
+    pub(super) unsafe fn from_raw(raw: LLVMMetadataRef) -> Option<Self> {
         NonNull::new(raw).map(|raw| Self { raw, module: PhantomData })
     }
 
-    pub(crate) fn raw(self) -> LLVMMetadataRef {
+    pub(super) fn raw(self) -> LLVMMetadataRef {
         self.raw.as_ptr()
     }
 
@@ -37,7 +37,7 @@ impl Metadata<'_> {
 }
 
 impl Value<'_> {
-    /// The constant that stands as metadata in an operand (`metadata i64* @x`).
+    /// The constant that an operand wraps in metadata (`metadata i64* @x`).
     pub(crate) fn constant_in_metadata(self) -> Option<Self> {
         if self.kind() != LLVMValueKind::LLVMMetadataAsValueValueKind {
             return None;

@@ -1,20 +1,19 @@
 //! LLVM, as the rest of this crate sees it.
 //!
 //! inkwell gives each kind of value a Rust type of its own. Rewriting looks at *all* operands of all instructions,
-//! among them tokens, labels and metadata, for which inkwell has no type and panics. So this crate has a thin layer of
-//! its own over `llvm_sys`, and takes from inkwell what has nothing to do with single values.
+//! among them tokens, labels and metadata, for which inkwell has no type and panics. So this is a thin layer of our own
+//! over `llvm_sys`; inkwell is used where single values do not matter.
 //!
 //! A [`Value`] has the lifetime of the borrow of its [`Module`], and so have [`Type`], [`Block`] and [`Metadata`]: the
-//! compiler sees to it that none is used once its module is gone. What only holds for a kind of value is a method of a
-//! type for that kind: [`Global`], [`Function`], [`Variable`], [`Alias`], [`Instruction`], [`Call`], [`Alloca`]. A
-//! value becomes one by a method that looks (`Value::as_function`).
+//! compiler makes sure that none is used after its module is gone. A method that only works on one kind of value
+//! belongs to a type for that kind: [`Global`], [`Function`], [`Variable`], [`Alias`], [`Instruction`], [`Call`],
+//! [`Alloca`]. Checked conversions such as `Value::as_function` lead from a value to these.
 //!
-//! Three things the compiler cannot see. They are left to this crate, and each is said where it matters:
+//! The compiler cannot check three things. The rest of the crate is responsible for them:
 //!
-//! * Values are copied freely, so nothing keeps one from being used after it was deleted. What deletes is `unsafe`.
-//! * A lifetime does not say *which* module a value belongs to. Only `emit::split` works on two modules at a time.
-//! * The types of operands must fit, as for LLVM itself. A misfit makes an invalid module, which LLVM's verifier
-//!   rejects before any pass runs.
+//! * A copy of a value may be used after the value was deleted. Methods that delete are `unsafe`. * A lifetime does not
+//! say *which* module a value belongs to. Only `emit::split` works on two modules at once. * Operand types must match,
+//! as LLVM demands. A mismatch makes the module invalid, and LLVM's verifier rejects it.
 
 mod block;
 mod builder;
@@ -49,7 +48,7 @@ pub(crate) use value::{is_used, using_instructions, Value};
 
 /// Makes LLVM know this kind of machine.
 ///
-/// Inside Julia it does already. Two threads must not add to LLVM's list of targets at once.
+/// Inside Julia it already does. Two threads must not add to LLVM's list of targets at once.
 pub(crate) fn initialise_targets() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| Target::initialize_x86(&InitializationConfig::default()));

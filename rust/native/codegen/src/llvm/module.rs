@@ -13,22 +13,22 @@ use super::{Alias, Block, Builder, Function, Instruction, Metadata, Pass, PassLi
 use crate::error::CodegenError;
 use crate::names;
 
-/// The name of every module: it is in the object file.
+/// The name of every module. It ends up in the object file.
 const MODULE_NAME: &CStr = c"nativecache";
 
 /// Who frees a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// `jl_native_code_desc_t` has it.
+    /// Julia does, with its `jl_native_code_desc_t`.
     Julia,
-    /// [`Module`] does when it is dropped.
+    /// We do, when [`Module`] is dropped.
     Ours,
 }
 
-/// Who can see another name of a variable.
+/// Who can see an alias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AliasVisibility {
-    /// Everybody: the loader looks it up.
+    /// Everybody. The loader looks it up.
     Exported,
     /// Other objects of the same library.
     Hidden,
@@ -77,7 +77,7 @@ impl Module {
         Self { inner, context, owner }
     }
 
-    /// An empty module beside this one: in its context, for the same target, with the same flags.
+    /// Makes an empty module in the same context, for the same target and with the same flags.
     pub(crate) fn create_beside(&self) -> Result<Self, CodegenError> {
         // SAFETY: the context is alive, and LLVM copies the name.
         let made = unsafe { LLVMModuleCreateWithNameInContext(MODULE_NAME.as_ptr(), self.raw_context()) };
@@ -114,14 +114,14 @@ impl Module {
         unsafe { LLVMDisposeModuleFlagsMetadata(flags) };
     }
 
-    /// Gives the module the name that all modules have: it is in the object file.
+    /// Sets the name. All modules have the same one, because it ends up in the object file.
     pub(crate) fn set_name(&self) {
         let name = MODULE_NAME.to_string_lossy();
         self.inner.set_name(&name);
         self.inner.set_source_file_name(&name);
     }
 
-    /// Is there assembly that belongs to no function?
+    /// Does it have assembly outside of functions?
     pub(crate) fn has_inline_assembly(&self) -> bool {
         let mut length = 0;
         // SAFETY: a living module.
@@ -147,7 +147,7 @@ impl Module {
         &self.inner
     }
 
-    pub(crate) fn raw(&self) -> LLVMModuleRef {
+    pub(super) fn raw(&self) -> LLVMModuleRef {
         self.inner.as_mut_ptr()
     }
 
@@ -250,7 +250,7 @@ impl Module {
 
     // ---- making ----
 
-    /// A variable that is only declared. LLVM makes its name unique.
+    /// Declares a variable. LLVM makes its name unique.
     pub(crate) fn add_variable(&self, ty: Type<'_>, name: &str) -> Result<Variable<'_>, CodegenError> {
         // SAFETY: a living module and a living type. The name is set below.
         let made = unsafe { Value::made(LLVMAddGlobal(self.raw(), ty.raw(), c"".as_ptr())) }?;
@@ -259,7 +259,7 @@ impl Module {
         Ok(unsafe { Variable::added(made) })
     }
 
-    /// A function that is only declared. LLVM makes its name unique.
+    /// Declares a function. LLVM makes its name unique.
     pub(crate) fn add_function(&self, ty: Type<'_>, name: &str) -> Result<Function<'_>, CodegenError> {
         // SAFETY: a living module and a living function type. The name is set below.
         let made = unsafe { Value::made(LLVMAddFunction(self.raw(), c"".as_ptr(), ty.raw())) }?;
@@ -267,7 +267,7 @@ impl Module {
         made.as_function().ok_or(CodegenError::OutOfMemory)
     }
 
-    /// An empty block at the end of a function.
+    /// Adds an empty block at the end of a function.
     pub(crate) fn append_block<'m>(&'m self, function: Function<'m>) -> Result<Block<'m>, CodegenError> {
         // SAFETY: a living function, whose blocks live as long.
         let made = unsafe {
@@ -277,10 +277,10 @@ impl Module {
         made.ok_or(CodegenError::OutOfMemory)
     }
 
-    /// Another name for `target`, a variable that is only visible inside the library, or a part of one.
+    /// Adds another name for `target`: a variable that is only visible inside the library, or an element of one.
     ///
-    /// With an exported name for the loader beside it, code in the library reaches the variable without going through
-    /// the global offset table.
+    /// The loader finds the variable by the exported alias. Code of the library reaches it directly, not through the
+    /// global offset table.
     pub(crate) fn add_alias(
         &self,
         target: Value<'_>,
@@ -298,7 +298,7 @@ impl Module {
         Ok(())
     }
 
-    /// A variable of the library that the loader writes to: zero in the file, exported as `name`.
+    /// Adds a variable for the loader to write to. It is zero in the file, and exported as `name`.
     pub(crate) fn add_loader_variable(&self, ty: Type<'_>, name: &str) -> Result<Variable<'_>, CodegenError> {
         let variable = self.add_variable(ty, &format!("{name}.real"))?;
         variable.set_initializer(ty.null()?);
@@ -387,7 +387,7 @@ impl Module {
             .collect()
     }
 
-    /// Says that the module's debug information has this compile unit.
+    /// Adds a compile unit to the module's debug information.
     pub(crate) fn add_compile_unit(&self, unit: Metadata<'_>) {
         let unit = self.metadata_value(unit);
         // SAFETY: a living module and a living node of its context.

@@ -1,4 +1,4 @@
-//! Passes of LLVM, one after the other over a whole module.
+//! Lists of passes that run over a whole module.
 
 use inkwell::llvm_sys::core::{LLVMCreatePassManager, LLVMDisposePassManager, LLVMRunPassManager};
 use inkwell::llvm_sys::prelude::LLVMPassManagerRef;
@@ -51,7 +51,7 @@ impl PassList {
         unsafe { pass.0(self.0) };
     }
 
-    /// Lets passes know what instructions cost on the machine.
+    /// Tells passes what instructions cost on the machine.
     pub(crate) fn add_costs_of(&self, machine: &TargetMachine) {
         // SAFETY: a list of ours and a living machine, of which LLVM copies what it needs.
         unsafe { LLVMAddAnalysisPasses(machine.as_mut_ptr(), self.0) };

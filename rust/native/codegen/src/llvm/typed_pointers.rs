@@ -1,7 +1,7 @@
-//! What only holds while pointers have types, that is up to LLVM 14.
+//! What only works while pointers have types, up to LLVM 14.
 //!
-//! Who uses something of this file needs another way with opaque pointers. A garbage collector's root is not among it:
-//! that is told by the address space.
+//! Callers need another way with opaque pointers. Roots of the garbage collector are not affected: their address space
+//! tells them.
 
 use inkwell::llvm_sys::core::LLVMGetElementType;
 

@@ -21,11 +21,11 @@ impl<'m> Type<'m> {
     ///
     /// # Safety
     /// `raw` is a type of a context that lives as long as `'m`. LLVM never returns null where it returns a type.
-    pub(crate) unsafe fn from_raw(raw: LLVMTypeRef) -> Self {
+    pub(super) unsafe fn from_raw(raw: LLVMTypeRef) -> Self {
         Self { raw, module: PhantomData }
     }
 
-    pub(crate) fn raw(self) -> LLVMTypeRef {
+    pub(super) fn raw(self) -> LLVMTypeRef {
         self.raw
     }
 
@@ -59,7 +59,7 @@ impl<'m> Type<'m> {
         self.kind() == LLVMTypeKind::LLVMVoidTypeKind
     }
 
-    /// What an array or a vector consists of.
+    /// The element type of an array or a vector.
     pub(crate) fn element(self) -> Option<Self> {
         use LLVMTypeKind::*;
         if !matches!(self.kind(), LLVMArrayTypeKind | LLVMVectorTypeKind) {

@@ -27,14 +27,14 @@ impl<'m> Value<'m> {
         NonNull::new(raw).map(|raw| Self { raw, module: PhantomData })
     }
 
-    /// A value that LLVM was told to make.
+    /// The value that a function of LLVM has just made.
     ///
     /// # Errors
     /// `OutOfMemory` for null.
     ///
     /// # Safety
     /// `raw` is null or a value that lives as long as `'m`.
-    pub(crate) unsafe fn made(raw: LLVMValueRef) -> Result<Self, CodegenError> {
+    pub(super) unsafe fn made(raw: LLVMValueRef) -> Result<Self, CodegenError> {
         // SAFETY: our caller promises it.
         unsafe { Self::from_raw(raw) }.ok_or(CodegenError::OutOfMemory)
     }
@@ -78,7 +78,7 @@ impl<'m> Value<'m> {
 
     // ---- operands ----
 
-    /// Can it have operands? What is asked for its number of operands must be a `User` for LLVM.
+    /// Can it have operands? LLVM may only be asked for the operands of a `User`.
     fn is_user(self) -> bool {
         use LLVMValueKind::*;
         !matches!(
@@ -114,13 +114,13 @@ impl<'m> Value<'m> {
         (0..self.operand_count()).filter_map(move |index| self.operand(index))
     }
 
-    /// Lets everything that uses this value use `other`, of the same type, instead.
+    /// Makes all users of this value use `other`, of the same type, instead.
     pub(crate) fn replace_all_uses_with(self, other: Self) {
         // SAFETY: both values are alive.
         unsafe { LLVMReplaceAllUsesWith(self.raw(), other.raw()) };
     }
 
-    /// Everything that has this value as an operand. What has it twice comes twice.
+    /// All users of this value. A user with two such operands is listed twice.
     pub(crate) fn users(self) -> Vec<Self> {
         let mut users = Vec::new();
         // SAFETY: the value is alive.
@@ -148,7 +148,7 @@ impl<'m> Value<'m> {
             .then(|| unsafe { LLVMConstIntGetZExtValue(self.raw()) })
     }
 
-    /// What a constant expression does to its operands.
+    /// The opcode of a constant expression.
     pub(crate) fn const_opcode(self) -> Option<LLVMOpcode> {
         // SAFETY: a constant expression, as is asked first.
         (self.kind() == LLVMValueKind::LLVMConstantExprValueKind)
@@ -166,7 +166,7 @@ impl<'m> Value<'m> {
         unsafe { Self::from_raw(LLVMGetElementAsConstant(self.raw(), index)) }
     }
 
-    /// Is this an instruction or a constant expression that does `opcode`?
+    /// Is this an instruction or a constant expression with this opcode?
     fn does(self, opcode: LLVMOpcode) -> bool {
         self.const_opcode() == Some(opcode)
             || self.as_instruction().is_some_and(|instruction| instruction.opcode() == opcode)
@@ -207,12 +207,12 @@ pub(crate) fn using_instructions(value: Value<'_>) -> Vec<Instruction<'_>> {
 
 /// Does an instruction or the data of a variable use `value`?
 ///
-/// Constants that nothing uses do not count: they stay as long as the context.
+/// Unused constants do not count. They live as long as the context.
 pub(crate) fn is_used(value: Value<'_>) -> bool {
     all_users(value).into_iter().any(ends_a_chain)
 }
 
-/// Is this a user that is no constant expression or aggregate?
+/// Is this an instruction or a variable, rather than a constant that has users of its own?
 fn ends_a_chain(user: Value<'_>) -> bool {
     use LLVMValueKind::*;
     matches!(user.kind(), LLVMInstructionValueKind | LLVMGlobalVariableValueKind)
