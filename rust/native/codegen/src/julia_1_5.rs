@@ -1,6 +1,6 @@
 //! What is peculiar to Julia 1.5: names that its code generator uses, and the passes in libjulia.
 //!
-//! Nothing is linked: the process that loads the worker has libjulia and its libLLVM in the global scope.
+//! Nothing is linked. The process that loads the worker has libjulia and its libLLVM in the global scope.
 
 use std::ffi::{c_char, c_int, CStr};
 
@@ -90,7 +90,7 @@ pub(crate) const TLS_OFFSET: &str = "jl_tls_offset";
 
 // ---- passes ----
 
-/// Keeps the passes before it apart from those behind it.
+/// Separates the passes before it from those behind it.
 // SAFETY: a function of libjulia that adds this pass.
 pub(crate) const BARRIER: Pass = unsafe { Pass::new(LLVMExtraAddBarrierNoopPass) };
 /// Lowers what Julia's IR says of exceptions.
@@ -102,7 +102,7 @@ pub(crate) const LATE_LOWER_GC_FRAME: Pass = unsafe { Pass::new(LLVMExtraAddLate
 /// Lowers what is left of the garbage collector in the IR.
 // SAFETY: a function of libjulia that adds this pass.
 pub(crate) const FINAL_LOWER_GC: Pass = unsafe { Pass::new(LLVMExtraAddFinalLowerGCPass) };
-/// Makes multiplications and additions one instruction where the code allows it.
+/// Fuses multiplications and additions where the code allows it.
 // SAFETY: a function of libjulia that adds this pass.
 pub(crate) const COMBINE_MUL_ADD: Pass = unsafe { Pass::new(LLVMExtraAddCombineMulAddPass) };
 

@@ -5,10 +5,12 @@
 //! own that names its files:
 //!
 //! 1. **rewrite** (rewrite/): each address becomes a load from a table of slots, which the loader fills in the next
-//! session. What lies at an address, and whether another session can find it again, is for the implementor of
-//! [`Addresses`] to say. 2. **finish** (emit/finish.rs): the module gets an order, names and tables that do not depend
-//! on the process. A build splits it here into the parts of a library (emit/split.rs). 3. **optimise** (passes/): the
-//! passes of Julia's just-in-time compiler. 4. **object** (emit/object.rs): machine code.
+//!    session. What lies at an address, and whether another session can find it again, is for the implementor of
+//!    [`Addresses`] to say.
+//! 2. **finish** (emit/finish.rs): the module gets an order, names and tables that do not depend on the process. A build
+//!    splits it here into the parts of a library (emit/split.rs).
+//! 3. **optimise** (passes/): the passes of Julia's just-in-time compiler.
+//! 4. **object** (emit/object.rs): machine code.
 //!
 //! They are built on llvm/, which wraps LLVM's values with the lifetime of their module, and on four small files:
 //! julia_1_5.rs holds what is peculiar to this version of Julia, symbols.rs the symbols that the loader and the parts
@@ -27,7 +29,7 @@ mod rewrite;
 mod symbols;
 mod target;
 
-pub use emit::{ExportedFunction, FinalName, Finished, Names, Part};
+pub use emit::{ExportedFunction, FinalName, Finished, Part, StableNames};
 pub use error::{CodegenError, Violation};
 pub use inkwell::llvm_sys;
 pub use llvm::{Disassembler, MachineInstruction};

@@ -1,4 +1,4 @@
-//! The module of one build, from Julia's code generator to the object file: the stages, in their order.
+//! The stages of a build, from the module of Julia's code generator to the object file.
 
 use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use std::path::Path;
 use inkwell::llvm_sys::prelude::{LLVMModuleRef, LLVMValueRef};
 use inkwell::llvm_sys::LLVMLinkage;
 
-use crate::emit::{self, ExportedFunction, Finished, LoaderTables, Names, Part};
+use crate::emit::{self, ExportedFunction, Finished, LoaderTables, Part, StableNames};
 use crate::error::CodegenError;
 use crate::llvm::{remove_body, Module, Value};
 use crate::passes::{self, SlotLoads};
@@ -20,8 +20,8 @@ use crate::target::Target;
 #[derive(Debug)]
 enum State {
     Emitted,
-    /// `placeholders` are the names of the variables that stand for slots. Names, because a value cannot be kept beside
-    /// the module that it borrows.
+    /// `placeholders` has the names of the variables that stand for slots. The values themselves cannot be kept here,
+    /// because they borrow the module.
     Rewritten {
         placeholders: BTreeMap<u32, String>,
         rewritten: Rewritten,
@@ -79,9 +79,9 @@ impl NativeModule {
         Ok(Self { module, state: State::Emitted, _not_send: PhantomData })
     }
 
-    /// Replaces every use of an address by the use of a slot: first in the thunks, then in every other function.
+    /// Replaces every use of an address by a load from a slot, first in the thunks, then in all other functions.
     ///
-    /// An address that `addresses` does not know stays where it is, and is listed with its function.
+    /// Addresses that `addresses` does not know stay, and are listed with their functions.
     ///
     /// # Errors
     /// `Order` if it was called before, `OutOfMemory`.
@@ -93,11 +93,11 @@ impl NativeModule {
         Ok(outcome.rewritten)
     }
 
-    /// Keeps what the exported functions reach, deletes the rest, and gives it order, names and tables (see
+    /// Deletes what the exported functions do not reach, and gives the rest its order, names and tables (see
     /// [`symbol`](crate::symbol)). Entry `i` of `nativecache_functions` is `exported[i]`.
     ///
-    /// Afterwards no function that was known before is valid any longer: all are made anew, in an order that does not
-    /// depend on this process's addresses.
+    /// All functions are replaced by new ones, in an order that does not depend on addresses of this process. Pointers
+    /// to the old ones are invalid afterwards.
     ///
     /// # Errors
     /// `Order`, `NotAFunction`, `SlotOutOfRange`, and `AddressLeft` if something that is exported holds an address. The
@@ -117,9 +117,9 @@ impl NativeModule {
         Ok(finished)
     }
 
-    /// Moves each function that the exported ones reach to a part of the library that is optimised and written by
-    /// itself, under a name that depends on `names` and not on what else is exported. What is left here are the tables.
-    /// Their object is written without any pass, and belongs into the library with those of the parts.
+    /// Moves the functions that the exported ones reach to parts of the library, which are optimised and written by
+    /// themselves. Their new names depend on `names`, and not on what else is exported. The tables stay in this module.
+    /// Its object is written without any pass, and is linked with those of the parts.
     ///
     /// # Errors
     /// All those of [`finish`](Self::finish), and `Unsplittable`, which leaves the module half split.
@@ -128,7 +128,7 @@ impl NativeModule {
         exported: &[ExportedFunction],
         slots: u32,
         build_id: [u8; 16],
-        names: &Names,
+        names: &StableNames,
     ) -> Result<Vec<Part>, CodegenError> {
         let State::Rewritten { placeholders, rewritten } = &self.state else {
             return Err(self.state.error("finish_in_parts"));
@@ -139,8 +139,8 @@ impl NativeModule {
         Ok(parts)
     }
 
-    /// Takes the bodies of all functions away but of those to `keep`. With that, a process that a pass has killed can be
-    /// repeated for each function alone, to find the culprit. The object of an isolated module is not meant to be used.
+    /// Removes the bodies of all functions except those to `keep`. If a pass has killed the process, compiling each
+    /// function alone finds the culprit. The object of an isolated module must not be used.
     ///
     /// # Errors
     /// `Order` before `finish` and after `optimise`, `UnknownFunction`, `OutOfMemory`.
@@ -154,7 +154,7 @@ impl NativeModule {
         }
         for function in functions {
             if keep.contains(function.name().as_str()) {
-                // Those that called it are gone: it must be there all the same.
+                // Its callers are gone, but it must stay.
                 function.set_linkage(LLVMLinkage::LLVMExternalLinkage);
             } else {
                 // SAFETY: the list that it is in ends here.
@@ -202,7 +202,7 @@ impl NativeModule {
             .map_err(|source| CodegenError::Write { path: path.to_owned(), source })
     }
 
-    /// Names of the functions that are defined, in the order of the module.
+    /// Names of the functions that are defined, in the order of emission.
     #[must_use]
     pub fn function_names(&self) -> Vec<String> {
         self.module.defined_functions().into_iter().map(|function| function.name()).collect()

@@ -1,4 +1,4 @@
-//! The symbols of a library: those by which the loader finds things, and those by which its parts do.
+//! The symbols of a library, for the loader and between its parts.
 
 /// Where the loader finds things in the library.
 pub mod symbol {
@@ -12,17 +12,17 @@ pub mod symbol {
     pub const TLS_OFFSET: &str = crate::julia_1_5::TLS_OFFSET;
 }
 
-/// What the code of the library itself calls the slot table, [`symbol::SLOTS`].
+/// The name that the library's own code uses for the slot table, [`symbol::SLOTS`].
 pub(crate) const SLOT_TABLE: &str = "nativecache_slots.real";
 
-/// What parts call the offset of the thread-local state. [`symbol::TLS_OFFSET`] would be reached through the global
-/// offset table.
+/// The name that parts use for the offset of the thread-local state. They would reach [`symbol::TLS_OFFSET`] through
+/// the global offset table.
 pub(crate) const HIDDEN_TLS_OFFSET: &str = "nativecache_tls_offset";
 
 /// Start of the symbol by which parts refer to a slot.
 const SLOT: &str = "slot.";
 
-/// What stands for a slot between `rewrite` and `finish`.
+/// The name of the variable that stands for a slot between `rewrite` and `finish`.
 pub(crate) fn placeholder(slot: u32) -> String {
     format!("nativecache_slot.{slot}")
 }

@@ -7,7 +7,7 @@ use inkwell::llvm_sys::prelude::LLVMValueRef;
 use inkwell::llvm_sys::LLVMLinkage;
 
 use super::part::Part;
-use super::split::{self, Names};
+use super::split::{self, StableNames};
 use crate::error::CodegenError;
 use crate::julia_1_5 as julia;
 use crate::llvm::{
@@ -74,7 +74,7 @@ pub(crate) fn finish_in_parts(
     module: &mut Module,
     rewritten: &Rewritten,
     tables: &LoaderTables<'_>,
-    names: &Names,
+    names: &StableNames,
 ) -> Result<Vec<Part>, CodegenError> {
     let exported = checked_exports(module, rewritten, tables)?;
     let placeholders = placeholders(module, tables);

@@ -15,4 +15,4 @@ pub(crate) use finish::{finish, finish_in_parts, LoaderTables};
 pub use finish::{ExportedFunction, FinalName, Finished};
 pub(crate) use object::write;
 pub use part::Part;
-pub use split::Names;
+pub use split::StableNames;

@@ -27,7 +27,7 @@ use crate::symbols::{self, symbol, HIDDEN_TLS_OFFSET, SLOT_TABLE};
 
 /// Texts that do not depend on the rest of the library.
 #[derive(Debug, Clone, Default)]
-pub struct Names {
+pub struct StableNames {
     /// For each slot, a text that identifies its content.
     pub slots: Vec<String>,
     /// For functions, by their name in [`Emitted`](crate::Emitted), a text that identifies them.
@@ -83,7 +83,7 @@ impl Unique {
 /// `placeholders` are the variables that stand for slots.
 pub(super) fn split(
     whole: &Module,
-    names: &Names,
+    names: &StableNames,
     placeholders: &BTreeMap<u32, Variable<'_>>,
 ) -> Result<Vec<Part>, CodegenError> {
     if whole.has_inline_assembly() {
@@ -135,7 +135,7 @@ fn put_in_order<'m>(whole: &'m Module, variables: Vec<Variable<'m>>) -> Result<(
 }
 
 /// Renames the functions by what they are, and returns the names.
-fn name_functions(functions: &[Function<'_>], names: &Names, unique: &mut Unique) -> Vec<String> {
+fn name_functions(functions: &[Function<'_>], names: &StableNames, unique: &mut Unique) -> Vec<String> {
     let before: Vec<String> = functions.iter().map(|function| function.name()).collect();
     for function in functions {
         function.set_name(""); // a new name may be the old one of another

@@ -11,9 +11,9 @@
 //!
 //! The compiler cannot check three things. The rest of the crate is responsible for them:
 //!
-//! * A copy of a value may be used after the value was deleted. Methods that delete are `unsafe`. * A lifetime does not
-//! say *which* module a value belongs to. Only `emit::split` works on two modules at once. * Operand types must match,
-//! as LLVM demands. A mismatch makes the module invalid, and LLVM's verifier rejects it.
+//! * A copy of a value may be used after the value was deleted. Methods that delete are `unsafe`.
+//! * A lifetime does not say *which* module a value belongs to. Only `emit::split` works on two modules at once.
+//! * Operand types must match, as LLVM demands. A mismatch makes the module invalid, and LLVM's verifier rejects it.
 
 mod block;
 mod builder;

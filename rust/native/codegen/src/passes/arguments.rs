@@ -1,8 +1,9 @@
-//! Arguments of Julia's generic calling convention, `(function, arguments, count)`, are rooted by the caller.
+//! Keeps arguments out of frames. In Julia's generic calling convention, `(function, arguments, count)`, the caller
+//! roots them.
 //!
-//! `LateLowerGCFrame` knows that of a value which is loaded right from the array of arguments (`LooksLikeFrameRef`),
-//! but does not look through casts of the pointer, and LLVM has put one there wherever the value is read as a
-//! structure: each such wrapper would have a frame, to keep what its caller keeps. So the cast is done after the load.
+//! `LateLowerGCFrame` knows that of a value that is loaded directly from the array of arguments (`LooksLikeFrameRef`),
+//! but it does not look through casts of the pointer. LLVM inserts such a cast wherever the value is read as a
+//! structure, so each such function would root what its caller already roots. Here the cast moves behind the load.
 
 use inkwell::llvm_sys::LLVMOpcode;
 
@@ -10,7 +11,7 @@ use super::gc_frame::is_root;
 use crate::error::CodegenError;
 use crate::llvm::{Cast, Function, Instruction, Module, Value};
 
-/// The array of arguments, if the function is called that way.
+/// The array of arguments, if the function has this calling convention.
 fn argument_array(function: Function<'_>) -> Option<Value<'_>> {
     let [callee, array, count] = function.params()[..] else { return None };
     let generic = is_root(callee.ty())
@@ -21,7 +22,7 @@ fn argument_array(function: Function<'_>) -> Option<Value<'_>> {
     generic.then_some(array)
 }
 
-/// The place in the array of arguments that this cast makes another pointer of.
+/// The place in the array of arguments to which this is a cast pointer.
 fn place_of<'m>(cast: Value<'m>, array: Value<'m>) -> Option<Value<'m>> {
     if cast.as_instruction()?.opcode() != LLVMOpcode::LLVMBitCast {
         return None;
@@ -37,7 +38,7 @@ fn place_of<'m>(cast: Value<'m>, array: Value<'m>) -> Option<Value<'m>> {
     Some(place)
 }
 
-/// Puts casts behind the loads of arguments.
+/// Moves casts behind the loads of arguments.
 pub(super) fn load_before_cast(module: &Module) -> Result<(), CodegenError> {
     let builder = module.builder();
     for function in module.defined_functions() {

@@ -1,9 +1,8 @@
-//! One place of a garbage collector's frame for all arrays of roots in a function.
+//! Merges all arrays of roots in a function, so that they take a single place in its frame.
 //!
-//! `LateLowerGCFrame` moves each stack variable that holds roots only, and that a callee fills, into the
-//! frame, in the order of a hash table that is keyed by the variables' addresses. The frame would differ from
-//! process to process. So these variables are made parts of a single one before the pass runs; then there is
-//! nothing to be ordered.
+//! `LateLowerGCFrame` moves stack variables that hold only roots and that a callee fills into the frame. Their order is
+//! that of a hash table keyed by addresses of the compiler's own objects, so the frame would differ from process to
+//! process. With a single variable there is nothing to order.
 
 use inkwell::llvm_sys::{LLVMOpcode, LLVMTypeKind};
 
@@ -11,11 +10,11 @@ use crate::error::CodegenError;
 use crate::julia_1_5::address_space as space;
 use crate::llvm::{Alloca, Builder, Cast, Function, Instruction, Module, Type, Value};
 
-/// Pointers in a type that the collector knows (`CountTrackedPointers`).
+/// The pointers in a type that the collector knows (`CountTrackedPointers`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tracked {
     count: u64,
-    /// There is nothing else in it.
+    /// The type contains nothing else.
     all: bool,
 }
 
@@ -43,7 +42,7 @@ pub(super) fn is_root(ty: Type<'_>) -> bool {
     ty.is_pointer() && ty.address_space() == space::TRACKED
 }
 
-/// The pointer type of which a type with roots only consists.
+/// The pointer type in a type that consists only of roots.
 fn root_type(ty: Type<'_>) -> Option<Type<'_>> {
     match ty.kind() {
         LLVMTypeKind::LLVMPointerTypeKind => is_root(ty).then_some(ty),
@@ -66,7 +65,8 @@ fn variable(mut pointer: Value<'_>) -> Option<Alloca<'_>> {
     }
 }
 
-/// A stack variable that the pass puts into its hash table, and the size that it takes it to have.
+/// The stack variable that the pass puts into its hash table because of this instruction, and the number of roots that
+/// it assumes.
 fn entry(instruction: Instruction<'_>) -> Option<(Alloca<'_>, u64)> {
     if instruction.as_call().is_some_and(|call| call.returns_by_argument()) {
         let result = tracked(instruction.operand(0)?.ty().pointee()?);
@@ -83,17 +83,17 @@ fn entry(instruction: Instruction<'_>) -> Option<(Alloca<'_>, u64)> {
     None
 }
 
-/// A stack variable of roots only that is to become a part of the one for all.
+/// A stack variable of roots that becomes a part of the merged one.
 struct RootArray<'m> {
     variable: Alloca<'m>,
     /// Number of roots in it.
     roots: u64,
-    /// The smallest number of roots that the pass takes one of its elements to have.
+    /// The greatest common divisor of the numbers of roots that the pass assumes for one of its elements.
     claimed: u64,
     alignment: u64,
 }
 
-/// The arrays of roots of a function that the pass would put into its hash table; `None` if one of them cannot be moved.
+/// The arrays of roots that the pass would put into its hash table. `None` if one of them cannot be moved.
 fn root_arrays(function: Function<'_>) -> Option<Vec<RootArray<'_>>> {
     let mut arrays: Vec<RootArray<'_>> = Vec::new();
     for (variable, claimed) in function.instructions().filter_map(entry) {
@@ -116,7 +116,7 @@ fn root_arrays(function: Function<'_>) -> Option<Vec<RootArray<'_>>> {
     Some(arrays)
 }
 
-/// That of a number and 0 is the number.
+/// For a number and 0 it is the number.
 fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     if b == 0 {
         a
@@ -128,7 +128,7 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
 /// Bytes of a root.
 const ROOT_SIZE: u64 = 8;
 
-/// Makes the arrays of roots of every function that has more than one parts of a single one.
+/// Merges the arrays of roots in every function that has more than one.
 pub(super) fn merge_root_arrays(module: &Module) -> Result<(), CodegenError> {
     let builder = module.builder();
     for function in module.defined_functions() {
@@ -139,7 +139,7 @@ pub(super) fn merge_root_arrays(module: &Module) -> Result<(), CodegenError> {
     Ok(())
 }
 
-/// Puts one stack variable at the beginning of the function in the place of all of these.
+/// Replaces these arrays by parts of one stack variable at the beginning of the function.
 fn merge<'m>(
     module: &'m Module,
     builder: &Builder<'m>,
@@ -157,7 +157,7 @@ fn merge<'m>(
         offsets.push(roots);
         roots += array.roots;
     }
-    // The pass multiplies the number of elements with the roots that it claims for one: an element may not have more.
+    // The pass multiplies the number of elements by the roots that it assumes for one, so an element may not have more.
     let element = arrays.iter().fold(roots, |divisor, array| greatest_common_divisor(divisor, array.claimed));
     let alignment = arrays.iter().map(|array| array.alignment).max().unwrap_or(0);
 

@@ -1,7 +1,7 @@
-//! The rules of Julia's garbage collector for LLVM's IR.
+//! Checks the rules of Julia's garbage collector for LLVM's IR.
 //!
-//! The just-in-time compiler checks them after optimisation (`GCInvariantVerifier`) and aborts the process where they
-//! are broken; LLVM 9 can break them on valid code. This checks the same rules, but names the functions that break one.
+//! The just-in-time compiler checks them after optimisation (`GCInvariantVerifier`) and aborts the process if one is
+//! broken, which LLVM 9 can do to valid code. This checks the same rules and names the functions instead.
 
 use inkwell::llvm_sys::LLVMOpcode;
 
@@ -9,7 +9,7 @@ use crate::error::Violation;
 use crate::julia_1_5::{address_space as space, JLCALL_F_CC};
 use crate::llvm::{Instruction, Module, Value};
 
-/// The functions that break a rule, each once.
+/// The functions that break a rule. Each is listed once.
 pub(super) fn violations(module: &Module) -> Vec<Violation> {
     module
         .defined_functions()

@@ -1,9 +1,8 @@
-//! The third stage: the passes that the just-in-time compiler would run, in its order, and some of our own in between.
+//! The third stage: the passes of the just-in-time compiler, in its order, with some of our own in between.
 //!
 //! * `pipeline`: Julia's passes, and when each of the others runs
-//! * `invariants`: the rules of Julia's garbage collector, asked before passes that abort where one is broken
-//! * `gc_frame`, `slot_loads`, `arguments`: what the pass that makes the collector's frames is given, so that frames
-//!   are small and the same in every process
+//! * `invariants`: checks the rules of Julia's garbage collector before passes that abort where one is broken
+//! * `gc_frame`, `slot_loads`, `arguments`: keep the collector's frames small, and the same in every process
 //! * `thread_state`: how code finds the state of its thread
 
 mod arguments;

@@ -1,10 +1,10 @@
 //! The passes that the just-in-time compiler would run, in its order.
 //!
 //! `addOptimizationPasses(level, lower_intrinsics = true)` cannot be called: it would write the offset of this
-//! process's thread-local state into the code (`LowerPTLS(false)`). So it is run without the passes that lower Julia's
-//! IR, which then follow here. What comes after them in the original (`RemoveNI`, `CombineMulAdd`, `DivRemPairs`,
-//! `LowerSimdLoop`) runs before them instead; none of these looks at what the lowering makes. `RemoveNI` takes the
-//! address spaces of the garbage collector out of the data layout: that is put back until the lowering is done.
+//! process's thread-local state into the code (`LowerPTLS(false)`). So it runs without the passes that lower Julia's
+//! IR, and these follow here. The passes that come after them in the original (`RemoveNI`, `CombineMulAdd`,
+//! `DivRemPairs`, `LowerSimdLoop`) now run before them; none of these depends on the lowering. `RemoveNI` removes the
+//! address spaces of the garbage collector from the data layout, which is restored until the lowering is done.
 
 use std::ffi::{CStr, CString};
 use std::sync::{Mutex, PoisonError};
@@ -22,12 +22,11 @@ use crate::llvm::{Module, Pass, PassList};
 use crate::symbols::symbol;
 use crate::target::{OptLevel, Target};
 
-/// Julia's passes have global state, and in Julia a lock of the whole code generator around them.
+/// Julia's passes have global state, which Julia protects by the lock of its code generator.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Alignment of functions in bytes: a line of the cache. Where a loop lies in its lines changes its speed by some per
-/// cent, and what else is in the library should not decide that. What the just-in-time compiler makes begins at a
-/// multiple of 16.
+/// Alignment of functions in bytes: a cache line. The position of a loop in its cache lines changes its speed by some
+/// per cent, and should not depend on the rest of the library. The just-in-time compiler aligns functions to 16 bytes.
 const CODE_ALIGNMENT: u32 = 64;
 
 /// Runs all passes on a finished module.
@@ -47,7 +46,7 @@ pub(crate) fn optimise(
     optimisation(module, &machine, target.level).run(module);
     module.set_data_layout(&layout);
 
-    // Passes of Julia's may abort the process on what breaks one.
+    // The next passes may abort the process where a rule is broken.
     let broken = violations(module);
     if !broken.is_empty() {
         return Err(CodegenError::GcInvariant(broken));
@@ -63,10 +62,10 @@ pub(crate) fn optimise(
     if target.level >= OptLevel::O2 {
         module.defined_functions().into_iter().for_each(|function| function.set_alignment(CODE_ALIGNMENT));
     }
-    // What `RemoveNI` does.
+    // As `RemoveNI` does.
     module.set_data_layout(&without_garbage_collector(&layout));
 
-    // For the loader it is there, whether any function needs it or not.
+    // The loader expects it, whether or not any function needs it.
     if slot_loads == SlotLoads::FromTable && module.alias(symbol::TLS_OFFSET).is_none() {
         module.add_loader_variable(module.word(), symbol::TLS_OFFSET)?;
     }
@@ -87,14 +86,14 @@ fn for_target(module: &Module, machine: &TargetMachine) -> PassList {
     passes
 }
 
-/// The passes that keep Julia's IR what it is.
+/// The passes that optimise Julia's IR without lowering it.
 fn optimisation(module: &Module, machine: &TargetMachine, level: OptLevel) -> PassList {
     let passes = for_target(module, machine);
     julia::add_optimisation(&passes, level.number());
     passes
 }
 
-/// The passes that make object code of Julia's IR.
+/// The passes that lower Julia's IR.
 fn lowering(module: &Module, machine: &TargetMachine, level: OptLevel) -> PassList {
     let passes = for_target(module, machine);
     passes.add(julia::BARRIER);
@@ -102,8 +101,8 @@ fn lowering(module: &Module, machine: &TargetMachine, level: OptLevel) -> PassLi
     passes.add(julia::LATE_LOWER_GC_FRAME);
     passes.add(julia::FINAL_LOWER_GC);
     if level >= OptLevel::O2 {
-        // Dead uses of the thread-local state. Julia runs the plain pass here, which LLVM's C interface does not have;
-        // this one has just been run, so it finds nothing else.
+        // Removes dead uses of the thread-local state. Julia runs the plain DCE pass here, which LLVM's C interface
+        // lacks. This one ran just before, so it finds nothing else.
         passes.add(Pass::AGGRESSIVE_DCE);
     }
     julia::add_lower_thread_state(&passes);
@@ -117,7 +116,7 @@ fn clean_up(module: &Module, machine: &TargetMachine, level: OptLevel) -> PassLi
         passes.add(Pass::CFG_SIMPLIFICATION);
         passes.add(julia::COMBINE_MUL_ADD);
     }
-    // Prototypes that were inlined everywhere, declarations that only passes needed.
+    // These delete prototypes that were inlined everywhere, and declarations that only passes needed.
     passes.add(Pass::GLOBAL_DCE);
     passes.add(Pass::STRIP_DEAD_PROTOTYPES);
     passes

@@ -1,14 +1,13 @@
-//! Loads from slots, before and after the garbage collector's frames come into the code.
+//! Improves loads from slots, before and after frames of the garbage collector are added.
 //!
-//! LLVM takes all promises from a load that it moves out of a loop. `LateLowerGCFrame` knows by them what is rooted for
-//! ever, and would give such a constant a place in the frame, written in each round of the loop: so before it runs, the
-//! promises are made again.
+//! LLVM drops the metadata of a load that it moves out of a loop. From this metadata, `LateLowerGCFrame` knows what is
+//! rooted for ever. Without it, the constant would get a place in the frame, and each round of the loop would write to
+//! it. So the metadata is added again before that pass runs.
 //!
-//! `LateLowerGCFrame` takes from all loads the promise that what they read never changes: it may have been true only
-//! because a root was held. Of the slot table it is true for ever. The promise given back, the register allocator
-//! loads a slot again rather than keep it; and a load that is needed behind a call (the type of what the call
-//! allocates) need not stand before it. So slots cost no more than the constants that the just-in-time compiler has
-//! in their place.
+//! `LateLowerGCFrame` itself drops `!invariant.load` from all loads, because it may only be true while something is
+//! rooted. For the slot table it is always true. With it restored, the register allocator can load a slot again instead
+//! of keeping it in a register. And a load that is only needed after a call (such as the type of what the call
+//! allocates) is moved behind the call. So slots cost no more than the constants that the just-in-time compiler uses.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -28,8 +27,8 @@ pub(crate) enum SlotLoads {
     BySymbol,
 }
 
-/// Does a constant point to an element of the table, cast or not? That is
-/// `getelementptr ([n x i8*], [n x i8*]* @table, i64 0, i64 slot)`, or a cast of the table for the first slot.
+/// Does a constant, which may be a cast, point to an element of the table? That is `getelementptr ([n x i8*], [n x
+/// i8*]* @table, i64 0, i64 slot)`, or a cast of the table for the first slot.
 fn is_element(mut pointer: Value<'_>, table: Value<'_>) -> bool {
     while pointer.const_opcode() == Some(LLVMOpcode::LLVMBitCast) {
         let Some(inner) = pointer.operand(0) else { return false };
@@ -43,7 +42,7 @@ fn is_element(mut pointer: Value<'_>, table: Value<'_>) -> bool {
         && pointer.operand(2).and_then(Value::small_int).is_some()
 }
 
-/// Is this constant the address of a slot that has a symbol of its own, cast or not?
+/// Is this constant, which may be a cast, the symbol of a slot?
 fn is_slot_symbol(mut pointer: Value<'_>) -> bool {
     while pointer.const_opcode() == Some(LLVMOpcode::LLVMBitCast) {
         let Some(inner) = pointer.operand(0) else { return false };
@@ -77,7 +76,7 @@ fn loads_from_slots<'m>(module: &'m Module, kind: SlotLoads) -> Vec<(Block<'m>, 
     found
 }
 
-/// Makes the promises again that the loads from slots had, for `LateLowerGCFrame`.
+/// Restores the metadata of loads from slots, for `LateLowerGCFrame`.
 pub(super) fn promise_slot_loads(module: &Module, kind: SlotLoads) -> Result<(), CodegenError> {
     let metadata = LoadMetadata::new(module)?;
     for load in loads_from_slots(module, kind).into_iter().flat_map(|(_, loads)| loads) {
@@ -129,7 +128,7 @@ impl<'m> Order<'m> {
             chain.push(cast);
             uses = cast.users();
         }
-        // A use in another block, or by a PHI of this one, is at its end.
+        // A use in another block, or by a PHI of this block, counts as one at the end.
         let first = uses
             .iter()
             .map(|user| self.places.get(user).filter(|_| !is_phi(*user)))

@@ -1,8 +1,9 @@
-//! How code finds the state of its thread.
+//! Lets code find the state of its thread by an addition.
 //!
-//! In code for other processes Julia's `LowerPTLS` tests in each function whether the state lies at a constant offset from
-//! the thread pointer, and calls a getter where it does not. The loader installs nothing in such a process
-//! (`Reason::ThreadState`), so the test goes: what is left is the addition that the just-in-time compiler has, too.
+//! In code for other processes, Julia's `LowerPTLS` makes each function test whether the state lies at a constant
+//! offset from the thread pointer, and call a getter if it does not. The loader installs nothing in a process without
+//! such an offset (`Reason::ThreadState`). So the test is removed, and what remains is the addition that the
+//! just-in-time compiler uses too.
 
 use inkwell::llvm_sys::{LLVMIntPredicate, LLVMLinkage};
 
@@ -11,7 +12,7 @@ use crate::julia_1_5::PTLS_GETTER;
 use crate::llvm::{using_instructions, Alias, Instruction, Module, Value};
 use crate::symbols::symbol;
 
-/// Makes every such test true, and the getter's variable one that goes once nothing uses it.
+/// Makes every such test true, and lets the getter's variable be deleted once nothing uses it.
 pub(super) fn assume_constant_offset(module: &Module) -> Result<(), CodegenError> {
     let offset = module.alias(symbol::TLS_OFFSET).and_then(Alias::variable);
     for load in offset.into_iter().flat_map(|offset| using_instructions(**offset)) {

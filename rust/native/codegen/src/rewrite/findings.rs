@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub struct UnknownAddress {
     /// The address; 0 if it could not be read.
     pub address: u64,
-    /// What it is used as: "pointer", "function pointer", "integer of 64 bits", ...
+    /// How it is used: "pointer", "function pointer", "integer of 64 bits", ...
     pub usage: String,
     /// The kind of instruction in which it stands, and the function that is called there.
     pub instruction: String,
@@ -15,26 +15,26 @@ pub struct UnknownAddress {
     pub reason: &'static str,
 }
 
-/// One function that is defined in the module, thunks and prototypes included.
+/// A function that is defined in the module. Thunks and prototypes are functions too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Emitted {
     /// Its name before [`finish`](crate::NativeModule::finish).
     pub name: String,
     /// Slots that its own body uses, sorted.
     pub slots: Vec<u32>,
-    /// Functions of this module that it calls or refers to otherwise, sorted.
+    /// Functions of this module that it calls or otherwise refers to, sorted.
     pub calls: Vec<String>,
-    /// Functions and variables outside of this module that it refers to by name, sorted. One that no library of the
-    /// process has keeps the finished library from being loaded.
+    /// Functions and variables outside of this module that it refers to by name, sorted. If no library of a process
+    /// defines one of them, the finished library cannot be loaded there.
     pub imports: Vec<String>,
     /// Addresses that stay in its body. A function that has any cannot be kept.
     pub unknown: Vec<UnknownAddress>,
 }
 
-/// All that a function needs, through the functions that it reaches.
+/// Everything that a function and the functions that it reaches need.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Closure {
-    /// The functions that are reached, the first included, sorted.
+    /// The functions that are reached, including the first one, sorted.
     pub functions: Vec<String>,
     /// Their slots, sorted.
     pub slots: Vec<u32>,
@@ -42,7 +42,7 @@ pub struct Closure {
     pub imports: Vec<String>,
     /// Their unknown addresses, each with the function in which it stands.
     pub unknown: Vec<(String, UnknownAddress)>,
-    /// Functions that are referred to, but were not entered.
+    /// Functions that are referred to but were not entered, sorted.
     pub stopped_at: Vec<String>,
 }
 
@@ -73,13 +73,13 @@ impl Rewritten {
         self.by_name.get(name).and_then(|&index| self.functions.get(index))
     }
 
-    /// All that `name` needs.
+    /// Everything that the function `name` needs.
     #[must_use]
     pub fn closure(&self, name: &str) -> Closure {
         self.closure_until(name, |_| false)
     }
 
-    /// All that `name` needs, without entering functions for which `stop` holds. `name` itself is always entered.
+    /// Everything that the function `name` needs. Functions for which `stop` holds are not entered; `name` always is.
     pub fn closure_until(&self, name: &str, stop: impl Fn(&str) -> bool) -> Closure {
         let mut functions = BTreeSet::new();
         let mut slots = BTreeSet::new();

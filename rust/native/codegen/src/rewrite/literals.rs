@@ -8,8 +8,8 @@ use super::addresses::Addresses;
 use crate::error::CodegenError;
 use crate::llvm::{wide_words, Type, Value};
 
-/// Below, a pointer constant is null or one of the sentinels of `ccall` (`JL_EXE_LIBNAME`, ...), never an address:
-/// Linux maps nothing there.
+/// A smaller pointer constant is null or a sentinel of `ccall` (`JL_EXE_LIBNAME`, ...), never an address: Linux maps
+/// nothing there.
 const LOWEST_ADDRESS: u64 = 4096;
 
 /// The address of `inttoptr (i64 address to T)`.
@@ -33,7 +33,7 @@ pub(super) fn cast_literal(mut constant: Value<'_>) -> Option<u64> {
     }
 }
 
-/// Remembers of each constant whether anything in it must be rewritten.
+/// Knows which constants must be rewritten, at least in part.
 #[derive(Default)]
 pub(super) struct Literals<'m> {
     /// Functions and variables whose uses must be rewritten: functions that become slots, variables with an address in
@@ -45,7 +45,7 @@ pub(super) struct Literals<'m> {
 impl<'m> Literals<'m> {
     /// From now on the uses of `global` must be rewritten.
     pub(super) fn mark(&mut self, global: Value<'m>) {
-        // Whatever was found out about constants that contain it may be wrong now.
+        // What is known of constants that contain it may be wrong now.
         self.known.clear();
         self.marked.insert(global);
     }
@@ -79,13 +79,13 @@ fn is_candidate(value: Value<'_>, addresses: &dyn Addresses) -> bool {
     match value.ty().int_bits() {
         0..=63 => false,
         64 => value.small_int().is_some_and(|number| addresses.is_candidate(number)),
-        // Wider ones are rare enough to be looked at word by word when they are rewritten.
+        // Wider integers are rare. They are looked at word by word when they are rewritten.
         _ => true,
     }
 }
 
-/// What a constant consists of: operands of an expression, elements of an aggregate. Data of anything smaller than a
-/// word counts as having no parts.
+/// What a constant consists of: the operands of an expression or the elements of an aggregate. Data of elements smaller
+/// than a word has no components, since no address fits into them.
 pub(crate) fn components(constant: Value<'_>) -> Vec<Value<'_>> {
     use LLVMValueKind::*;
     match constant.kind() {
@@ -103,7 +103,7 @@ pub(crate) fn components(constant: Value<'_>) -> Vec<Value<'_>> {
     }
 }
 
-/// The words of which a constant integer of 64 bits and more consists.
+/// The words of a constant integer of at least 64 bits.
 pub(super) fn words<'m>(constant: Value<'m>, word: Type<'m>) -> Result<Vec<u64>, CodegenError> {
     match constant.small_int() {
         Some(number) => Ok(vec![number]),

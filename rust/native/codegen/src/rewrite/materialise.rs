@@ -1,13 +1,13 @@
-//! Constant expressions as instructions.
+//! Turns constant expressions into instructions.
 
 use inkwell::llvm_sys::LLVMOpcode;
 
 use crate::error::CodegenError;
 use crate::llvm::{is_inbounds, Binary, Builder, Cast, Value};
 
-/// An instruction that computes what the constant expression `original` does, from `operands` instead of its own.
+/// Makes an instruction that does to `operands` what the constant expression `original` does to its own operands.
 ///
-/// `None` for an opcode that LLVM 9 has no constant of. Wrapping flags (`nsw`, `exact`, ...) are dropped: that only
+/// `None` for an opcode that constants of LLVM 9 do not have. Flags such as `nsw` and `exact` are dropped, which only
 /// promises less.
 pub(crate) fn rebuild<'m>(
     builder: &Builder<'m>,

@@ -1,16 +1,16 @@
 //! The first stage: every use of an address becomes a load from a slot.
 //!
-//! This runs on the module as code generation left it. There an address always stands as `inttoptr (i64 C to T)`, bare
-//! or inside of other constants, or as a plain integer. Once a pass has run it may have been folded into anything.
+//! This runs on the module as code generation left it. There an address always has the form `inttoptr (i64 C to T)`,
+//! alone or inside of other constants, or is a plain integer. Once a pass has run, it may be folded into anything.
 //!
-//! * `addresses`: what is asked of whoever knows the addresses of this process
-//! * `thunks`: calls of functions that are not in the module come first
+//! * `addresses`: the questions about addresses of this process
+//! * `thunks`: calls of functions that are not in the module; they are rewritten first
 //! * `variables`: addresses in the data of variables
-//! * `literals`: which constants hold an address; `use_site`: where they stand
-//! * `materialise`: a constant expression as an instruction, so that a part of it can be a load
+//! * `literals`: which constants hold an address; `use_site`: where they are used
+//! * `materialise`: turns a constant expression into an instruction, so that its operand can be a load
 //! * `slots`: the loads
 //! * `references`: what a function reaches
-//! * `findings`: what is said of each function in the end
+//! * `findings`: what is reported of each function
 
 pub(crate) mod addresses;
 pub(crate) mod findings;
@@ -39,7 +39,7 @@ use crate::error::CodegenError;
 use crate::julia_1_5 as julia;
 use crate::llvm::{aggregate, is_used, Block, Builder, Function, Instruction, Module, Value, Variable};
 
-/// What is known of the function that is being rewritten.
+/// What was found in the function that is being rewritten.
 #[derive(Default)]
 struct Findings {
     slots: BTreeSet<u32>,
@@ -108,12 +108,12 @@ impl<'m> Rewriter<'m, '_> {
             by_function.insert(function, findings);
         }
         for &thunk in self.function_slots.keys() {
-            // Its callers have the slot now; only constants that nothing uses can still refer to it.
+            // Its callers use the slot now. Only unused constants can still refer to it.
             if !is_used(**thunk) {
                 by_function.remove(&thunk);
                 thunk.replace_all_uses_with(thunk.ty().undef()?);
-                // SAFETY: nothing uses it any longer. Of what knows it only the keys here are read again, and each
-                // comes once.
+                // SAFETY: nothing uses it any longer. Of the collections that hold it, only these keys are read again,
+                // each once.
                 unsafe { thunk.delete() };
             }
         }
@@ -182,8 +182,8 @@ impl<'m> Rewriter<'m, '_> {
         Ok(())
     }
 
-    /// Makes a value of a PHI at the end of the block from which it comes. A block that is listed twice must give the
-    /// same value twice.
+    /// Replaces an incoming value of a PHI by one that is made at the end of the incoming block. A block that is listed
+    /// twice must give the same value twice.
     fn incoming(
         &mut self,
         phi: Instruction<'m>,
@@ -200,7 +200,7 @@ impl<'m> Rewriter<'m, '_> {
         }
         let Some(terminator) = block.terminator() else { return Ok(()) };
         self.builder.before(terminator);
-        // The block may come later: what is loaded at its end must not be taken for loaded at its beginning.
+        // That block may be rewritten later. What is loaded at its end must not count as loaded at its beginning.
         let here = std::mem::take(&mut self.loaded);
         let made = self.constant(operand, UseSite::new(function, phi, index))?;
         self.loaded = here;
@@ -211,7 +211,8 @@ impl<'m> Rewriter<'m, '_> {
         Ok(())
     }
 
-    /// Replaces a load of a whole constant variable with an address in it by the initialiser. Says whether it did.
+    /// If the instruction loads a whole constant variable with an address in it, replaces it by the initialiser. Says
+    /// whether it did.
     fn replace_load(&mut self, instruction: Instruction<'m>, function: &str) -> Result<bool, CodegenError> {
         if instruction.opcode() != LLVMOpcode::LLVMLoad {
             return Ok(false);
@@ -227,14 +228,15 @@ impl<'m> Rewriter<'m, '_> {
         let site = UseSite::new(function, instruction, 0).inside();
         let Some(new) = self.constant(initializer, site)? else { return Ok(false) };
         instruction.replace_all_uses_with(new);
-        // SAFETY: nothing uses it any longer, and the callers go on with the instruction behind it.
+        // SAFETY: nothing uses it any longer, and the callers continue with the next instruction.
         unsafe { instruction.delete() };
         Ok(true)
     }
 
     // ---- constants ----
 
-    /// The same value without an address in it, made where the builder stands; `None` if the constant is to stay.
+    /// Replaces a constant by a value without addresses, which is made where the builder stands. `None` if the constant
+    /// stays.
     fn constant(
         &mut self,
         constant: Value<'m>,
@@ -263,7 +265,8 @@ impl<'m> Rewriter<'m, '_> {
         }
     }
 
-    /// Replaces `inttoptr (i64 address to T)`. What it can be follows from `T` and from what is called with it.
+    /// Replaces `inttoptr (i64 address to T)`. `T`, and the function that is called with it, tell what the address can
+    /// be.
     fn pointer(
         &mut self,
         constant: Value<'m>,
@@ -287,7 +290,7 @@ impl<'m> Rewriter<'m, '_> {
         }
     }
 
-    /// Replaces an integer of 64 bits that is an address. A wider one with an address in it cannot be replaced.
+    /// Replaces an integer of 64 bits that is an address. A wider integer with an address in it cannot be replaced.
     fn integer(
         &mut self,
         constant: Value<'m>,
@@ -308,7 +311,7 @@ impl<'m> Rewriter<'m, '_> {
         Ok(None)
     }
 
-    /// Makes a constant expression with an address in it an instruction.
+    /// Replaces a constant expression with an address in it by an instruction.
     fn expression(
         &mut self,
         constant: Value<'m>,
@@ -337,7 +340,7 @@ impl<'m> Rewriter<'m, '_> {
         Ok(rebuilt)
     }
 
-    /// Makes a struct, an array or a vector: the constant with holes, into which the changed elements are put.
+    /// Replaces a struct, array or vector: starts with a constant that has holes, and inserts the changed elements.
     fn aggregate(
         &mut self,
         constant: Value<'m>,
@@ -400,14 +403,14 @@ impl<'m> Rewriter<'m, '_> {
 
 /// Must something outside of the library provide this name?
 fn is_import(value: Value<'_>) -> bool {
-    // Functions of LLVM and of Julia's passes, which lower them, come from nowhere.
+    // LLVM and Julia's passes lower their own functions.
     let is_lowered = value
         .as_function()
         .is_some_and(|function| function.is_intrinsic() || julia::is_lowered(&function.name()));
     value.as_global().is_some_and(|global| global.is_declaration()) && !is_lowered
 }
 
-/// What was found, with what each function refers to now that nothing changes any more.
+/// The findings, and what each function refers to after rewriting.
 fn summary<'m>(
     findings: HashMap<Function<'m>, Findings>,
     placeholders: HashSet<Variable<'m>>,

@@ -14,7 +14,7 @@ pub(crate) struct References<'m> {
 }
 
 impl<'m> References<'m> {
-    /// The global values in a constant. Those in the initialiser of a variable count too.
+    /// The global values in a constant, including those in the initialisers of variables.
     pub(crate) fn of_constant(&mut self, value: Value<'m>) -> Rc<[Value<'m>]> {
         use LLVMValueKind::*;
         match value.kind() {
@@ -48,7 +48,7 @@ impl<'m> References<'m> {
         }
     }
 
-    /// The global values to which a function refers, in the order in which they come in its body.
+    /// The global values to which a function refers, in the order of its body.
     pub(crate) fn of_function(&mut self, function: Function<'m>) -> Vec<Value<'m>> {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
@@ -64,7 +64,7 @@ impl<'m> References<'m> {
         found
     }
 
-    /// Everything that the `roots` reach, themselves included, in the order in which it comes.
+    /// Everything that the `roots` reach, including themselves, in the order in which they reach it.
     pub(crate) fn reachable(&mut self, roots: impl IntoIterator<Item = Function<'m>>) -> Vec<Value<'m>> {
         let mut seen = HashSet::new();
         let mut order = Vec::new();

@@ -1,7 +1,7 @@
 //! Loads from the slot table.
 //!
-//! How many slots there will be is not known while functions are rewritten. So each slot is a variable of its own, a
-//! placeholder, until `finish` puts the table in their place.
+//! The number of slots is not known while functions are rewritten. So each slot is a variable of its own, a
+//! placeholder, until `finish` replaces it by an element of the table.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub(crate) struct LoadMetadata<'m> {
 }
 
 impl<'m> LoadMetadata<'m> {
-    /// The access tag is the one that Julia's code generator gives to loads from its own constant globals: its passes
-    /// know such a value to be rooted for ever by the name `jtbaa_const`.
+    /// The access tag is the one that Julia's code generator gives to loads from its own constant globals. By the name
+    /// `jtbaa_const`, its passes know that such a value is rooted for ever.
     pub(crate) fn new(module: &'m Module) -> Result<Self, CodegenError> {
         let zero = module.metadata_number(0)?;
         let root = module.metadata_node(&[module.metadata_string("jtbaa")?])?;
@@ -38,13 +38,13 @@ impl<'m> LoadMetadata<'m> {
         })
     }
 
-    /// Says of a load that what it reads never changes and is rooted for ever.
+    /// Marks a load: what it reads never changes and is rooted for ever.
     pub(crate) fn promise(&self, module: &Module, load: Instruction<'_>) {
         module.attach(load, self.tbaa, self.constant);
         self.promise_invariant(module, load);
     }
 
-    /// Says of a load that what it reads never changes.
+    /// Marks a load: what it reads never changes.
     pub(crate) fn promise_invariant(&self, module: &Module, load: Instruction<'_>) {
         module.attach(load, self.invariant_load, self.empty);
     }
@@ -62,7 +62,7 @@ impl<'m> Slots<'m> {
         Ok(Self { module, placeholders: BTreeMap::new(), metadata: LoadMetadata::new(module)? })
     }
 
-    /// What stands for each slot until `finish`.
+    /// The placeholder of each slot.
     pub(super) fn into_placeholders(self) -> BTreeMap<u32, Variable<'m>> {
         self.placeholders
     }
@@ -85,7 +85,7 @@ impl<'m> Slots<'m> {
     }
 }
 
-/// The content of a slot, an `i8*`, as what the code expects: `ty` is a pointer or an integer.
+/// Casts the content of a slot, an `i8*`, to `ty`, a pointer or an integer.
 pub(super) fn as_type<'m>(
     builder: &Builder<'m>,
     content: Value<'m>,

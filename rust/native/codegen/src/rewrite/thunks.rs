@@ -1,9 +1,9 @@
 //! Calls of functions that are not in the module.
 //!
 //! For a callee whose code it does not emit, Julia's code generator makes a thunk `tojlinvoke<N>(F, args, nargs)`. If
-//! the callee has native code in this process, the thunk calls it by a name that is made up on the spot, with the code
-//! instance as a literal; otherwise it calls `jl_invoke`. A caller with a specialised signature calls a prototype
-//! `j_<name>_<N>` instead, whose body boxes the arguments, calls the thunk and unboxes what it returns.
+//! the callee has native code in this process, the thunk calls it by a made-up name, with the code instance as a
+//! literal; otherwise it calls `jl_invoke`. A caller with a specialised signature calls a prototype `j_<name>_<N>`
+//! instead, whose body boxes the arguments, calls the thunk and unboxes what it returns.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::llvm::{
     call_like, declare_like, replace, using_instructions, Builder, Call, Function, Module, Value,
 };
 
-/// What a thunk's body consists of.
+/// The parts of a thunk's body.
 struct Shape<'m> {
     call: Call<'m>,
     target: Function<'m>,
@@ -35,7 +35,7 @@ fn shape(thunk: Function<'_>) -> Option<Shape<'_>> {
     Some(Shape { call, target, literal: cast_literal(call.operand(3)?)? })
 }
 
-/// The prototypes that call this thunk, if nothing else does.
+/// The prototypes that call this thunk. `None` if anything else uses it.
 fn prototypes(thunk: Function<'_>) -> Option<Vec<Function<'_>>> {
     let mut functions = Vec::new();
     for instruction in using_instructions(**thunk) {
@@ -52,9 +52,9 @@ fn prototypes(thunk: Function<'_>) -> Option<Vec<Function<'_>>> {
 /// What became of the thunks.
 #[derive(Default)]
 pub(super) struct Thunks<'m> {
-    /// Thunks whose every use is to become the content of a slot.
+    /// Thunks whose uses must all become the content of a slot.
     pub(super) slots: HashMap<Function<'m>, u32>,
-    /// Functions that need no more rewriting, with the slots that they use.
+    /// Functions that are rewritten already, with the slots that they use.
     pub(super) done: HashMap<Function<'m>, Vec<u32>>,
     /// Thunks that nobody could resolve.
     pub(super) unknown: HashMap<Function<'m>, UnknownAddress>,
@@ -117,7 +117,7 @@ impl<'m> ThunkRewriter<'m, '_> {
                     unsafe { replace(new, prototype) };
                     thunks.done.insert(new, vec![specptr]);
                 }
-                // Constants that the old prototypes used are left, and may be found again by LLVM.
+                // The constants that the old prototypes used still exist, and LLVM may find them again.
                 thunk.replace_all_uses_with(thunk.ty().undef()?);
                 // SAFETY: nothing uses it any longer, and neither this function nor its caller looks at it again.
                 unsafe { thunk.delete() };
@@ -141,7 +141,7 @@ impl<'m> ThunkRewriter<'m, '_> {
         Ok(())
     }
 
-    /// `jl_invoke` as a pointer of the type of what the thunk calls. The builder stands before the call then.
+    /// Casts `jl_invoke` to the type of the function that the thunk calls. Places the builder before the call.
     fn jl_invoke(&self, shape: &Shape<'m>) -> Result<Value<'m>, CodegenError> {
         let invoke = match self.module.function(julia::INVOKE) {
             Some(known) => known,
@@ -171,8 +171,8 @@ impl<'m> ThunkRewriter<'m, '_> {
 
     /// A function like `prototype` that passes everything on to the function in slot `specptr`.
     ///
-    /// The signature of a specialised function follows from its method instance and return type alone, so that of the
-    /// prototype is that of the callee; hidden parameters (place of the result, roots) are passed on as they are.
+    /// The signature of a specialised function follows from its method instance and return type alone, so prototype and
+    /// callee have the same one. Hidden parameters (place of the result, roots) are passed on as they are.
     fn forward(&mut self, prototype: Function<'m>, specptr: u32) -> Result<Function<'m>, CodegenError> {
         let new = declare_like(self.module, prototype)?;
         let block = self.module.append_block(new)?;
@@ -183,13 +183,13 @@ impl<'m> ThunkRewriter<'m, '_> {
         call_like(call, prototype);
         call.set_tail_call();
         self.builder.ret(**call)?;
-        // The call through the slot replaces that of the prototype, as the just-in-time compiler would have it.
+        // So the caller calls the slot directly, as it would with the just-in-time compiler.
         new.add_attribute("alwaysinline");
         Ok(new)
     }
 }
 
-/// What there is to say of a thunk whose callee nobody could name.
+/// Describes a thunk whose callee nobody could name.
 fn unknown(literal: u64, target: &str, reason: &'static str) -> UnknownAddress {
     UnknownAddress {
         address: literal,

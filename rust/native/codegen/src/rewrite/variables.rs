@@ -1,4 +1,4 @@
-//! Variables of the module: those with an address in their initialiser, and those that keep what was looked up.
+//! Global variables: those with an address in their initialiser, and those that cache a symbol look-up.
 
 use std::collections::HashMap;
 
@@ -15,9 +15,9 @@ use crate::llvm::{Module, Value, Variable};
 
 /// A variable with an address in its initialiser.
 pub(super) struct Tainted<'m> {
-    /// The initialiser by which a load of the whole variable can be replaced, if it never changes.
+    /// The initialiser, which replaces a load of the whole variable. `None` if the variable may change.
     pub(super) replacement: Option<Value<'m>>,
-    /// The addresses in it, which keep any other use of it out of a library.
+    /// The addresses in it. A function that uses the variable in any other way cannot be kept.
     pub(super) unknown: Vec<UnknownAddress>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn tainted<'m>(
     Ok(tainted)
 }
 
-/// Looks for what in the constant data of a variable cannot stay there.
+/// Searches the data of a variable for addresses.
 struct Search<'m, 'a> {
     module: &'m Module,
     literals: &'a mut Literals<'m>,
@@ -76,7 +76,7 @@ impl<'m> Search<'m, '_> {
             let bits = constant.ty().int_bits();
             for number in words(constant, self.module.word())? {
                 if self.addresses.is_candidate(number) {
-                    // Whoever answers may say why it is not known.
+                    // The answer does not matter, but the implementor may record why it is unknown.
                     self.addresses.resolve(self.variable, number, Use::Integer { bits });
                     self.found(number, "integer");
                 }
@@ -101,10 +101,10 @@ impl<'m> Search<'m, '_> {
     }
 }
 
-/// Defines here what functions keep of the symbols that they look up when they first run.
+/// Defines the variables in which functions cache the symbols that they look up when they first run.
 ///
-/// The code generator has one variable for each symbol in the whole process. The module in which the symbol first came
-/// up defines it, perhaps one of the JIT or of an earlier round; every other module declares it only.
+/// The code generator has one variable for each symbol in the whole process. The first module that needs the symbol
+/// defines it, which may be one of the JIT or of an earlier round. All other modules only declare it.
 pub(super) fn own_lookups(module: &Module) -> Result<(), CodegenError> {
     for variable in module.variables().into_iter().filter(|variable| julia::is_lookup(&variable.name())) {
         if mutation!("symbols: what another module defines is left to it", variable.is_declaration(), false) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nativecache_codegen::{
-    symbol, CodegenError, ExportedFunction, Names, NativeModule, OptLevel, Part, Target,
+    symbol, CodegenError, ExportedFunction, NativeModule, OptLevel, Part, StableNames, Target,
 };
 
 use crate::common::{rewrite, Script};
@@ -85,7 +85,7 @@ fn split(keys: &[u32], number: usize, slots: [u32; 2]) -> (NativeModule, Vec<Par
     texts[slots[1] as usize] = "other".to_owned();
     let value = module.function(&named(0, &keys[0])).expect("it is defined");
     let exported = [ExportedFunction { value }];
-    let parts = module.finish_in_parts(&exported, 5, [7; 16], &Names { slots: texts, functions });
+    let parts = module.finish_in_parts(&exported, 5, [7; 16], &StableNames { slots: texts, functions });
     let parts = parts.expect("a module that can be split");
     module.verify().expect("the tables are valid");
     (module, parts)
@@ -202,6 +202,6 @@ fn assembly_of_the_module_is_refused() {
     let text = "module asm \".globl x\"\ndefine internal i64 @julia_f_1(i64 %x) {\n  ret i64 %x\n}\n";
     let (mut module, _, _) = rewrite(text, &mut Script::default());
     let value = module.function("julia_f_1").expect("it is defined");
-    let refused = module.finish_in_parts(&[ExportedFunction { value }], 0, [7; 16], &Names::default());
+    let refused = module.finish_in_parts(&[ExportedFunction { value }], 0, [7; 16], &StableNames::default());
     assert!(matches!(refused, Err(CodegenError::Unsplittable { .. })), "{refused:?}");
 }
