@@ -69,16 +69,19 @@ pub(super) struct ThunkRewriter<'m, 'a> {
 }
 
 impl<'m> ThunkRewriter<'m, '_> {
+    /// Rewrites the thunks in the order of emission.
     pub(super) fn run(mut self) -> Result<Thunks<'m>, CodegenError> {
+        // Listed before the first is rewritten, which deletes prototypes.
+        let mut functions = self.module.defined_functions();
+        functions.retain(|function| julia::is_thunk(&function.name()));
         let mut thunks = Thunks::default();
-        for function in self.module.defined_functions() {
-            if julia::is_thunk(&function.name()) {
-                self.rewrite(function, &mut thunks)?;
-            }
+        for thunk in functions {
+            self.rewrite(thunk, &mut thunks)?;
         }
         Ok(thunks)
     }
 
+    /// Asks how the callee of a thunk is to be called, and rewrites the thunk or its prototypes.
     fn rewrite(&mut self, thunk: Function<'m>, thunks: &mut Thunks<'m>) -> Result<(), CodegenError> {
         let Some(shape) = shape(thunk) else {
             let reason = "a thunk of a form that is not known";

@@ -101,6 +101,15 @@ fn direct_to_the_specialised_function() {
 }
 
 #[test]
+fn a_prototype_may_come_behind_its_thunk() {
+    let mut script = Script::default().callee(LITERAL, Callee::Direct { specptr: 3 });
+    let later = SPECIALISED.replace("j_callee_4", "j_callee_9");
+    let (_, found, text) = rewrite(&format!("{THUNK}{later}"), &mut script);
+    assert!(!text.contains("tojlinvoke5"), "{text}");
+    assert_eq!(found.get("j_callee_9").expect("found").slots, [3]);
+}
+
+#[test]
 fn direct_with_a_value_and_with_a_union() {
     let mut script = Script::default().callee(LITERAL, Callee::Direct { specptr: 3 });
     let call = r"%r = call cc37 nonnull %jl_value_t addrspace(10)* bitcast (%jl_value_t addrspace(10)* (%jl_value_t addrspace(10)*, %jl_value_t addrspace(10)**, i32)* @tojlinvoke5 to %jl_value_t addrspace(10)* (%jl_value_t addrspace(10)*)*)(%jl_value_t addrspace(10)* null)";
