@@ -12,7 +12,7 @@ use std::time::Instant;
 use jl_sys::{
     jl_array_t, jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
 };
-use nativecache_codegen::{ExportedFunction, Names, NativeModule, OptLevel, Target};
+use nativecache_codegen::{ExportedFunction, NativeModule, OptLevel, StableNames, Target};
 use nativecache_image::{
     content_hash, Bucket, CodeIndex, Digest, Digests, Entry, Function, FunctionId, Image, ImageBuilder,
     Invoke, NodeId, Reason, SlotId,
@@ -253,7 +253,7 @@ pub unsafe fn build(methods: *mut jl_sys::jl_array_t, request: &Request) -> Resu
 }
 
 /// What the slots and functions of a library are, in words that no number of this build is in.
-fn lasting_names(tables: &Tables) -> Result<Names, BuildError> {
+fn lasting_names(tables: &Tables) -> Result<StableNames, BuildError> {
     let image = Image::parse(&tables.bytes)?;
     let digests = Digests::of_any_build(image)?;
     let text = |digest: Digest| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -261,7 +261,7 @@ fn lasting_names(tables: &Tables) -> Result<Names, BuildError> {
         (0..tables.slots).map(|slot| digests.slot(SlotId(slot)).map(text)).collect::<Result<_, _>>()?;
     let functions =
         tables.named.iter().map(|(name, instance)| (name.clone(), text(digests.node(*instance)))).collect();
-    Ok(Names { slots, functions })
+    Ok(StableNames { slots, functions })
 }
 
 /// What this process's JIT compiles for: the host, or what `-C` says.

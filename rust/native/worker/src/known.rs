@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use jl_sys::{jl_code_instance_t, jl_module_t};
-use nativecache_codegen::{Addresses, Answer, Callee, SlotUse, Thunk, ThunkLiteral, Use};
+use nativecache_codegen::{Addresses, Answer, Callee, Thunk, ThunkLiteral, Use};
 use nativecache_image::{NodeId, Reason, Slot};
 use nativecache_julia::addresses::Objects;
 use nativecache_julia::julia_1_5::jl_fptr_args;
@@ -144,7 +144,7 @@ impl Addresses for Known {
     fn resolve(&mut self, function: &str, address: u64, usage: Use<'_>) -> Answer {
         // SAFETY: `build` holds the collector off and runs alone.
         match unsafe { self.find(address, usage) } {
-            Some(Ok(index)) => Answer::Slot(SlotUse::new(index)),
+            Some(Ok(index)) => Answer::Slot(index),
             Some(Err(error)) => {
                 self.blame(function, error.reason, error.detail);
                 Answer::Unknown
