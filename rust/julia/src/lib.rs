@@ -5,6 +5,7 @@
 //! Nothing here knows what a library of NativeCache is: that is `nativecache-runtime`.
 
 pub mod addresses;
+pub mod c_symbols;
 pub mod code_digest;
 pub mod collector;
 pub mod definitions;

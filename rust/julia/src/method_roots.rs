@@ -6,6 +6,7 @@
 
 use jl_sys::jl_method_t;
 
+use crate::handles::{Method, Object};
 use crate::julia_1_5::{jl_array_ptr_1d_push, write_barrier, RuntimeLock};
 use crate::object::{array_items, is, is_type, type_of, Value};
 use rustc_hash::FxHashMap;
@@ -82,13 +83,14 @@ impl Roots {
     /// The numbers of `roots` among those of the method; the new ones go to the end. `None` if there is no room.
     ///
     /// # Safety
-    /// On a Julia thread with the collector off; all are live. What a method has as a root it keeps as long as `self` is
-    /// used.
-    pub unsafe fn add(&mut self, method: *mut jl_method_t, roots: &[Value]) -> Option<Vec<u16>> {
+    /// What a method has as a root it keeps as long as `self` is used.
+    pub unsafe fn add(&mut self, method: Method<'_>, roots: &[Object<'_>]) -> Option<Vec<u16>> {
         if roots.is_empty() {
             return Some(Vec::new());
         }
-        // SAFETY: the method's own lock protects its roots (dump.c); the collector is off.
+        let method = method.as_ptr();
+        // SAFETY: on a Julia thread with the collector off, as the handles prove; the method's own lock protects its roots
+        // (dump.c).
         unsafe {
             let _lock = RuntimeLock::of_method(method);
             if (*method).roots.is_null() {
@@ -100,11 +102,11 @@ impl Roots {
             let mut numbers = Vec::with_capacity(roots.len());
             for root in roots {
                 let items = array_items(array);
-                numbers.push(match known.place_of(items, *root) {
+                numbers.push(match known.place_of(items, root.as_ptr()) {
                     Some(place) => place,
                     None => {
                         let place = u16::try_from(items.len()).ok()?;
-                        jl_array_ptr_1d_push(array, *root);
+                        jl_array_ptr_1d_push(array, root.as_ptr());
                         place
                     }
                 });

@@ -11,9 +11,8 @@ use std::ops::Range;
 use jl_sys::{jl_datatype_t, jl_method_instance_t, jl_method_t, jl_svec_t};
 use smallvec::SmallVec;
 
-use crate::julia_1_5::{
-    jl_new_method_instance_uninit, jl_specializations_get_linfo, write_barrier, RuntimeLock,
-};
+use crate::handles::{Method, MethodInstance, Object, SVec};
+use crate::julia_1_5::{jl_new_method_instance_uninit, write_barrier, RuntimeLock};
 use crate::object::{is, is_type, svec_items, type_name, unwrap_unionall, Value};
 use crate::types::same_type;
 use rustc_hash::FxHashMap;
@@ -38,31 +37,30 @@ impl Specialisations {
         Specialisations { of: FxHashMap::default(), places }
     }
 
-    /// The method instance with these types, made if there is none; null if Julia could not tell.
+    /// The method instance with these types, made if there is none; `None` if Julia could not tell.
     ///
     /// # Safety
-    /// On a Julia thread with the collector off; `spec_types` is a live type and `sparams` are the static
-    /// parameters that it gives to `method`.
-    pub unsafe fn get(
+    /// `parameters` are the values of the variables of the method's signature that `types` gives them.
+    pub unsafe fn get<'j>(
         &mut self,
-        method: *mut jl_method_t,
-        spec_types: Value,
-        sparams: *mut jl_svec_t,
-    ) -> *mut jl_method_instance_t {
-        // SAFETY: as the caller says.
-        unsafe {
-            let body = unwrap_unionall(spec_types);
-            if !is(body, jl_sys::jl_datatype_type) {
-                return std::ptr::null_mut();
+        method: Method<'j>,
+        types: Object<'j>,
+        parameters: SVec<'j>,
+    ) -> Option<MethodInstance<'j>> {
+        let body = types.data_type()?;
+        if body.hash() == 0 {
+            // SAFETY: on a Julia thread with the collector off, as the handles prove; all are live.
+            let found = unsafe {
+                let _lock = RuntimeLock::of_method(method.as_ptr());
+                self.unhashed(method.as_ptr(), types.as_ptr(), parameters.as_ptr())
+                    .and_then(|found| MethodInstance::from_ptr(found))
+            };
+            if found.is_some() {
+                return found;
             }
-            if (*body.cast::<jl_datatype_t>()).hash == 0 {
-                let _lock = RuntimeLock::of_method(method);
-                if let Some(found) = self.unhashed(method, spec_types, sparams) {
-                    return found;
-                }
-            }
-            jl_specializations_get_linfo(method, spec_types, sparams)
         }
+        // SAFETY: as the caller says.
+        Some(unsafe { method.specialise(types, parameters) })
     }
 
     /// `None` where there is no room for a new one: Julia makes some.

@@ -86,6 +86,13 @@ impl<'j> Array<'j> {
         unsafe { Object::from_ptr(pointer.cast()).map(Array) }
     }
 
+    /// # Safety
+    /// As [`Array::from_ptr`]; it is not null.
+    pub(crate) unsafe fn from_ptr_unchecked(pointer: *mut jl_array_t) -> Self {
+        // SAFETY: as the caller says.
+        Array(unsafe { Object::at(pointer as usize) })
+    }
+
     /// A new `Vector{Any}` with these items; `None` stands for one that is not assigned.
     pub fn of_any(_julia: &'j Stopped, items: impl ExactSizeIterator<Item = Option<Object<'j>>>) -> Self {
         // SAFETY: a fresh vector has room for its items, and no collection sees it before they are written.
@@ -157,6 +164,21 @@ impl<'j> Array<'j> {
         }
         // SAFETY: items of `elsize` bytes lie one after another.
         unsafe { std::slice::from_raw_parts(self.raw().data.cast::<u8>(), bytes) }
+    }
+
+    /// Writes the items of a fresh array of plain bits. `None` if its items are references, or take another number of
+    /// bytes.
+    ///
+    /// # Safety
+    /// It was made in this stretch of work, and nobody else has it; its items may be any bits.
+    pub unsafe fn fill_bytes(self, bytes: &[u8]) -> Option<()> {
+        let length = self.len() * usize::from(self.raw().elsize);
+        if self.holds_references() || length != bytes.len() {
+            return None;
+        }
+        // SAFETY: items of `elsize` bytes lie one after another, and nobody has a reference to them.
+        unsafe { self.raw().data.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), length) };
+        Some(())
     }
 
     /// Appends to a `Vector{Any}`.

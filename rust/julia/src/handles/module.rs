@@ -7,7 +7,8 @@ use jl_sys::jl_module_t;
 
 use super::{handle, Object, Symbol};
 use crate::julia_1_5::{
-    self, jl_get_binding, jl_get_module_binding, jl_module_build_id, jl_module_exports_p, HT_NOTFOUND,
+    self, jl_get_binding, jl_get_module_binding, jl_module_build_id, jl_module_exports_p, RuntimeLock,
+    HT_NOTFOUND,
 };
 use crate::stopped::Stopped;
 
@@ -33,6 +34,12 @@ impl<'j> Module<'j> {
     pub fn main(_julia: &'j Stopped) -> Self {
         // SAFETY: exists from start-up on.
         unsafe { Module::from_ptr_unchecked(jl_sys::jl_main_module) }
+    }
+
+    /// Is it `Main`?
+    pub fn is_main(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_main_module }
     }
 
     /// Its name.
@@ -155,6 +162,22 @@ impl<'j> Module<'j> {
     /// The value of the constant that it owns under this name.
     pub fn constant(self, name: Symbol<'_>) -> Option<Object<'j>> {
         self.binding(name).filter(|binding| binding.owner() == Some(self))?.constant()
+    }
+
+    /// Calls `visit` with each name in its table, in no order, unless the table has room for more than `most` names.
+    pub fn for_each_name(self, most: usize, mut visit: impl FnMut(Symbol<'j>)) {
+        // SAFETY: another thread that looks for a name may make the table larger, under the same lock (module.c); the table
+        // is an open hash of (key, value) words (htable.h), `size` words long, whose keys are symbols.
+        unsafe {
+            let _lock = RuntimeLock::of_module(self.as_ptr());
+            let table = &(*self.as_ptr()).bindings;
+            let words = std::slice::from_raw_parts(table.table, table.size);
+            if words.len() / 2 > most {
+                return;
+            }
+            let names = words.as_chunks::<2>().0.iter().filter(|pair| pair[1] != HT_NOTFOUND);
+            names.filter_map(|pair| Symbol::from_ptr(pair[0].cast())).for_each(&mut visit);
+        }
     }
 
     /// Does it export this name?

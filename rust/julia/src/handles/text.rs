@@ -30,6 +30,12 @@ impl<'j> Symbol<'j> {
     pub fn as_str(self) -> &'j str {
         std::str::from_utf8(self.bytes()).unwrap_or("")
     }
+
+    /// Its name, which is never freed, as no symbol is; empty if that is no UTF-8.
+    pub fn as_static_str(self) -> &'static str {
+        // SAFETY: symbols are never freed or changed (symbol.c).
+        unsafe { &*std::ptr::from_ref(self.as_str()) }
+    }
 }
 
 handle! {

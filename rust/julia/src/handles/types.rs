@@ -124,9 +124,44 @@ impl<'j> DataType<'j> {
         self.as_ptr() == known
     }
 
+    /// Does a type of plain bits hold a `Ptr` somewhere?
+    pub fn holds_address(self) -> bool {
+        // SAFETY: exists from start-up on.
+        if self.name().as_ptr() == unsafe { jl_sys::jl_pointer_typename } {
+            return true;
+        }
+        // SAFETY: null or a vector; not computed where it has not been.
+        let types = unsafe { SVec::from_ptr(self.raw().types) };
+        let mut fields = types.into_iter().flat_map(SVec::items);
+        fields.any(|ty| ty.as_kind::<DataType<'j>>().is_some_and(|ty| ty.is_bits() && ty.holds_address()))
+    }
+
+    /// A number that equal types share; 0 for those that have none.
+    pub fn hash(self) -> u32 {
+        self.raw().hash
+    }
+
+    /// Is it a `Ptr`?
+    pub fn is_pointer(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.name().as_ptr() == unsafe { jl_sys::jl_pointer_typename }
+    }
+
     /// Is it a tuple type?
     pub fn is_tuple(self) -> bool {
         self.name().is_tuple()
+    }
+
+    /// Is it `Int64` or `UInt64`?
+    pub fn is_integer_word(self) -> bool {
+        // SAFETY: exist from start-up on.
+        unsafe { [jl_sys::jl_int64_type, jl_sys::jl_uint64_type].contains(&self.as_ptr()) }
+    }
+
+    /// Is it the type of a builtin function, which has no methods?
+    pub fn is_of_builtin(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.raw().super_ == unsafe { jl_sys::jl_builtin_type }
     }
 }
 
@@ -274,5 +309,32 @@ impl<'j> Object<'j> {
     pub fn has_free_variables(self) -> bool {
         // SAFETY: alive.
         unsafe { jl_has_free_typevars(self.as_ptr()) != 0 }
+    }
+
+    /// A type as text for messages, which describes and does not identify.
+    pub fn type_text(self) -> String {
+        if self.is::<Union<'j>>() {
+            return "Union".to_owned();
+        }
+        let Some(ty) = self.data_type() else { return "Union{}".to_owned() };
+        let base = ty.name().as_str();
+        if ty.parameters().is_empty() {
+            return base.to_owned();
+        }
+        let parameters: Vec<String> = ty.parameters().items().map(Object::parameter_text).collect();
+        format!("{base}{{{}}}", parameters.join(", "))
+    }
+
+    fn parameter_text(self) -> String {
+        if self.is_type() {
+            return self.type_text();
+        }
+        if let Some(variable) = self.as_kind::<TypeVar<'j>>() {
+            return variable.name().as_str().to_owned();
+        }
+        if let Some(symbol) = self.as_kind::<Symbol<'j>>() {
+            return format!(":{}", symbol.as_str());
+        }
+        self.as_i64().map_or_else(|| "…".to_owned(), |number| number.to_string())
     }
 }
