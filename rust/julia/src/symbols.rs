@@ -7,32 +7,29 @@
 use rustc_hash::FxHashMap;
 
 use crate::handles::{Module, Symbol};
-use crate::kept::Kept;
 use crate::stopped::Stopped;
 
 /// The symbols of some modules.
 #[derive(Default)]
-pub struct Names {
-    known: FxHashMap<&'static str, Kept>,
+pub struct Symbols<'j> {
+    known: FxHashMap<&'j str, Symbol<'j>>,
 }
 
-impl Names {
+impl<'j> Symbols<'j> {
     /// Those of the bindings of `modules`, but of none that has more than `most` of them: to walk over so many is not
     /// worth it.
-    pub fn of<'j>(modules: impl Iterator<Item = Module<'j>>, most: usize) -> Self {
+    pub fn of(modules: impl Iterator<Item = Module<'j>>, most: usize) -> Self {
         let mut known = FxHashMap::default();
         for module in modules {
-            module.for_each_name(most, |symbol| {
-                // SAFETY: no symbol is ever freed.
-                known.insert(symbol.as_static_str(), unsafe { Kept::new(symbol) });
+            module.add_symbols(most, &mut |symbol: Symbol<'j>| {
+                known.insert(symbol.as_str(), symbol);
             });
         }
-        Names { known }
+        Symbols { known }
     }
 
     /// The symbol of this name.
-    pub fn symbol<'j>(&self, julia: &'j Stopped, name: &str) -> Symbol<'j> {
-        let known = self.known.get(name).and_then(|symbol| symbol.as_kind(julia));
-        known.unwrap_or_else(|| Symbol::new(julia, name))
+    pub fn get(&self, julia: &'j Stopped, name: &str) -> Symbol<'j> {
+        self.known.get(name).copied().unwrap_or_else(|| Symbol::new(julia, name))
     }
 }

@@ -8,8 +8,8 @@ use libc::c_void;
 
 use super::{handle, Array, Method, MethodInstance, Module, Object, Symbol};
 use crate::julia_1_5::{
-    jl_compress_ir, jl_fptr_args, jl_fptr_const_return, jl_fptr_sparam, jl_intrinsic_name, jl_ir_flag_inlineable,
-    jl_set_method_inferred, jl_uncompress_ir, CONST_RETURN, CONST_VALUE,
+    jl_compress_ir, jl_fptr_args, jl_fptr_const_return, jl_fptr_sparam, jl_intrinsic_name,
+    jl_ir_flag_inlineable, jl_set_method_inferred, jl_uncompress_ir, CONST_RETURN, CONST_VALUE,
 };
 
 handle! {
@@ -241,8 +241,9 @@ impl<'j> CodeInfo<'j> {
             return inferred.as_kind();
         }
         // SAFETY: the compressed form of code of this method.
-        let code =
-            unsafe { Object::from_ptr(jl_uncompress_ir(method.as_ptr(), of.as_ptr(), inferred.as_ptr().cast())) };
+        let code = unsafe {
+            Object::from_ptr(jl_uncompress_ir(method.as_ptr(), of.as_ptr(), inferred.as_ptr().cast()))
+        };
         code?.as_kind()
     }
 
@@ -295,6 +296,11 @@ impl<'j> Expr<'j> {
         // SAFETY: null or an array.
         unsafe { Array::from_ptr(self.raw().args) }
     }
+
+    /// To what, `None` for one that is not assigned.
+    pub fn argument_places(self) -> impl DoubleEndedIterator<Item = Option<Object<'j>>> {
+        self.arguments().into_iter().flat_map(Array::places)
+    }
 }
 
 handle! {
@@ -326,29 +332,23 @@ impl<'j> QuoteNode<'j> {
     }
 }
 
-handle! {
-    /// A builtin operation without a function of its own, as code names it.
-    Intrinsic, jl_value_t, jl_intrinsic_type
-}
-
-impl<'j> Intrinsic<'j> {
-    /// Its name, under whatever name it is called.
-    pub fn name(self) -> &'static CStr {
-        // SAFETY: an intrinsic is its number, and each has a name in a constant table (builtins.c).
-        unsafe { CStr::from_ptr(jl_intrinsic_name(*self.as_ptr().cast::<i32>())) }
+impl<'j> Object<'j> {
+    /// In code, the statement (from 0) whose value this stands for: what an `SSAValue` says.
+    pub fn statement(self) -> Option<usize> {
+        // SAFETY: an SSAValue is its number, from 1.
+        unsafe {
+            self.has_tag(jl_sys::jl_ssavalue_type)
+                .then(|| (*self.as_ptr().cast::<isize>()).wrapping_sub(1).cast_unsigned())
+        }
     }
-}
 
-handle! {
-    /// In code, the value of another statement.
-    SsaValue, jl_value_t, jl_ssavalue_type
-}
-
-impl<'j> SsaValue<'j> {
-    /// The number of the statement, from 0.
-    pub fn statement(self) -> usize {
-        // SAFETY: it holds the number of its statement, from 1.
-        unsafe { *self.as_ptr().cast::<isize>() }.wrapping_sub(1).cast_unsigned()
+    /// The name of an intrinsic function.
+    pub fn intrinsic_name(self) -> Option<&'static str> {
+        // SAFETY: an intrinsic is its number; the names are constants of libjulia.
+        unsafe {
+            self.is_intrinsic()
+                .then(|| CStr::from_ptr(jl_intrinsic_name(*self.as_ptr().cast::<i32>())).to_str().ok())?
+        }
     }
 }
 

@@ -86,13 +86,6 @@ impl<'j> Array<'j> {
         unsafe { Object::from_ptr(pointer.cast()).map(Array) }
     }
 
-    /// # Safety
-    /// As [`Array::from_ptr`]; it is not null.
-    pub(crate) unsafe fn from_ptr_unchecked(pointer: *mut jl_array_t) -> Self {
-        // SAFETY: as the caller says.
-        Array(unsafe { Object::at(pointer as usize) })
-    }
-
     /// A new `Vector{Any}` with these items; `None` stands for one that is not assigned.
     pub fn of_any(_julia: &'j Stopped, items: impl ExactSizeIterator<Item = Option<Object<'j>>>) -> Self {
         // SAFETY: a fresh vector has room for its items, and no collection sees it before they are written.

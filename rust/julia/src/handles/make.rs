@@ -181,7 +181,8 @@ impl<'j> DataType<'j> {
         let mut fields = pointers(fields);
         let count = u32::try_from(fields.len()).map_err(|_| WrongFields::Count)?;
         // SAFETY: the checks are those of jl_new_structv (datatype.c).
-        let new = unsafe { Object::from_ptr(jl_sys::jl_new_structv(self.as_ptr(), fields.as_mut_ptr(), count)) };
+        let new =
+            unsafe { Object::from_ptr(jl_sys::jl_new_structv(self.as_ptr(), fields.as_mut_ptr(), count)) };
         new.ok_or(WrongFields::Kind)
     }
 
@@ -264,7 +265,11 @@ impl<'j> Array<'j> {
 ///
 /// # Errors
 /// If Julia's expressions should not be of a head and arguments.
-pub fn expr<'j>(julia: &'j Stopped, head: Symbol<'j>, arguments: &[Object<'j>]) -> Result<Object<'j>, WrongFields> {
+pub fn expr<'j>(
+    julia: &'j Stopped,
+    head: Symbol<'j>,
+    arguments: &[Object<'j>],
+) -> Result<Object<'j>, WrongFields> {
     let list = Array::of_any(julia, arguments.iter().copied().map(Some));
     // SAFETY: exists from start-up on.
     let ty = unsafe { DataType::from_ptr_unchecked(jl_sys::jl_expr_type) };
@@ -275,6 +280,12 @@ pub fn expr<'j>(julia: &'j Stopped, head: Symbol<'j>, arguments: &[Object<'j>]) 
 pub fn box_u64(_julia: &Stopped, number: u64) -> Object<'_> {
     // SAFETY: allocates and nothing else.
     unsafe { Object::at(jl_sys::jl_box_uint64(number) as usize) }
+}
+
+/// The type `Any`.
+pub fn any(_julia: &Stopped) -> Object<'_> {
+    // SAFETY: exists from start-up on.
+    unsafe { Object::at(jl_sys::jl_any_type as usize) }
 }
 
 /// `nothing`.

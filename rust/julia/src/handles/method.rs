@@ -66,6 +66,16 @@ impl<'j> Method<'j> {
         self.raw().isva != 0
     }
 
+    /// Which of its arguments inference does not specialise on, a bit for each.
+    pub fn nospecialize(self) -> i32 {
+        self.raw().nospecialize
+    }
+
+    /// How many keywords it has.
+    pub fn keyword_count(self) -> i32 {
+        self.raw().nkw
+    }
+
     /// Was it defined with `Base.@pure`?
     pub fn is_pure(self) -> bool {
         self.raw().pure_ != 0

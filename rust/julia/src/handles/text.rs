@@ -15,6 +15,11 @@ handle! {
 impl<'j> Symbol<'j> {
     /// The symbol of this name, which is cut at a NUL: Julia has none of such a name.
     pub fn new(_julia: &'j Stopped, name: &str) -> Self {
+        Symbol::named(name)
+    }
+
+    /// The symbol of this name, for who has a handle: that proves what [`Symbol::new`] asks for.
+    pub(crate) fn named(name: &str) -> Self {
         let name = name.split('\0').next().unwrap_or("");
         // SAFETY: jl_symbol_n copies the bytes, and throws only at a NUL.
         unsafe { Symbol::from_ptr_unchecked(jl_sys::jl_symbol_n(name.as_ptr().cast(), name.len())) }
@@ -29,12 +34,6 @@ impl<'j> Symbol<'j> {
     /// Its name; empty if that is no UTF-8.
     pub fn as_str(self) -> &'j str {
         std::str::from_utf8(self.bytes()).unwrap_or("")
-    }
-
-    /// Its name, which is never freed, as no symbol is; empty if that is no UTF-8.
-    pub fn as_static_str(self) -> &'static str {
-        // SAFETY: symbols are never freed or changed (symbol.c).
-        unsafe { &*std::ptr::from_ref(self.as_str()) }
     }
 }
 

@@ -7,8 +7,8 @@
 //! found; anything else is computing.
 
 use nativecache_julia::handles::{
-    Array, CodeInfo, DataType, Expr, GlobalRef, Intrinsic, Object, PhiCNode, PhiNode, PiNode, QuoteNode,
-    SsaValue, Symbol, UpsilonNode,
+    Array, CodeInfo, DataType, Expr, GlobalRef, Object, PhiCNode, PhiNode, PiNode, QuoteNode, Symbol,
+    UpsilonNode,
 };
 
 use crate::objects::foreign::is_cglobal;
@@ -52,7 +52,8 @@ struct Addresses(Vec<bool>);
 impl Addresses {
     fn effect(&self, statement: Object<'_>) -> Effect {
         let holds = |operand: Option<Object<'_>>| operand.is_some_and(|operand| self.has(operand));
-        let any = |operands: Option<Array<'_>>| operands.into_iter().flat_map(Array::items).any(|v| self.has(v));
+        let any =
+            |operands: Option<Array<'_>>| operands.into_iter().flat_map(Array::items).any(|v| self.has(v));
         let passes = if let Some(expr) = statement.as_kind::<Expr<'_>>() {
             return self.expression(expr);
         } else if let Some(pi) = statement.as_kind::<PiNode<'_>>() {
@@ -75,7 +76,8 @@ impl Addresses {
 
     fn expression(&self, expr: Expr<'_>) -> Effect {
         let head = expr.head().as_str();
-        let operands: Vec<Option<Object<'_>>> = expr.arguments().into_iter().flat_map(Array::places).collect();
+        let operands: Vec<Option<Object<'_>>> =
+            expr.arguments().into_iter().flat_map(Array::places).collect();
         if head == "call" && operands.first().copied().flatten().is_some_and(is_cglobal) {
             return Effect::PassesOn;
         }
@@ -106,8 +108,8 @@ impl Addresses {
 
     /// Is this operand an address, or does it hold one?
     fn has(&self, operand: Object<'_>) -> bool {
-        if let Some(value) = operand.as_kind::<SsaValue<'_>>() {
-            return self.0.get(value.statement()).copied().unwrap_or(true);
+        if let Some(statement) = operand.statement() {
+            return self.0.get(statement).copied().unwrap_or(true);
         }
         constant_of(operand).is_some_and(inferred::is_address)
     }
@@ -127,15 +129,16 @@ impl Addresses {
 fn called(operands: &Operands<'_>, uses: &[usize]) -> Effect {
     let within = |places: &[usize]| uses.iter().all(|at| places.contains(at));
     // Dispatched at run time: the arguments are objects.
-    let Some(name) = operands.first().copied().flatten().and_then(builtin_name) else { return Effect::Harmless };
+    let Some(name) = operands.first().copied().flatten().and_then(builtin_name) else {
+        return Effect::Harmless;
+    };
     match name.as_str() {
         // The pointer, not an index or an alignment, which are computed with.
         "pointerref" if within(&[1]) => Effect::Harmless,
         "pointerset" if within(&[1, 2]) => Effect::PassesOn,
         "bitcast" if within(&[2]) && stays_integer(operands[1]) => Effect::PassesOn,
-        "tuple" | "svec" | "typeassert" | "getfield" | "setfield!" | "arrayset" | "ifelse" | "select_value" => {
-            Effect::PassesOn
-        }
+        "tuple" | "svec" | "typeassert" | "getfield" | "setfield!" | "arrayset" | "ifelse"
+        | "select_value" => Effect::PassesOn,
         "isa" | "typeof" | "nfields" | "isdefined" | "throw" | "_apply" | "_apply_iterate" | "invoke" => {
             Effect::Harmless
         }
@@ -146,8 +149,8 @@ fn called(operands: &Operands<'_>, uses: &[usize]) -> Effect {
 /// The name of a builtin or an intrinsic, under whatever name it is called.
 fn builtin_name(function: Object<'_>) -> Option<String> {
     let function = constant_of(function)?;
-    if let Some(intrinsic) = function.as_kind::<Intrinsic<'_>>() {
-        return Some(intrinsic.name().to_string_lossy().into_owned());
+    if let Some(name) = function.intrinsic_name() {
+        return Some(name.to_owned());
     }
     let ty = Some(function.type_of()).filter(|ty| ty.is_of_builtin())?;
     // Without a name it counts as one that computes.

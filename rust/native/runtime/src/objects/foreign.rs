@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use nativecache_julia::c_symbols;
 use nativecache_julia::elf;
-use nativecache_julia::handles::{Array, CodeInfo, Expr, GlobalRef, Intrinsic, Object, QuoteNode, Symbol, Text};
+use nativecache_julia::handles::{Array, CodeInfo, Expr, GlobalRef, Object, QuoteNode, Symbol, Text};
 use nativecache_julia::stopped::Stopped;
 
 use crate::objects::resolve::c_symbol;
@@ -63,7 +63,7 @@ fn named_by<'j>(expr: Expr<'j>) -> Option<Object<'j>> {
 pub(super) fn is_cglobal(function: Object<'_>) -> bool {
     match function.as_kind::<GlobalRef<'_>>() {
         Some(global) => global.name().is_some_and(|name| name.as_str() == "cglobal"),
-        None => function.as_kind().is_some_and(|intrinsic: Intrinsic<'_>| intrinsic.name() == c"cglobal"),
+        None => function.intrinsic_name() == Some("cglobal"),
     }
 }
 

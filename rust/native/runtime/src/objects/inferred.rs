@@ -8,6 +8,7 @@
 use nativecache_image::Reason;
 use nativecache_julia::handles::{make, Array, CodeInfo, CodeInstance, Expr, Method, Object, QuoteNode};
 use nativecache_julia::method_roots::Roots;
+use nativecache_julia::object::Value;
 use nativecache_julia::stopped::Stopped;
 
 use crate::error::Undescribable;
@@ -15,6 +16,8 @@ use crate::error::Undescribable;
 /// Inferred code in a form that does not depend on the process.
 #[derive(Clone, Debug)]
 pub struct Portable<'j> {
+    /// The method whose code it is.
+    pub method: Method<'j>,
     /// Compressed, with the number in `roots` at each of `places`.
     pub bytes: Vec<u8>,
     /// What it refers to, in the order of first mention.
@@ -42,14 +45,14 @@ impl<'j> Portable<'j> {
     /// If an address stands in it as plain bits, or its form is not understood.
     ///
     /// # Safety
-    /// `data` is the compressed code of `code`, as it keeps or kept it. No other thread uses its method.
+    /// `data` is the inferred code of `code`, as it keeps or kept it. No other thread uses its method.
     pub unsafe fn of(
         julia: &'j Stopped,
         code: CodeInstance<'j>,
-        data: Array<'j>,
+        data: Object<'j>,
     ) -> Result<Self, Undescribable> {
         let method = code.method_instance().method().ok_or_else(|| not_understood("no method"))?;
-        let info = CodeInfo::from_inferred(code, data.object()).ok_or_else(|| not_understood("no code"))?;
+        let info = CodeInfo::from_inferred(code, data).ok_or_else(|| not_understood("no code"))?;
         if let Some(statement) = holds_address(info) {
             let detail = format!("in statement {statement} of its inferred code");
             return Err(Undescribable { reason: Reason::IntegerAddress, detail });
@@ -69,7 +72,7 @@ impl<'j> Portable<'j> {
             return Err(not_understood("two runs differ"));
         }
         let (bytes, places) = number_roots(&first, &second, roots.len())?;
-        Ok(Portable { bytes, roots, places })
+        Ok(Portable { method, bytes, roots, places })
     }
 }
 
@@ -167,6 +170,26 @@ pub unsafe fn unpack<'j>(
             Some(())
         })
     })
+}
+
+// until the worker is converted
+/// [`CodeInstance::inlineable`] of a bare pointer.
+///
+/// # Safety
+/// `ci` is live.
+pub unsafe fn inlineable(ci: *mut jl_sys::jl_code_instance_t) -> Option<*mut jl_sys::jl_array_t> {
+    // SAFETY: as the caller says.
+    Some(unsafe { CodeInstance::from_ptr(ci) }?.inlineable()?.as_ptr())
+}
+
+/// [`CodeInfo::from_inferred`] of bare pointers.
+///
+/// # Safety
+/// `ci` is live and `data` is its inferred code, as it keeps or kept it; the collector is off.
+pub unsafe fn code_info(ci: *mut jl_sys::jl_code_instance_t, data: Value) -> Option<Value> {
+    // SAFETY: as the caller says.
+    let (code, data) = unsafe { (CodeInstance::from_ptr(ci)?, Object::from_ptr(data)?) };
+    Some(CodeInfo::from_inferred(code, data)?.object().as_ptr())
 }
 
 #[cfg(test)]

@@ -13,12 +13,12 @@ use nativecache_julia::handles::make::Apply;
 use nativecache_julia::handles::{Array, Kind, MethodInstance, Module, Object};
 use nativecache_julia::kept::Kept;
 use nativecache_julia::method_roots::Roots;
+use nativecache_julia::object::Value;
 use nativecache_julia::origin::Origins;
 use nativecache_julia::specialisations::Specialisations;
 use nativecache_julia::stopped::Stopped;
-use nativecache_julia::symbols::Names;
+use nativecache_julia::symbols::Symbols;
 use nativecache_julia::sysimage::{Places, Sysimage};
-use smallvec::SmallVec;
 
 use crate::edges::tables::MethodTables;
 use crate::load::loaded::Loaded;
@@ -35,22 +35,29 @@ pub struct Resolver {
     /// `None` where there is trouble.
     values: Vec<Option<Kept>>,
     troubles: HashMap<usize, Trouble>,
-    world: usize,
     origins: Origins,
     tables: MethodTables,
     specialisations: RefCell<Specialisations>,
     roots: RefCell<Roots>,
-    names: Names,
     /// Where the sysimage's objects lie.
     sysimage: Range<usize>,
     /// Those that are known by their place.
     places: Places,
 }
 
-type Resolved<'j> = Result<Object<'j>, Trouble>;
+/// What nodes and slots are resolved against: the session, in one stretch of work.
+pub struct Surroundings<'a, 'j> {
+    julia: &'j Stopped,
+    /// Where the packages of the image stand.
+    packages: &'a [Loaded],
+    /// The newest world.
+    world: usize,
+    /// The symbols of the packages.
+    symbols: Symbols<'j>,
+    apply: Apply<'j>,
+}
 
-/// Few objects, as parameters and fields are.
-type Objects<'j> = SmallVec<[Object<'j>; 8]>;
+type Resolved<'j> = Result<Object<'j>, Trouble>;
 
 impl Resolver {
     /// Nothing resolved yet.
@@ -60,47 +67,49 @@ impl Resolver {
         Resolver {
             values: vec![None; image.node_count() as usize],
             troubles: HashMap::new(),
-            world,
             origins: Origins::at_load(sysimage.clone()),
             tables: MethodTables::new(sysimage.clone(), world),
             specialisations: RefCell::new(Specialisations::new(places.range())),
             roots: RefCell::default(),
-            names: Names::default(),
             sysimage,
             places,
         }
     }
 
-    /// Resolves every node that has no value yet. `packages[p]` says where package `p` stands; `pristine`,
-    /// that all method tables are as they were at build.
+    /// The session as it is now. `packages[p]` says where package `p` of the image stands.
     ///
     /// # Errors
-    /// If Julia has no builtin for types with parameters. What single nodes miss, [`Resolver::object`] says.
+    /// If Julia has no builtin that gives types their parameters.
+    pub fn surroundings<'a, 'j>(
+        &self,
+        julia: &'j Stopped,
+        packages: &'a [Loaded],
+        world: usize,
+    ) -> Result<Surroundings<'a, 'j>, Missing> {
+        let apply = Apply::new(julia).ok_or(Missing::ApplyType)?;
+        let modules = packages.iter().filter_map(|package| nodes::module_of(julia, package));
+        let outside = modules.filter(|module| !self.sysimage.contains(&module.address()));
+        // To walk over more names than there are nodes is not worth it.
+        let symbols = Symbols::of(outside, self.values.len());
+        Ok(Surroundings { julia, packages, world, symbols, apply })
+    }
+
+    /// Resolves every node that has no value yet. `pristine` says that all method tables are as they were at build.
     ///
     /// # Safety
     /// Before the collector runs again, what [`Resolver::rooted`] gives can be reached from a root, and then for as long as
     /// this is used.
-    pub unsafe fn run(
-        &mut self,
-        julia: &Stopped,
-        image: &Image<'_>,
-        packages: &[Loaded],
-        world: usize,
-        pristine: bool,
-    ) -> Result<(), Trouble> {
-        let apply = Apply::new(julia).ok_or(Missing::ApplyType)?;
-        self.world = world;
-        self.tables.enter(world);
+    pub unsafe fn run(&mut self, image: &Image<'_>, around: &Surroundings<'_, '_>, pristine: bool) {
+        self.tables.enter(around.world);
         self.tables.set_pristine(pristine);
         self.troubles.clear();
-        self.names = Names::of(self.packages_outside(julia, packages), image.node_count() as usize);
         for index in 0..self.values.len() {
             if self.values[index].is_some() {
                 continue;
             }
             let id = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
             let resolved = match image.node(id) {
-                Ok(node) => nodes::Stage { resolver: self, julia, packages, apply }.resolve(&node),
+                Ok(node) => nodes::Stage { resolver: self, around }.resolve(&node),
                 Err(error) => Err(Missing::Malformed(error.to_string()).into()),
             };
             match resolved {
@@ -109,18 +118,6 @@ impl Resolver {
                 Err(trouble) => drop(self.troubles.insert(index, trouble)),
             }
         }
-        Ok(())
-    }
-
-    /// The root modules of loaded packages outside of the sysimage.
-    fn packages_outside<'j, 'a>(
-        &self,
-        julia: &'j Stopped,
-        packages: &'a [Loaded],
-    ) -> impl Iterator<Item = Module<'j>> + use<'j, 'a> {
-        let sysimage = self.sysimage.clone();
-        let modules = packages.iter().filter_map(move |package| nodes::module_of(julia, package));
-        modules.filter(move |module| !sysimage.contains(&module.address()))
     }
 
     /// The object of a node, or why there is none.
@@ -185,5 +182,21 @@ impl Resolver {
         let found: Vec<Option<Object<'j>>> =
             self.values.iter().flatten().map(|kept| Some(kept.get(julia))).collect();
         Array::of_any(julia, found.into_iter())
+    }
+}
+
+// until edges/ and load/ are converted
+impl Resolver {
+    /// [`Resolver::object`] as a bare pointer.
+    pub fn get(&self, id: NodeId) -> Result<Value, Trouble> {
+        Ok(self.kept(id)?.address() as Value)
+    }
+
+    /// [`Resolver::instance`] as a bare pointer.
+    pub fn method_instance(&self, id: NodeId) -> Result<*mut jl_sys::jl_method_instance_t, Trouble> {
+        let object = self.kept(id)?.address();
+        // SAFETY: resolved objects are live.
+        let instance = unsafe { Object::at(object) }.as_kind::<MethodInstance<'_>>();
+        Ok(instance.ok_or(Missing::Kind("method instance"))?.as_ptr())
     }
 }

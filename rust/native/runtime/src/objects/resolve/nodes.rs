@@ -1,7 +1,7 @@
 //! One object from its description: a method for each kind of node.
 
 use nativecache_image::{Builtin, List, NodeId, NodeRef, PackageId};
-use nativecache_julia::handles::make::{self, Apply, WrongFields};
+use nativecache_julia::handles::make::{self, WrongFields};
 use nativecache_julia::handles::{
     Array, DataType, Method, MethodInstance, Module, Object, SVec, Symbol, Text, TypeName, TypeVar,
 };
@@ -9,7 +9,7 @@ use nativecache_julia::stopped::Stopped;
 use nativecache_mutation::mutation;
 use smallvec::SmallVec;
 
-use super::{Missing, Objects, Resolved, Resolver, Trouble};
+use super::{Missing, Resolved, Resolver, Surroundings, Trouble};
 use crate::load::loaded::Loaded;
 use crate::objects::inferred;
 
@@ -17,10 +17,11 @@ use crate::objects::inferred;
 #[derive(Clone, Copy)]
 pub(super) struct Stage<'r, 'j> {
     pub(super) resolver: &'r Resolver,
-    pub(super) julia: &'j Stopped,
-    pub(super) packages: &'r [Loaded],
-    pub(super) apply: Apply<'j>,
+    pub(super) around: &'r Surroundings<'r, 'j>,
 }
+
+/// Few objects, as parameters and fields are.
+type Objects<'j> = SmallVec<[Object<'j>; 8]>;
 
 impl<'j> Stage<'_, 'j> {
     /// The object that a node describes. Its operands have been resolved before.
@@ -39,9 +40,9 @@ impl<'j> Stage<'_, 'j> {
             NodeRef::TypeVar { name, lb, ub, .. } => self.type_variable(name, lb, ub),
             NodeRef::UnionAll { var, body } => self.union_all(var, body),
             NodeRef::Union { members } => self.union(members),
-            NodeRef::SVec { items } => Ok(SVec::new(self.julia, &self.all(items)?).into()),
+            NodeRef::SVec { items } => Ok(SVec::new(self.around.julia, &self.all(items)?).into()),
             NodeRef::Bits { ty, bytes } => self.bits(ty, bytes),
-            NodeRef::String(bytes) => Ok(Text::new(self.julia, bytes).into()),
+            NodeRef::String(bytes) => Ok(Text::new(self.around.julia, bytes).into()),
             NodeRef::Struct { ty, fields } => self.structure(ty, fields),
             NodeRef::Singleton { ty } => Ok(self.data_type(ty)?.instance().ok_or(Missing::Instance)?),
             NodeRef::Method { signature, origin } => self.find_method(signature, origin),
@@ -63,7 +64,7 @@ impl<'j> Stage<'_, 'j> {
     }
 
     fn object(self, id: NodeId) -> Resolved<'j> {
-        self.resolver.object(self.julia, id)
+        self.resolver.object(self.around.julia, id)
     }
 
     fn all(self, ids: List<'_, NodeId>) -> Result<Objects<'j>, Trouble> {
@@ -71,38 +72,35 @@ impl<'j> Stage<'_, 'j> {
     }
 
     /// Objects, `None` where there is to be none.
-    fn places(
-        self,
-        ids: List<'_, Option<NodeId>>,
-    ) -> Result<SmallVec<[Option<Object<'j>>; 8]>, Trouble> {
+    fn places(self, ids: List<'_, Option<NodeId>>) -> Result<SmallVec<[Option<Object<'j>>; 8]>, Trouble> {
         ids.iter().map(|id| id.map(|id| self.object(id)).transpose()).collect()
     }
 
     fn symbol(self, name: &str) -> Symbol<'j> {
-        self.resolver.names.symbol(self.julia, name)
+        self.around.symbols.get(self.around.julia, name)
     }
 
     fn module(self, id: NodeId) -> Result<Module<'j>, Trouble> {
-        self.resolver.module(self.julia, id)
+        self.resolver.module(self.around.julia, id)
     }
 
     fn data_type(self, id: NodeId) -> Result<DataType<'j>, Trouble> {
-        self.resolver.kind(self.julia, id, "data type")
+        self.resolver.kind(self.around.julia, id, "data type")
     }
 
     fn method(self, id: NodeId) -> Result<Method<'j>, Trouble> {
-        self.resolver.kind(self.julia, id, "method")
+        self.resolver.kind(self.around.julia, id, "method")
     }
 
     fn type_name(self, id: NodeId) -> Result<TypeName<'j>, Trouble> {
-        self.resolver.kind(self.julia, id, "type name")
+        self.resolver.kind(self.around.julia, id, "type name")
     }
 
     fn root_module(self, package: PackageId) -> Resolved<'j> {
-        match self.packages.get(package.index()) {
+        match self.around.packages.get(package.index()) {
             Some(Loaded::OtherBuild(what)) => Err(Trouble::OtherBuild(what.clone())),
             loaded => {
-                let module = loaded.and_then(|loaded| module_of(self.julia, loaded));
+                let module = loaded.and_then(|loaded| module_of(self.around.julia, loaded));
                 Ok(module.ok_or(Trouble::Waiting(package))?.into())
             }
         }
@@ -135,11 +133,11 @@ impl<'j> Stage<'_, 'j> {
 
     fn applied(self, name: NodeId, parameters: List<'_, NodeId>) -> Resolved<'j> {
         let wrapper = self.type_name(name)?.wrapper();
-        Ok(self.apply.to(wrapper, &self.all(parameters)?).ok_or(Missing::Parameters)?)
+        Ok(self.around.apply.to(wrapper, &self.all(parameters)?).ok_or(Missing::Parameters)?)
     }
 
     fn tuple(self, parameters: List<'_, NodeId>) -> Resolved<'j> {
-        Ok(self.apply.tuple(&self.all(parameters)?).ok_or(Missing::Parameters)?)
+        Ok(self.around.apply.tuple(&self.all(parameters)?).ok_or(Missing::Parameters)?)
     }
 
     fn type_variable(self, name: &str, lower: NodeId, upper: NodeId) -> Resolved<'j> {
@@ -154,7 +152,7 @@ impl<'j> Stage<'_, 'j> {
     }
 
     fn union(self, members: List<'_, NodeId>) -> Resolved<'j> {
-        Ok(make::union(self.julia, &self.all(members)?).ok_or(Missing::Union)?)
+        Ok(make::union(self.around.julia, &self.all(members)?).ok_or(Missing::Union)?)
     }
 
     fn bits(self, ty: NodeId, bytes: &[u8]) -> Resolved<'j> {
@@ -177,7 +175,8 @@ impl<'j> Stage<'_, 'j> {
             return Err(Missing::Signature.into());
         }
         // SAFETY: a live type, as the handle proves; nothing that changes a method table runs meanwhile.
-        let found = unsafe { self.resolver.tables.find(signature.as_ptr()).and_then(|m| Method::from_ptr(m)) };
+        let found =
+            unsafe { self.resolver.tables.find(signature.as_ptr()).and_then(|m| Method::from_ptr(m)) };
         let method = found.ok_or_else(|| Missing::Method(signature.type_text()))?;
         // The same signature is not the same method: it may have been defined anew.
         if mutation!(
@@ -202,23 +201,22 @@ impl<'j> Stage<'_, 'j> {
         let parameters = parameters.as_kind::<SVec<'j>>().filter(|_| types.is_type());
         let parameters = parameters.ok_or(Missing::Specialisation)?;
         // SAFETY: the parameters are those of the build, where Julia had them for the same types of the same method.
-        let found =
-            unsafe { self.resolver.specialisations.borrow_mut().get(method, types, parameters) };
+        let found = unsafe { self.resolver.specialisations.borrow_mut().get(method, types, parameters) };
         Ok(found.ok_or(Missing::Nothing)?.into())
     }
 
     /// Code calls it with the signature that it has in the sysimage; what this session may have inferred in its place
     /// can have another one.
     fn code_of_sysimage(self, instance: NodeId) -> Resolved<'j> {
-        let instance = self.resolver.instance(self.julia, instance)?;
-        let code = instance.inferred_in(self.resolver.world);
+        let instance = self.resolver.instance(self.around.julia, instance)?;
+        let code = instance.inferred_in(self.around.world);
         let original = code.filter(|code| self.resolver.sysimage.contains(&code.address()));
         Ok(original.ok_or(Missing::SysimageCode)?.into())
     }
 
     /// The object at this place in the sysimage: the key says that it is the same file.
     fn in_sysimage(self, place: u32) -> Resolved<'j> {
-        let found = self.resolver.places.object(self.julia, place);
+        let found = self.resolver.places.object(self.around.julia, place);
         let object = found.ok_or(Missing::SysimageObject)?;
         let method = match object.as_kind::<MethodInstance<'j>>() {
             Some(instance) => instance.method(),
@@ -234,12 +232,12 @@ impl<'j> Stage<'_, 'j> {
     fn builtin(self, builtin: Builtin) -> Resolved<'j> {
         let name = builtin.symbol();
         // SAFETY: the names of builtins are those of such variables.
-        Ok(unsafe { make::builtin(self.julia, name) }.ok_or(Missing::Builtin(name))?)
+        Ok(unsafe { make::builtin(self.around.julia, name) }.ok_or(Missing::Builtin(name))?)
     }
 
     fn expression(self, head: &str, arguments: List<'_, NodeId>) -> Resolved<'j> {
         let arguments = self.all(arguments)?;
-        make::expr(self.julia, self.symbol(head), &arguments).map_err(without_struct)
+        make::expr(self.around.julia, self.symbol(head), &arguments).map_err(without_struct)
     }
 
     fn new_vector(self, ty: NodeId, length: usize) -> Result<Array<'j>, Trouble> {
@@ -275,7 +273,8 @@ impl<'j> Stage<'_, 'j> {
         let roots = self.all(roots)?;
         let known = &mut self.resolver.roots.borrow_mut();
         // SAFETY: what a method has as a root it keeps.
-        let code = unsafe { inferred::unpack(self.julia, known, method, bytes, &roots, places.iter()) };
+        let code =
+            unsafe { inferred::unpack(self.around.julia, known, method, bytes, &roots, places.iter()) };
         Ok(code.ok_or(Missing::RoomForRoots)?.into())
     }
 }

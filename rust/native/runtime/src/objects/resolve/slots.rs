@@ -8,7 +8,7 @@ use nativecache_julia::c_symbols;
 use nativecache_julia::handles::{CodeInstance, Invoke};
 use nativecache_julia::stopped::Stopped;
 
-use super::{Missing, Resolver, Trouble};
+use super::{Missing, Resolver, Surroundings, Trouble};
 use crate::load::frames;
 
 impl Resolver {
@@ -19,14 +19,15 @@ impl Resolver {
     /// If this session has nothing for the slot.
     pub fn slot(
         &self,
-        julia: &Stopped,
         image: &Image<'_>,
+        around: &Surroundings<'_, '_>,
         id: SlotId,
         strings: &mut Vec<CString>,
     ) -> Result<*mut c_void, Trouble> {
+        let julia = around.julia;
         match image.slot(id).map_err(|error| Missing::Malformed(error.to_string()))? {
             SlotRef::Object(node) => Ok(self.object(julia, node)?.address() as *mut c_void),
-            SlotRef::Binding { module, name, offset } => self.binding(julia, module, name, offset),
+            SlotRef::Binding { module, name, offset } => self.binding(around, module, name, offset),
             SlotRef::CSymbol { library, name } => {
                 Ok(frames::import(c_symbol(julia, library, name)?.as_ptr()))
             }
@@ -53,13 +54,13 @@ impl Resolver {
     /// The address of a binding of the module's own, or of what lies `offset` behind its beginning.
     fn binding(
         &self,
-        julia: &Stopped,
+        around: &Surroundings<'_, '_>,
         module: NodeId,
         name: &str,
         offset: u32,
     ) -> Result<*mut c_void, Trouble> {
-        let module = self.module(julia, module)?;
-        let binding = module.binding(self.names.symbol(julia, name));
+        let module = self.module(around.julia, module)?;
+        let binding = module.binding(around.symbols.get(around.julia, name));
         let Some(own) = binding.filter(|binding| binding.owner() == Some(module)) else {
             return Err(Missing::Binding { module: module.path(), name: name.to_owned() }.into());
         };
@@ -79,9 +80,7 @@ pub fn c_symbol(julia: &Stopped, library: Option<&str>, name: &str) -> Result<No
     let symbol = CString::new(name).map_err(|_| Missing::CSymbolName)?;
     let found = match library {
         None => c_symbols::in_process(&symbol),
-        Some(library) => {
-            CString::new(library).ok().and_then(|library| in_library(julia, &library, &symbol))
-        }
+        Some(library) => CString::new(library).ok().and_then(|library| in_library(julia, &library, &symbol)),
     };
     found.ok_or_else(|| Missing::CSymbol { library: library.map(str::to_owned), name: name.to_owned() })
 }

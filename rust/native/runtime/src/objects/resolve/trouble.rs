@@ -3,16 +3,20 @@
 use nativecache_image::PackageId;
 use thiserror::Error;
 
-/// Why a node or slot has no value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a node or slot has no value. As text it is the detail beside the reason.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Trouble {
     /// Its package is not loaded.
+    #[error("")]
     Waiting(PackageId),
     /// Its package is loaded, but precompiled again since.
+    #[error("{0}")]
     OtherBuild(String),
     /// The session has another method with this signature.
+    #[error("{0}")]
     Redefined(String),
     /// The session has no such object.
+    #[error("{0}")]
     Missing(Missing),
 }
 
