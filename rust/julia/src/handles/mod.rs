@@ -26,7 +26,9 @@ pub use code::{
 };
 pub use collections::{Array, SVec};
 pub use contents::{Contents, Part};
-pub use method::{Definition, Method, MethodInstance, MethodTable, TypeMapEntry};
+pub use method::{
+    Definition, Method, MethodInstance, MethodTable, RootsLocked, SpecialisationsLocked, TypeMapEntry,
+};
 pub use module::{Binding, Module};
 pub use text::{Symbol, Text};
 pub use types::{DataType, Field, Primitive, TypeName, TypeVar, Union, UnionAll};
@@ -144,6 +146,12 @@ impl<'j> Object<'j> {
     pub fn is_a(self, ty: Object<'_>) -> bool {
         // SAFETY: both are alive, and the second is a type or `isa` says no.
         ty.is_type() && unsafe { jl_sys::jl_isa(self.as_ptr(), ty.as_ptr()) } != 0
+    }
+
+    /// `objectid`.
+    pub fn object_id(self) -> usize {
+        // SAFETY: alive.
+        unsafe { jl_sys::jl_object_id(self.as_ptr()) }
     }
 
     /// `===`.

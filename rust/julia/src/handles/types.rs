@@ -268,6 +268,13 @@ impl<'j> TypeName<'j> {
         unsafe { Object::from_ptr(self.raw().mt.cast()) }?.as_kind()
     }
 
+    /// Every type of this name that has been made.
+    pub fn instantiations(self) -> impl Iterator<Item = DataType<'j>> {
+        // SAFETY: null, or vectors of data types with holes (jltypes.c).
+        let caches = unsafe { [SVec::from_ptr(self.raw().cache), SVec::from_ptr(self.raw().linearcache)] };
+        caches.into_iter().flatten().flat_map(SVec::items).filter_map(Object::as_kind)
+    }
+
     /// Is it that of tuples?
     pub fn is_tuple(self) -> bool {
         // SAFETY: exists from start-up on.
@@ -364,6 +371,30 @@ impl<'j> Object<'j> {
         self.data_type().map(DataType::name)
     }
 
+    /// A type as text for messages, which describes and does not identify.
+    pub fn type_text(self) -> String {
+        if self.is::<Union<'j>>() {
+            return "Union".to_owned();
+        }
+        let Some(ty) = self.data_type() else { return "Union{}".to_owned() };
+        let base = ty.name().as_str();
+        if ty.parameters().is_empty() {
+            return base.to_owned();
+        }
+        let text = |parameter: Option<Object<'j>>| match parameter {
+            Some(p) if p.is_type() => p.type_text(),
+            Some(p) => match (p.as_kind::<TypeVar<'j>>(), p.as_kind::<Symbol<'j>>(), p.as_i64()) {
+                (Some(variable), ..) => variable.name().as_str().to_owned(),
+                (_, Some(symbol), _) => format!(":{}", symbol.as_str()),
+                (.., Some(number)) => number.to_string(),
+                _ => "…".to_owned(),
+            },
+            None => "…".to_owned(),
+        };
+        let texts: Vec<String> = ty.parameters().places().map(text).collect();
+        format!("{base}{{{}}}", texts.join(", "))
+    }
+
     /// Are these two types the same type?
     pub fn is_same_type(self, other: Object<'_>) -> bool {
         // SAFETY: both are alive; the function asks subtype both ways, which throws for nothing that is a type.
@@ -377,32 +408,5 @@ impl<'j> Object<'j> {
     pub fn has_free_variables(self) -> bool {
         // SAFETY: alive.
         unsafe { jl_has_free_typevars(self.as_ptr()) != 0 }
-    }
-
-    /// A type as text for messages, which describes and does not identify.
-    pub fn type_text(self) -> String {
-        if self.is::<Union<'j>>() {
-            return "Union".to_owned();
-        }
-        let Some(ty) = self.data_type() else { return "Union{}".to_owned() };
-        let base = ty.name().as_str();
-        if ty.parameters().is_empty() {
-            return base.to_owned();
-        }
-        let parameters: Vec<String> = ty.parameters().items().map(Object::parameter_text).collect();
-        format!("{base}{{{}}}", parameters.join(", "))
-    }
-
-    fn parameter_text(self) -> String {
-        if self.is_type() {
-            return self.type_text();
-        }
-        if let Some(variable) = self.as_kind::<TypeVar<'j>>() {
-            return variable.name().as_str().to_owned();
-        }
-        if let Some(symbol) = self.as_kind::<Symbol<'j>>() {
-            return format!(":{}", symbol.as_str());
-        }
-        self.as_i64().map_or_else(|| "…".to_owned(), |number| number.to_string())
     }
 }

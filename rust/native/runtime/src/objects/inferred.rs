@@ -148,10 +148,7 @@ pub(super) fn is_address(object: Object<'_>) -> bool {
 /// The compressed form for this session: adds the roots to the method, as `jl_compress_ir` does, and
 /// writes their numbers. `None` if there is no room, or one of `places` is not that of a half-word in `bytes` which holds
 /// an index into `roots`.
-///
-/// # Safety
-/// What a method has as a root it keeps as long as `known` is used.
-pub unsafe fn unpack<'j>(
+pub fn unpack<'j>(
     julia: &'j Stopped,
     known: &mut Roots,
     method: Method<'j>,
@@ -159,8 +156,7 @@ pub unsafe fn unpack<'j>(
     roots: &[Object<'j>],
     mut places: impl Iterator<Item = u32>,
 ) -> Option<Array<'j>> {
-    // SAFETY: as the caller says.
-    let numbers = unsafe { known.add(method, roots) }?;
+    let numbers = known.add(method, roots)?;
     make::byte_vector(julia, bytes, |data| {
         places.try_for_each(|place| {
             let place = place as usize;

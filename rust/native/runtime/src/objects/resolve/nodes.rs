@@ -272,9 +272,7 @@ impl<'j> Stage<'_, 'j> {
         let method = self.method(method)?;
         let roots = self.all(roots)?;
         let known = &mut self.resolver.roots.borrow_mut();
-        // SAFETY: what a method has as a root it keeps.
-        let code =
-            unsafe { inferred::unpack(self.around.julia, known, method, bytes, &roots, places.iter()) };
+        let code = inferred::unpack(self.around.julia, known, method, bytes, &roots, places.iter());
         Ok(code.ok_or(Missing::RoomForRoots)?.into())
     }
 }
