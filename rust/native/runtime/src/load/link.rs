@@ -24,10 +24,10 @@ use crate::load::library::{Code, LibraryFile};
 use crate::load::loaded::{self, Loaded};
 use crate::load::stage_times::Lap;
 pub use crate::load::stage_times::Steps;
-use crate::objects::resolve::{Resolver, Trouble};
-use nativecache_julia::collector::CollectorOff;
+use crate::objects::resolve::{Missing, Resolver, Surroundings, Trouble};
 use nativecache_julia::inspect;
 use nativecache_julia::julia_1_5::{jl_array_ptr_1d_push, jl_fptr_const_return, jl_get_world_counter};
+use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 
 mod outcomes;
@@ -199,7 +199,7 @@ impl Linked {
                 .map(PackageId)
                 .filter(|id| matches!(packages.get(id.index()), Some(Loaded::Missing)))
                 .collect();
-            let _off = CollectorOff::new();
+            let julia = Stopped::new();
             let world = jl_get_world_counter();
             let mut lap = Lap::start();
             let mut parts = match self.parts.take() {
@@ -212,14 +212,17 @@ impl Linked {
                 .sysimage
                 .as_ref()
                 .is_some_and(|s| untouched::holds(&self.image, &loaded, s, origins, world));
-            parts.resolver.run(&self.image, &packages, world, pristine);
+            let around = parts.resolver.surroundings(&julia, &packages, world).map_err(|missing| {
+                Rejected::new(Reason::Unresolved, format!("{:?}", Trouble::Missing(missing)))
+            })?;
+            parts.resolver.run(&self.image, &around, pristine);
             mutation!(
                 "roots: what slots hold is not kept",
-                jl_array_ptr_1d_push(roots, parts.resolver.rooted().cast()),
+                jl_array_ptr_1d_push(roots, parts.resolver.rooted(&julia).as_ptr().cast()),
                 ()
             );
             lap.add_to(&mut self.steps.resolve);
-            let troubles = self.fill_slots(&mut parts);
+            let troubles = self.fill_slots(&mut parts, &around);
             lap.add_to(&mut self.steps.fill);
             // First without generators: Julia compiles them to ask them, with what they call, and all of that
             // may be in the library.
@@ -269,9 +272,7 @@ impl Linked {
 
     unsafe fn new_parts(&self, world: usize) -> Result<Parts, Rejected> {
         let sysimage = Sysimage::current();
-        // SAFETY: as `open` says.
-        let resolver = unsafe { Resolver::new(&self.image, sysimage.as_ref(), world) }
-            .map_err(|t| Rejected::new(Reason::Unresolved, format!("{t:?}")))?;
+        let resolver = Resolver::new(&self.image, sysimage.as_ref(), world);
         Ok(Parts {
             code: self.file.load()?,
             sysimage,
@@ -282,7 +283,7 @@ impl Linked {
         })
     }
 
-    unsafe fn fill_slots(&self, parts: &mut Parts) -> Vec<Option<Trouble>> {
+    unsafe fn fill_slots(&self, parts: &mut Parts, around: &Surroundings<'_, '_>) -> Vec<Option<Trouble>> {
         let mut troubles = vec![None; parts.filled.len()];
         for (index, trouble) in troubles.iter_mut().enumerate() {
             if parts.filled[index] {
@@ -292,7 +293,7 @@ impl Linked {
             // SAFETY: as `open` says; the index is below the slot count, and no function that uses an
             // unfilled slot is installed.
             unsafe {
-                match parts.resolver.slot(&self.image, id, &mut parts.strings) {
+                match parts.resolver.slot(&self.image, around, id, &mut parts.strings) {
                     Ok(pointer) => {
                         parts.code.fill(id.0, pointer);
                         parts.filled[index] = true;
@@ -450,7 +451,7 @@ unsafe fn compiled(function: &FunctionRef<'_>, parts: &Parts) -> Result<Compiled
                 Invoke::ConstReturn => InvokePointer::ConstReturn,
                 Invoke::Wrapper(code) => InvokePointer::Wrapper(parts.code.function(code.0)),
                 Invoke::Inferred => InvokePointer::Inferred,
-                Invoke::EdgesOnly => return Err(Trouble::Missing("a result of inference".to_owned())),
+                Invoke::EdgesOnly => return Err(Missing::InferenceResult.into()),
             },
             inferred: function.inferred.map_or(Ok(std::ptr::null_mut()), |node| resolver.get(node))?,
             spec: function.spec.map_or(0, |code| parts.code.function(code.0)),
@@ -463,7 +464,7 @@ pub fn state_of(trouble: &Trouble) -> State {
         Trouble::Waiting(package) => State::Waiting(*package),
         Trouble::OtherBuild(what) => State::Rejected(Reason::PackageBuild, what.clone()),
         Trouble::Redefined(what) => State::Rejected(Reason::Redefined, what.clone()),
-        Trouble::Missing(what) => State::Rejected(Reason::Unresolved, what.clone()),
+        Trouble::Missing(what) => State::Rejected(Reason::Unresolved, what.to_string()),
     }
 }
 
