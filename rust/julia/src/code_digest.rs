@@ -96,6 +96,16 @@ pub unsafe fn add_named(value: Value, mix: &mut Mix) -> bool {
     }
 }
 
+pub fn add_code(code: crate::handles::CodeInfo<'_>, mix: &mut Mix) -> Option<()> {
+    // SAFETY: a handle is alive.
+    unsafe { digest_code(code.object().as_ptr(), mix) }
+}
+
+pub fn add_name(object: crate::handles::Object<'_>, mix: &mut Mix) -> bool {
+    // SAFETY: a handle is alive.
+    unsafe { add_named(object.as_ptr(), mix) }
+}
+
 /// Expression trees are no deeper than this.
 const MAX_DEPTH: u32 = 200;
 

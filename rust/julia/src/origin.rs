@@ -98,6 +98,23 @@ impl Origins {
     }
 }
 
+impl Origins {
+    pub fn number(&self, method: crate::handles::Method<'_>) -> Option<u64> {
+        // SAFETY: a handle is alive.
+        unsafe { self.of(method.as_ptr()) }
+    }
+
+    pub fn came_with_image(&self, method: crate::handles::Method<'_>) -> bool {
+        // SAFETY: a handle is alive.
+        unsafe { self.is_restored(method.as_ptr()) }
+    }
+
+    pub fn world_of_image(&self, root: crate::handles::Module<'_>) -> Option<usize> {
+        // SAFETY: a handle is alive.
+        unsafe { self.restored_in(root.as_ptr()) }
+    }
+}
+
 /// The world of the first methods of a root module: nothing can be defined in it before its image is
 /// restored, and every module but a bare one has an `eval` of its own.
 unsafe fn first_world(root: *mut jl_module_t) -> Option<usize> {

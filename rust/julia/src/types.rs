@@ -1,45 +1,44 @@
 //! Types compared, and as text for messages.
 
-use jl_sys::{jl_datatype_t, jl_tvar_t};
-
+use crate::handles::{Object, Symbol, TypeVar, Union};
 use crate::julia_1_5::jl_types_equal;
-use crate::object::{is, is_type, svec_items, symbol_str, type_name, unwrap_unionall, Value};
+use crate::object::Value;
 
-/// A type as text for messages.
+/// A type as text for messages, which describes and does not identify.
+pub fn text_of_type(ty: Object<'_>) -> String {
+    if ty.is::<Union<'_>>() {
+        return "Union".to_owned();
+    }
+    let Some(data) = ty.data_type() else { return "Union{}".to_owned() };
+    let base = data.name().as_str();
+    if data.parameters().is_empty() {
+        return base.to_owned();
+    }
+    let texts: Vec<String> = data.parameters().items().map(text_of_parameter).collect();
+    format!("{base}{{{}}}", texts.join(", "))
+}
+
+fn text_of_parameter(parameter: Object<'_>) -> String {
+    if parameter.is_type() {
+        text_of_type(parameter)
+    } else if let Some(variable) = parameter.as_kind::<TypeVar<'_>>() {
+        variable.name().as_str().to_owned()
+    } else if let Some(symbol) = parameter.as_kind::<Symbol<'_>>() {
+        format!(":{}", symbol.as_str())
+    } else if let Some(number) = parameter.as_i64() {
+        number.to_string()
+    } else {
+        "…".to_owned()
+    }
+}
+
+/// [`text_of_type`] of a bare pointer.
 ///
 /// # Safety
 /// `t` is a live type.
 pub unsafe fn type_text(t: Value) -> String {
     // SAFETY: as the caller says.
-    unsafe {
-        if is(t, jl_sys::jl_uniontype_type) {
-            return "Union".to_owned();
-        }
-        let body = unwrap_unionall(t);
-        let Some(name) = type_name(body) else { return "Union{}".to_owned() };
-        let base = symbol_str((*name).name);
-        let params = svec_items((*body.cast::<jl_datatype_t>()).parameters);
-        if params.is_empty() {
-            return base.to_owned();
-        }
-        let texts: Vec<String> = params
-            .iter()
-            .map(|p| {
-                if is_type(*p) {
-                    type_text(*p)
-                } else if is(*p, jl_sys::jl_tvar_type) {
-                    symbol_str((*p.cast::<jl_tvar_t>()).name).to_owned()
-                } else if is(*p, jl_sys::jl_symbol_type) {
-                    format!(":{}", symbol_str(p.cast()))
-                } else if is(*p, jl_sys::jl_int64_type) {
-                    (*p.cast::<i64>()).to_string()
-                } else {
-                    "…".to_owned()
-                }
-            })
-            .collect();
-        format!("{base}{{{}}}", texts.join(", "))
-    }
+    unsafe { Object::from_ptr(t) }.map_or_else(String::new, text_of_type)
 }
 
 /// Are two types the same type?

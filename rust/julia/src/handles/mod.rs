@@ -6,6 +6,7 @@
 
 mod code;
 mod collections;
+mod inline;
 pub mod make;
 mod method;
 mod module;
@@ -21,6 +22,7 @@ use crate::stopped::Stopped;
 
 pub use code::{is_compressed, is_inlineable, CodeInfo, CodeInstance, Expr, GlobalRef, Invoke, QuoteNode};
 pub use collections::{Array, SVec};
+pub use inline::{Inline, InlineField};
 pub use method::{Definition, Method, MethodInstance, MethodTable, TypeMapEntry};
 pub use module::{Binding, Module};
 pub use text::{Symbol, Text};
@@ -30,6 +32,9 @@ pub use types::{DataType, Field, TypeName, TypeVar, Union, UnionAll};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(transparent)]
 pub struct Object<'j>(NonNull<jl_value_t>, PhantomData<&'j Stopped>);
+
+/// An object, or null, as functions of C take and give it: for the declarations of such functions only.
+pub type RawObject = *mut jl_value_t;
 
 /// A kind of object that has a handle of its own.
 pub trait Kind<'j>: Sized + Copy + Into<Object<'j>> {

@@ -88,6 +88,11 @@ impl<'j> Module<'j> {
         bytes
     }
 
+    /// The same in two words, the high one first.
+    pub fn uuid_words(self) -> (u64, u64) {
+        (self.raw().uuid.hi, self.raw().uuid.lo)
+    }
+
     /// A number that each precompilation of the package makes anew.
     pub fn build_id(self) -> u64 {
         // SAFETY: reads a field.
