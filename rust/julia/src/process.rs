@@ -5,9 +5,7 @@ use std::ffi::CStr;
 use libc::c_char;
 
 use crate::elf::global_symbol;
-use crate::julia_1_5::{
-    jl_git_commit, jl_module_build_id, jl_options, jl_threading_enabled, jl_ver_string,
-};
+use crate::julia_1_5::{jl_git_commit, jl_module_build_id, jl_options, jl_threading_enabled, jl_ver_string};
 
 /// Flags of the command line that change what Julia compiles, as numbers.
 #[derive(Clone, Copy, Debug)]

@@ -26,6 +26,7 @@ use nativecache_julia::julia_1_5::jl_array_ptr_1d_push;
 
 use nativecache_julia::collector::CollectorOff;
 use nativecache_julia::signature;
+use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::load::library;
 use nativecache_store::{boundary, lines as text, settings, trust};
 
@@ -163,9 +164,11 @@ pub unsafe extern "C" fn nativecache_installed(id: i64, out: Array<'_, 'static>)
     let body = || {
         guard(-1, || {
             with_session(|s| {
-                for code in s.library(id)?.code_instances() {
+                // SAFETY: on a Julia thread.
+                let julia = unsafe { Stopped::new() };
+                for code in s.library(id)?.outcomes(&julia).code_instances() {
                     // SAFETY: code instances are alive as long as their methods.
-                    unsafe { jl_array_ptr_1d_push(out, code.cast()) };
+                    unsafe { jl_array_ptr_1d_push(out, code.object().as_ptr()) };
                 }
                 Ok(0)
             })

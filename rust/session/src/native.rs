@@ -7,10 +7,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jl_sys::jl_value_t;
+use nativecache_julia::handles::{make, Invoke, MethodInstance};
 use nativecache_julia::inspect;
-use nativecache_julia::julia_1_5::jl_get_world_counter;
 use nativecache_julia::object::{is, type_name, type_of};
-use nativecache_runtime::load::install::{install, Compiled, InvokePointer};
+use nativecache_julia::stopped::Stopped;
+use nativecache_runtime::load::install::{install, Compiled};
 
 /// What Julia's `jl_fptr_args` calls: the function, its arguments, their number.
 type FptrArgs = unsafe extern "C" fn(*mut jl_value_t, *mut *mut jl_value_t, u32) -> *mut jl_value_t;
@@ -48,16 +49,19 @@ unsafe fn give(function: *mut jl_value_t, code: FptrArgs) -> bool {
         if !is(method, jl_sys::jl_method_type) {
             return false;
         }
+        let julia = Stopped::new();
+        let nothing = make::nothing(&julia);
         for instance in inspect::specializations(method.cast()) {
+            let Some(method_instance) = MethodInstance::from_ptr(instance) else { continue };
             let compiled = Compiled {
-                method_instance: instance,
-                rettype: type_of(jl_sys::jl_nothing).cast(),
-                rettype_const: jl_sys::jl_nothing,
-                inferred: std::ptr::null_mut(),
-                invoke: InvokePointer::Args,
-                spec: code as usize,
+                method_instance,
+                returns: nothing.type_of().object(),
+                constant: Some(nothing),
+                inferred: None,
+                invoke: Some(Invoke::Args),
+                specptr: Some(code as usize),
             };
-            given |= install(&compiled, jl_get_world_counter()).is_ok();
+            given |= install(&compiled, julia.world()).is_ok();
         }
         given
     }

@@ -1,6 +1,8 @@
 //! What this session knows: its key, and the libraries that it has linked.
 
-use nativecache_julia::root_modules;
+use nativecache_julia::handles::Array;
+use nativecache_julia::stopped::Stopped;
+use nativecache_julia::walk;
 use std::error::Error;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -11,8 +13,9 @@ use nativecache_image::{content_hash, BucketRef, EntryId, FunctionId, Reason, FO
 use nativecache_runtime::error::Rejected;
 use nativecache_runtime::load::key as runtime_key;
 use nativecache_runtime::load::library::LibraryFile;
-use nativecache_runtime::load::link::{Counts, Linked};
+use nativecache_runtime::load::link::Linked;
 use nativecache_runtime::load::loaded;
+use nativecache_runtime::load::outcomes::Counts;
 
 use crate::lock::acquire;
 use nativecache_store::lines as text;
@@ -104,8 +107,11 @@ pub fn key_hash() -> u64 {
 /// # Safety
 /// `loaded` is a live array of modules.
 pub unsafe fn module_set(loaded: *mut jl_array_t) -> u64 {
+    // SAFETY: as the caller says, on a Julia thread.
+    let julia = unsafe { Stopped::new() };
     // SAFETY: as the caller says.
-    unsafe { loaded::set(&root_modules::roots(loaded)).0 }
+    let loaded = unsafe { Array::from_ptr(loaded) };
+    loaded.map_or(0, |loaded| loaded::hash_of_set(&walk::root_modules(&julia, loaded)))
 }
 
 impl Session {
@@ -126,7 +132,7 @@ impl Session {
             Ok(found) => found,
             Err(rejected) => {
                 fail(rejected.to_string());
-                let reason_code = i32::from(rejected.reason.code());
+                let reason_code = i32::from(rejected.reason().code());
                 (-1, LinkCounts { reason_code, ..LinkCounts::default() })
             }
         }
@@ -150,9 +156,13 @@ impl Session {
             let index = if let Some(known) = known {
                 known
             } else {
-                // SAFETY: as the caller says.
-                let linked = unsafe { Linked::open(file, start, loaded, roots.0, key(), verdict.clone()) }?;
-                if linked.rejection().is_some_and(|rejected| rejected.reason == Reason::Replaced) {
+                // SAFETY: as the caller says; the session's lock is held.
+                let linked = unsafe {
+                    let julia = Stopped::new();
+                    let Some(arrays) = arrays(loaded, roots) else { continue };
+                    Linked::open(file, start, &julia, arrays, key(), verdict.clone())
+                }?;
+                if linked.rejection().is_some_and(|rejected| rejected.reason() == Reason::Replaced) {
                     continue;
                 }
                 self.libraries.push(linked);
@@ -161,7 +171,7 @@ impl Session {
             let counts = self.libraries.get(index).map(counts_of).unwrap_or_default();
             return Ok((i64::try_from(index).unwrap_or(-1), counts));
         }
-        Err(Rejected::new(Reason::Replaced, path.display().to_string()))
+        Err(Rejected::Replaced(path.to_owned()))
     }
 
     /// # Safety
@@ -173,7 +183,12 @@ impl Session {
             .and_then(|i| self.libraries.get_mut(i))
             .ok_or_else(|| format!("no library {id}"))?;
         // SAFETY: as the caller says.
-        unsafe { linked.retry(loaded, roots.0) };
+        unsafe {
+            let julia = Stopped::new();
+            if let Some(arrays) = arrays(loaded, roots) {
+                linked.retry(&julia, arrays);
+            }
+        }
         Ok(counts_of(linked))
     }
 
@@ -196,16 +211,30 @@ impl Session {
 
     /// The method instance whose cached code holds `address`.
     pub fn instance_at(&self, address: usize) -> Option<*mut jl_method_instance_t> {
-        self.libraries.iter().find(|l| l.owns(address))?.instance_at(address)
+        // SAFETY: on a Julia thread.
+        let julia = unsafe { Stopped::new() };
+        let instance = self.libraries.iter().find(|l| l.owns(address))?.instance_at(address, &julia)?;
+        Some(instance.address() as *mut jl_method_instance_t)
     }
 }
 
+/// The arrays of loaded modules and of roots.
+///
+/// # Safety
+/// Both are live arrays.
+unsafe fn arrays<'j>(loaded: *mut jl_array_t, roots: Roots) -> Option<[Array<'j>; 2]> {
+    // SAFETY: as the caller says.
+    unsafe { Some([Array::from_ptr(loaded)?, Array::from_ptr(roots.0)?]) }
+}
+
 fn counts_of(linked: &Linked) -> LinkCounts {
+    // SAFETY: on a Julia thread.
+    let julia = unsafe { Stopped::new() };
     let Counts { requested, installed, waiting, skipped, rejected, failed, functions, slots } =
-        linked.counts();
+        linked.outcomes(&julia).counts();
     let reason_code = linked.rejection().map_or(0, |rejected| {
         fail(rejected.to_string());
-        i32::from(rejected.reason.code())
+        i32::from(rejected.reason().code())
     });
     LinkCounts {
         requested,
@@ -236,7 +265,7 @@ pub fn peek(path: &Path) -> Result<(String, LinkCounts), Rejected> {
     };
     let mut lines = String::new();
     for i in 0..image.entry_count() {
-        let entry = image.entry(EntryId(i)).map_err(|e| Rejected::new(Reason::Malformed, e.to_string()))?;
+        let entry = image.entry(EntryId(i))?;
         lines.push_str(&match entry.bucket {
             BucketRef::Compiled(_) => text::line("compiled", None, entry.statement, ""),
             BucketRef::Skipped { reason, detail } => {

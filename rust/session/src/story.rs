@@ -9,14 +9,15 @@ use std::path::Path;
 
 use jl_sys::{jl_code_instance_t, jl_method_instance_t};
 use nativecache_image::PackageId;
-use nativecache_julia::collector::CollectorOff;
 use nativecache_julia::definitions::Definitions;
+use nativecache_julia::handles::MethodInstance;
 use nativecache_julia::inspect;
 use nativecache_julia::julia_1_5::jl_fptr_const_return;
+use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_runtime::load::key as runtime_key;
 use nativecache_runtime::load::library::LibraryFile;
-use nativecache_runtime::load::link::Outcome;
+use nativecache_runtime::load::outcomes::Outcome;
 
 use crate::globals::loaded_modules;
 use crate::session::{key, with_session};
@@ -49,7 +50,7 @@ impl Ends {
             Some(world) => unsafe { self.after(world) }?,
             None => outcome.detail.clone(),
         };
-        Ok(text::line(outcome.bucket, outcome.reason, &outcome.statement, &detail))
+        Ok(text::line(outcome.bucket.name(), outcome.reason, &outcome.statement, &detail))
     }
 }
 
@@ -60,10 +61,10 @@ impl Ends {
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
-        let _off = CollectorOff::new();
+        let julia = Stopped::new();
         with_session(|session| {
             let (mut ends, mut lines) = (Ends::default(), String::new());
-            for outcome in session.library(id)?.outcomes() {
+            for outcome in session.library(id)?.outcomes(&julia).requested() {
                 // SAFETY: as the caller says.
                 lines.push_str(&unsafe { ends.line(&outcome) }?);
             }
@@ -82,7 +83,7 @@ pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_method(mi: *mut jl_method_instance_t) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
-        let _off = CollectorOff::new();
+        let julia = Stopped::new();
         let sysimage = Sysimage::current();
         with_session(|session| {
             let (mut ends, mut lines) = (Ends::default(), String::new());
@@ -99,7 +100,8 @@ pub unsafe extern "C" fn nativecache_method(mi: *mut jl_method_instance_t) -> *m
                 }
                 for library in session.libraries() {
                     let path = text::escape(&library.path().to_string_lossy());
-                    for outcome in library.of_method_instance(mi) {
+                    let Some(instance) = MethodInstance::from_ptr(mi) else { continue };
+                    for outcome in library.outcomes(&julia).of_method_instance(instance) {
                         write!(lines, "library\t{path}\t{}", ends.line(&outcome)?)?;
                     }
                 }
@@ -153,7 +155,8 @@ fn inspection(path: &Path) -> String {
     let mut lines = String::new();
     let problem = |lines: &mut String, rejected: &nativecache_runtime::error::Rejected| {
         // Writing to a String cannot fail.
-        let _ = writeln!(lines, "problem\t{}\t{}", rejected.reason.code(), text::escape(&rejected.detail));
+        let _ =
+            writeln!(lines, "problem\t{}\t{}", rejected.reason().code(), text::escape(&rejected.detail()));
     };
     let file = match LibraryFile::open(path) {
         Ok(file) => file,
@@ -173,8 +176,8 @@ fn inspection(path: &Path) -> String {
         .filter_map(|i| image.key_component(i).ok())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    if let Err(rejected) = runtime_key::check(&built, key()) {
-        problem(&mut lines, &rejected);
+    if let Err(difference) = runtime_key::check(&built, key()) {
+        problem(&mut lines, &difference.into());
     }
     for (name, value) in &built {
         let here = key().iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());

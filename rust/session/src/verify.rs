@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use jl_sys::{jl_module_t, jl_value_t};
-use nativecache_image::{FunctionId, Reason};
+use nativecache_image::FunctionId;
 use nativecache_julia::object::{is, string_bytes};
 use nativecache_runtime::error::Rejected;
 
@@ -72,7 +72,7 @@ pub fn verdict<T>(path: &Path, body: impl FnOnce(Result<&[FunctionId], Rejected>
     let verdicts = VERDICTS.lock().unwrap_or_else(PoisonError::into_inner);
     match verdicts.get(path) {
         Some(Ok(refused)) => body(Ok(refused)),
-        Some(Err(why)) => body(Err(Rejected::new(Reason::Unproved, why.clone()))),
-        None => body(Err(Rejected::new(Reason::Unproved, "it was not compared"))),
+        Some(Err(why)) => body(Err(Rejected::Unproved(why.clone()))),
+        None => body(Err(Rejected::Unproved("it was not compared".to_owned()))),
     }
 }

@@ -105,8 +105,7 @@ impl<'j> Method<'j> {
         let (mut min, mut max) = (0usize, usize::MAX);
         // SAFETY: a live tuple type. The result is `false` or a vector of svec(type, parameters, method, …).
         let found = unsafe {
-            let found =
-                jl_matching_methods(types.as_ptr().cast(), -1, 0, world, &raw mut min, &raw mut max);
+            let found = jl_matching_methods(types.as_ptr().cast(), -1, 0, world, &raw mut min, &raw mut max);
             Object::from_ptr(found)?
         };
         let found: Array<'j> = found.as_kind()?;

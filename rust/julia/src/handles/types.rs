@@ -306,3 +306,33 @@ impl<'j> Object<'j> {
         unsafe { jl_has_free_typevars(self.as_ptr()) != 0 }
     }
 }
+
+impl<'j> Object<'j> {
+    /// A type as text for messages, which describes and does not identify.
+    pub fn type_text(self) -> String {
+        if self.is::<Union<'j>>() {
+            return "Union".to_owned();
+        }
+        let Some(ty) = self.data_type() else { return "Union{}".to_owned() };
+        let base = ty.name().as_str();
+        if ty.parameters().is_empty() {
+            return base.to_owned();
+        }
+        let texts: Vec<String> = ty.parameters().items().map(Object::parameter_text).collect();
+        format!("{base}{{{}}}", texts.join(", "))
+    }
+
+    fn parameter_text(self) -> String {
+        if self.is_type() {
+            self.type_text()
+        } else if let Some(variable) = self.as_kind::<TypeVar<'j>>() {
+            variable.name().as_str().to_owned()
+        } else if let Some(symbol) = self.as_kind::<Symbol<'j>>() {
+            format!(":{}", symbol.as_str())
+        } else if let Some(number) = self.as_i64() {
+            number.to_string()
+        } else {
+            "…".to_owned()
+        }
+    }
+}

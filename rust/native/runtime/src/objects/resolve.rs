@@ -16,6 +16,7 @@ use smallvec::{smallvec, SmallVec};
 use crate::edges::tables::MethodTables;
 use crate::load::loaded::Loaded;
 use crate::objects::inferred;
+use nativecache_julia::handles::{Array, Method, MethodInstance, Object};
 use nativecache_julia::inspect::constant;
 use nativecache_julia::julia_1_5::{
     jl_apply_tuple_type_v, jl_dlsym, jl_get_binding, jl_load_dynamic_library, jl_new_bits,
@@ -28,6 +29,7 @@ use nativecache_julia::object::{
 };
 use nativecache_julia::origin::Origins;
 use nativecache_julia::specialisations::Specialisations;
+use nativecache_julia::stopped::Stopped;
 use nativecache_julia::symbols::Names;
 use nativecache_julia::sysimage::has_place;
 use nativecache_julia::sysimage::Sysimage;
@@ -57,7 +59,6 @@ pub struct Resolver {
     world: usize,
     apply_type: Value,
     origins: Origins,
-    tables: MethodTables,
     specialisations: RefCell<Specialisations>,
     roots: RefCell<Roots>,
     names: Names,
@@ -95,7 +96,6 @@ impl Resolver {
             world,
             apply_type,
             origins: Origins::at_load(sysimage.clone()),
-            tables: MethodTables::new(sysimage.clone(), world),
             specialisations: RefCell::new(Specialisations::new(places.clone())),
             roots: RefCell::default(),
             names: Names::default(),
@@ -104,15 +104,19 @@ impl Resolver {
         })
     }
 
-    /// Resolves every node that has no value yet. `modules[p]` says where package `p` stands; `pristine`,
-    /// that all method tables are as they were at build.
+    /// Resolves every node that has no value yet. `modules[p]` says where package `p` stands; `tables` are the method
+    /// tables of `world`.
     ///
     /// # Safety
     /// Called on a Julia thread with the garbage collector off; `modules` hold live root modules.
-    pub unsafe fn run(&mut self, image: &Image<'_>, modules: &[Loaded], world: usize, pristine: bool) {
+    pub unsafe fn run<'j>(
+        &mut self,
+        image: &Image<'_>,
+        modules: &[Loaded<'j>],
+        tables: &MethodTables<'j>,
+        world: usize,
+    ) {
         self.world = world;
-        self.tables.enter(world);
-        self.tables.set_pristine(pristine);
         self.troubles.clear();
         // SAFETY: as the caller says.
         self.names = unsafe { Names::of(self.package_modules(modules), image.node_count() as usize) };
@@ -123,7 +127,7 @@ impl Resolver {
             let id = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
             // SAFETY: as the caller says.
             let resolved = match image.node(id) {
-                Ok(node) => unsafe { self.resolve(&node, modules) },
+                Ok(node) => unsafe { self.resolve(&node, modules, tables) },
                 Err(error) => Err(missing(error.to_string())),
             };
             match resolved {
@@ -135,10 +139,10 @@ impl Resolver {
     }
 
     /// The root modules of loaded packages outside of the sysimage.
-    fn package_modules<'a>(&self, modules: &'a [Loaded]) -> impl Iterator<Item = *mut jl_module_t> + 'a {
+    fn package_modules<'a>(&self, modules: &'a [Loaded<'_>]) -> impl Iterator<Item = *mut jl_module_t> + 'a {
         let sysimage = self.sysimage.clone();
         modules.iter().filter_map(move |loaded| match loaded {
-            Loaded::Yes(module) => (!sysimage.contains(&(*module as usize))).then_some(*module),
+            Loaded::Yes(module) => (!sysimage.contains(&module.address())).then_some(module.as_ptr()),
             _ => None,
         })
     }
@@ -191,14 +195,19 @@ impl Resolver {
         }
     }
 
-    unsafe fn resolve(&self, node: &NodeRef<'_>, modules: &[Loaded]) -> Resolved {
+    unsafe fn resolve<'j>(
+        &self,
+        node: &NodeRef<'_>,
+        modules: &[Loaded<'j>],
+        tables: &MethodTables<'j>,
+    ) -> Resolved {
         // SAFETY: operands are live objects of the kinds that are checked before each use.
         unsafe {
             match *node {
                 NodeRef::Symbol(name) => Ok(self.names.symbol(name).cast()),
                 NodeRef::RootModule(package) => match modules.get(package.index()) {
-                    Some(Loaded::Yes(module)) => Ok((*module).cast()),
-                    Some(Loaded::OtherBuild(what)) => Err(Trouble::OtherBuild(what.clone())),
+                    Some(Loaded::Yes(module)) => Ok(module.object().as_ptr()),
+                    Some(Loaded::OtherBuild(what)) => Err(Trouble::OtherBuild(what.to_string())),
                     Some(Loaded::Missing) | None => Err(Trouble::Waiting(package)),
                 },
                 NodeRef::Submodule { parent, name } | NodeRef::ConstValue { module: parent, name } => {
@@ -278,7 +287,9 @@ impl Resolver {
                         Ok(instance)
                     }
                 }
-                NodeRef::Method { signature, origin } => self.find_method(self.get(signature)?, origin),
+                NodeRef::Method { signature, origin } => {
+                    self.find_method(self.get(signature)?, origin, tables)
+                }
                 NodeRef::Root { method, index } => {
                     let roots = (*self.method(method)?).roots;
                     let root = array_items(roots).get(index as usize).copied();
@@ -304,7 +315,7 @@ impl Resolver {
                         Err(missing("valid code of the sysimage"))
                     }
                 }
-                NodeRef::Sysimage { offset } => self.in_sysimage(offset as usize),
+                NodeRef::Sysimage { offset } => self.in_sysimage(offset as usize, tables),
                 NodeRef::Builtin(builtin) => {
                     let name = std::ffi::CString::new(builtin.symbol()).unwrap_or_default();
                     let variable = nativecache_julia::elf::global_symbol(&name);
@@ -447,14 +458,27 @@ impl Resolver {
         &self.origins
     }
 
-    /// The method tables as they are now.
-    pub fn tables(&self) -> &MethodTables {
-        &self.tables
+    /// The object of a node, or why there is none.
+    pub fn object<'j>(&self, _julia: &'j Stopped, id: NodeId) -> Result<Object<'j>, Trouble> {
+        let value = self.get(id)?;
+        // SAFETY: resolved values are rooted.
+        unsafe { Object::from_ptr(value) }.ok_or_else(|| missing("nothing there"))
+    }
+
+    /// The method instance of a node.
+    pub fn instance<'j>(&self, julia: &'j Stopped, id: NodeId) -> Result<MethodInstance<'j>, Trouble> {
+        self.object(julia, id)?.as_kind().ok_or_else(|| missing("not a method instance"))
+    }
+
+    /// An array of all objects, to be rooted by Julia.
+    pub fn rooted_objects<'j>(&self, _julia: &'j Stopped) -> Array<'j> {
+        // SAFETY: on a Julia thread, collector off.
+        unsafe { Array::from_ptr(self.rooted()) }.expect("a new array")
     }
 
     /// The object at this place in the sysimage: the key says that it is the same file, and its tag must
     /// be of a kind that is described so.
-    unsafe fn in_sysimage(&self, offset: usize) -> Resolved {
+    unsafe fn in_sysimage(&self, offset: usize, tables: &MethodTables<'_>) -> Resolved {
         let inside = offset.is_multiple_of(8) && (8..self.places.len().saturating_sub(64)).contains(&offset);
         if !inside {
             return Err(missing("an object of the sysimage"));
@@ -470,20 +494,23 @@ impl Resolver {
             } else {
                 value
             };
-            if is(method, jl_sys::jl_method_type) && !self.tables.is_live(method.cast()) {
+            if Method::from_ptr(method.cast())
+                .is_some_and(|m| m.object().is::<Method<'_>>() && !tables.is_live(m))
+            {
                 return Err(Trouble::Redefined(type_text((*method.cast::<jl_method_t>()).sig)));
             }
         }
         Ok(value)
     }
 
-    unsafe fn find_method(&self, signature: Value, origin: u64) -> Resolved {
+    unsafe fn find_method(&self, signature: Value, origin: u64, tables: &MethodTables<'_>) -> Resolved {
         // SAFETY: a signature is a type; `nothing` and null mean that there is no table.
         unsafe {
             if !is_type(signature) {
                 return Err(missing("a signature"));
             }
-            let Some(method) = self.tables.find(signature) else {
+            let found = Object::from_ptr(signature).and_then(|signature| tables.find(signature));
+            let Some(method) = found.map(Method::as_ptr) else {
                 return Err(missing(format!("method {}", type_text(signature))));
             };
             // The same signature is not the same method: it may have been defined anew.
