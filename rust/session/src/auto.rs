@@ -58,7 +58,7 @@ pub unsafe fn loaded(stale: &[Stale]) -> Result<bool, Box<dyn Error>> {
             return Ok(false);
         }
         let root = here.writable()?;
-        let key = format!("{:016x}", crate::session::key_hash());
+        let key = format!("{:016x}", nativecache_runtime::load::key::hash());
         let mut wanted: Vec<Vec<PackageName>> = Vec::new();
         for Stale { module, build_id } in stale {
             let package = PackageName { name: module_name(*module).to_owned(), uuid: uuid(*module) };
@@ -116,7 +116,7 @@ unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result
     let session = unsafe { Session::of_this()? };
     let queue = root.join(QUEUE);
     file::create_folder(&queue)?;
-    let key = crate::session::key_hash();
+    let key = nativecache_runtime::load::key::hash();
     for packages in wanted {
         let job = queue.join(format!("{}-{key:016x}.job", folder_name(packages)));
         store::write(&job, session.job(here, packages).as_bytes())?;

@@ -25,8 +25,8 @@ use crate::auto::{self, Stale};
 use crate::distributed::spread;
 use crate::globals::{base, depots, loaded_modules, Global};
 use crate::lock::{acquire, uninterrupted};
-use crate::session::{key_hash, with_session, LinkCounts};
-use nativecache_store::{boundary, lines as text};
+use crate::session::{with_session, LinkCounts};
+use nativecache_store::{boundary, lines as text, Hex};
 
 use crate::{ending, fail, guard, hand_out, native, verify};
 
@@ -210,7 +210,7 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
             module,
             depots: base("DEPOT_PATH")?.0.cast(),
             store: store.to_owned(),
-            folder: store.join(format!("{:016x}", key_hash())),
+            folder: store.join(format!("{:016x}", nativecache_runtime::load::key::hash())),
             found: Vec::new(),
             stale: Vec::new(),
             workers: 1,
@@ -482,7 +482,7 @@ impl Hook {
 
 impl Found {
     fn line(&self) -> String {
-        let uuid: String = self.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+        let uuid = Hex(&self.uuid).to_string();
         let c = &self.counts;
         let numbers =
             [c.requested, c.installed, c.waiting, c.skipped, c.rejected, c.failed, c.functions, c.slots]

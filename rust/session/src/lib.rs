@@ -27,12 +27,11 @@ use nativecache_julia::julia_1_5::jl_array_ptr_1d_push;
 use nativecache_julia::collector::CollectorOff;
 use nativecache_julia::signature;
 use nativecache_julia::stopped::Stopped;
-use nativecache_runtime::load::library;
+use nativecache_runtime::load::{key, library};
 use nativecache_store::{boundary, lines as text, settings, trust};
 
-pub use boundary::{fail, guard, hand_out};
+use boundary::{fail, guard, hand_out};
 use lock::uninterrupted;
-pub use session::key;
 use session::{with_session, LinkCounts};
 
 /// Tells the library which Julia array keeps its objects alive. Called once, first.
@@ -52,13 +51,13 @@ pub unsafe extern "C" fn nativecache_init(roots: Array<'_, 'static>) -> c_int {
 /// The session's key as lines `name<TAB>value`.
 #[no_mangle]
 pub extern "C" fn nativecache_key() -> *mut c_char {
-    guard(std::ptr::null_mut(), || Ok(hand_out(&text::key_lines(session::key()))))
+    guard(std::ptr::null_mut(), || Ok(hand_out(&text::key_lines(key::of_process()))))
 }
 
 /// A number that differs when the key differs, for the name of the store's folder.
 #[no_mangle]
 pub extern "C" fn nativecache_key_hash() -> u64 {
-    guard(0, || Ok(session::key_hash()))
+    guard(0, || Ok(key::hash()))
 }
 
 /// A number that differs when the set of root modules, or a build id of one, differs.
@@ -259,23 +258,6 @@ pub extern "C" fn nativecache_last_error() -> *mut c_char {
 pub unsafe extern "C" fn nativecache_free(text: *mut c_char) {
     // SAFETY: hand_out allocates with malloc.
     unsafe { libc::free(text.cast()) }
-}
-
-/// What became of a requested method in a build, as the line that `nativecache_peek` gives.
-#[must_use]
-pub fn outcome_line(entry: &nativecache_image::Entry) -> String {
-    use nativecache_image::Bucket;
-    match &entry.bucket {
-        Bucket::Compiled(_) => text::line("compiled", None, &entry.statement, ""),
-        Bucket::Skipped { reason, detail } => text::line("skipped", Some(*reason), &entry.statement, detail),
-        Bucket::Failed { reason, detail } => text::line("failed", Some(*reason), &entry.statement, detail),
-    }
-}
-
-/// What the comparison of two libraries found, as a line of the same form.
-#[must_use]
-pub fn difference_line(method: &str, what: &str) -> String {
-    text::line("different", None, method, what)
 }
 
 /// # Safety

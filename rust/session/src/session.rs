@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use jl_sys::{jl_array_t, jl_method_instance_t};
-use nativecache_image::{content_hash, BucketRef, EntryId, FunctionId, Reason, FORMAT_VERSION};
+use nativecache_image::{BucketRef, EntryId, FunctionId, Reason};
 use nativecache_runtime::error::Rejected;
-use nativecache_runtime::load::key as runtime_key;
+use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
 use nativecache_runtime::load::link::Linked;
 use nativecache_runtime::load::loaded;
@@ -79,31 +79,6 @@ pub fn init(roots: *mut jl_array_t) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// This version of NativeCache, and a hash of the sources that its code generator was built from (deps/build.jl):
-/// what another one has made may lack a check of this one, or a correction.
-const BUILD: &str = match option_env!("NATIVECACHE_BUILD") {
-    Some(build) => build,
-    None => concat!(env!("CARGO_PKG_VERSION"), " (built without deps/build.jl)"),
-};
-
-/// The key of this process; constant, so made once.
-pub fn key() -> &'static [(String, String)] {
-    static KEY: OnceLock<Vec<(String, String)>> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let mut key = vec![
-            ("format".to_owned(), FORMAT_VERSION.to_string()),
-            ("NativeCache".to_owned(), BUILD.to_owned()),
-        ];
-        key.extend(runtime_key::current());
-        key
-    })
-}
-
-pub fn key_hash() -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = content_hash(text::key_lines(key()).as_bytes()).0;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
-}
-
 /// # Safety
 /// `loaded` is a live array of modules.
 pub unsafe fn module_set(loaded: *mut jl_array_t) -> u64 {
@@ -160,7 +135,7 @@ impl Session {
                 let linked = unsafe {
                     let julia = Stopped::new();
                     let Some(arrays) = arrays(loaded, roots) else { continue };
-                    Linked::open(file, start, &julia, arrays, key(), verdict.clone())
+                    Linked::open(file, start, &julia, arrays, key::of_process(), verdict.clone())
                 }?;
                 if linked.rejection().is_some_and(|rejected| rejected.reason() == Reason::Replaced) {
                     continue;

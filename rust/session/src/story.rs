@@ -15,13 +15,13 @@ use nativecache_julia::inspect;
 use nativecache_julia::julia_1_5::jl_fptr_const_return;
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
-use nativecache_runtime::load::key as runtime_key;
+use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
 use nativecache_runtime::load::outcomes::Outcome;
 
 use crate::globals::loaded_modules;
-use crate::session::{key, with_session};
-use nativecache_store::lines as text;
+use crate::session::with_session;
+use nativecache_store::{lines as text, Hex};
 
 use crate::{guard, hand_out};
 
@@ -176,11 +176,11 @@ fn inspection(path: &Path) -> String {
         .filter_map(|i| image.key_component(i).ok())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    if let Err(difference) = runtime_key::check(&built, key()) {
+    if let Err(difference) = key::check(&built, key::of_process()) {
         problem(&mut lines, &difference.into());
     }
     for (name, value) in &built {
-        let here = key().iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
+        let here = key::of_process().iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
         let fields = [name.as_str(), value, here].map(text::escape).join("\t");
         let _ = writeln!(lines, "key\t{fields}");
     }
@@ -188,7 +188,7 @@ fn inspection(path: &Path) -> String {
         if package.in_sysimage {
             continue;
         }
-        let uuid: String = package.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+        let uuid = Hex(&package.uuid);
         let _ = writeln!(lines, "package\t{}\t{uuid}\t{:016x}", text::escape(package.name), package.build_id);
     }
     let _ = writeln!(lines, "functions\t{}", image.function_count());

@@ -17,7 +17,7 @@ use nativecache_julia::root_modules::{roots, uuid};
 use nativecache_runtime::trace::{trace, Mark, Options, PackageName, Trace};
 use nativecache_store::profile::update::{self as store, Updated};
 use nativecache_store::trust;
-use nativecache_store::{file, Limits, Mode, Profile, Stats};
+use nativecache_store::{file, Hex, Limits, Mode, Profile, Stats};
 
 use crate::auto;
 use crate::ending::is_orderly;
@@ -200,10 +200,9 @@ pub unsafe extern "C" fn nativecache_trace_into(
                 let modules = loaded_modules()?;
                 let roots = roots(modules);
                 let named = |name: &str, id: &str| {
-                    roots
-                        .iter()
-                        .copied()
-                        .rfind(|m| module_name(*m) == name && (id.is_empty() || hex(uuid(*m)) == id))
+                    roots.iter().copied().rfind(|m| {
+                        module_name(*m) == name && (id.is_empty() || Hex(&uuid(*m)).to_string() == id)
+                    })
                 };
                 let focus = match focus.split_once('\t') {
                     None => None,
@@ -379,12 +378,8 @@ fn writable(depots: &[PathBuf], store: &Path) -> Option<PathBuf> {
     })
 }
 
-fn hex(uuid: [u8; 16]) -> String {
-    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 pub(crate) fn dashed(uuid: [u8; 16]) -> String {
-    let hex = hex(uuid);
+    let hex = Hex(&uuid).to_string();
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 

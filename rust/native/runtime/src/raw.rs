@@ -135,3 +135,8 @@ pub unsafe fn is_original(
     unsafe { MethodTable::from_ptr(table) }
         .is_some_and(|table| untouched::is_original(table, sysimage, origins, base_world))
 }
+
+pub unsafe fn module_set(roots: &[*mut jl_module_t]) -> u64 {
+    // SAFETY: see the module.
+    crate::load::loaded::hash_of_set(&unsafe { list(roots, |m| Module::from_ptr(m)) })
+}

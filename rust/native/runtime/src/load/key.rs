@@ -2,7 +2,7 @@
 //!
 //! | component | why |
 //! |---|---|
-//! | `format`, `NativeCache` | added by session.rs: what is in the tables, and what has made and checked it |
+//! | `format`, `NativeCache` | what is in the tables, and what has made and checked it |
 //! | `julia` | struct layouts, calling conventions, the code generator itself |
 //! | `sysimage` | its methods, types and native code are referred to by name, not checked one by one |
 //! | `threads build` | where a thread keeps its state |
@@ -12,17 +12,45 @@
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
-use nativecache_image::Reason;
+use nativecache_image::{content_hash, Reason, FORMAT_VERSION};
 use nativecache_julia::process;
 use nativecache_julia::sysimage::{gnu_build_id, sysimage_path};
 use nativecache_mutation::mutation;
+use nativecache_store::lines::key_lines;
 
 /// The component that is compared as a set: the library's features must be among the machine's.
 pub const CPU_FEATURES: &str = "cpu features";
 
-/// The key of this process, in a fixed order.
-pub fn current() -> Vec<(String, String)> {
+/// This version of NativeCache, and a hash of the sources that its code generator was built from (deps/build.jl):
+/// what another one has made may lack a check of this one, or a correction.
+const BUILD: &str = match option_env!("NATIVECACHE_BUILD") {
+    Some(build) => build,
+    None => concat!(env!("CARGO_PKG_VERSION"), " (built without deps/build.jl)"),
+};
+
+/// The key of this process, in a fixed order; constant, so made once.
+pub fn of_process() -> &'static [(String, String)] {
+    static KEY: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let mut key = vec![
+            ("format".to_owned(), FORMAT_VERSION.to_string()),
+            ("NativeCache".to_owned(), BUILD.to_owned()),
+        ];
+        key.extend(of_julia());
+        key
+    })
+}
+
+/// A number that differs when the key of this process differs, for the name of the store's folder.
+pub fn hash() -> u64 {
+    let hash = content_hash(key_lines(of_process()).as_bytes()).0;
+    hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// What this Julia and this machine add to the key, in a fixed order.
+fn of_julia() -> Vec<(String, String)> {
     let [version, commit] = process::version();
     let flags = process::compiler_flags();
     let mut key = vec![
