@@ -1,11 +1,82 @@
-//! What this process of Julia is: its version, its command line, its machine.
+//! This process: how Julia was started, its locks against Ctrl-C, and where its threads may stop.
 
-use std::ffi::CStr;
-
-use libc::c_char;
+use std::ffi::{c_char, CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use crate::elf::global_symbol;
-use crate::julia_1_5::{jl_git_commit, jl_module_build_id, jl_options, jl_threading_enabled, jl_ver_string};
+use crate::julia_1_5::{
+    jl_exit, jl_gc_safepoint, jl_generating_output, jl_git_commit, jl_module_build_id, jl_options,
+    jl_sigatomic_begin, jl_sigatomic_end, jl_signal_pending, jl_threading_enabled, jl_ver_string, Options,
+};
+
+/// What the command line said, set before any Julia code ran.
+pub fn options() -> &'static Options {
+    // SAFETY: a constant of libjulia once Julia runs.
+    unsafe { &jl_options }
+}
+
+/// One of the texts among [`options`]; empty if it was not given.
+pub fn text_of(option: *const c_char) -> &'static [u8] {
+    if option.is_null() {
+        return &[];
+    }
+    // SAFETY: the options are NUL-terminated, and stay.
+    unsafe { CStr::from_ptr(option) }.to_bytes()
+}
+
+/// The folder of the program that runs this session.
+pub fn bin_folder() -> &'static Path {
+    Path::new(OsStr::from_bytes(text_of(options().julia_bindir)))
+}
+
+/// Does this process write an image, of a package or of the system?
+pub fn is_generating_output() -> bool {
+    // SAFETY: reads what the command line set.
+    unsafe { jl_generating_output() != 0 }
+}
+
+/// Julia's version, as text.
+pub fn version() -> String {
+    // SAFETY: a constant string of libjulia.
+    unsafe { CStr::from_ptr(jl_ver_string()) }.to_string_lossy().into_owned()
+}
+
+/// Lets a collection begin that another thread waits for.
+///
+/// # Safety
+/// On a Julia thread, with no object held.
+pub unsafe fn safepoint() {
+    // SAFETY: as the caller says.
+    unsafe { jl_gc_safepoint() }
+}
+
+/// Does a Ctrl-C wait?
+pub fn is_interrupted() -> bool {
+    // SAFETY: a number that Julia's signal handler sets.
+    unsafe { jl_signal_pending.load(Ordering::Relaxed) != 0 }
+}
+
+/// Runs `body` with Ctrl-C put off to its end. Julia throws an `InterruptException` from any safepoint, allocation
+/// among them, and that leaves by a long jump: over `body` it would leave locks taken and the collector off.
+///
+/// # Safety
+/// On a Julia thread. The caller's frame, and those up to Julia, have nothing to drop.
+pub unsafe fn uninterrupted<T: Copy>(body: impl FnOnce() -> T) -> T {
+    // SAFETY: a pair; the second may throw, over frames that have nothing to drop, as the caller says.
+    unsafe {
+        jl_sigatomic_begin();
+        let result = body();
+        jl_sigatomic_end();
+        result
+    }
+}
+
+/// An address in libjulia's own code.
+pub fn address_in_runtime() -> usize {
+    jl_exit as *const () as usize
+}
 
 /// Flags of the command line that change what Julia compiles, as numbers.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +97,7 @@ pub struct CompilerFlags {
 
 /// The flags of this process.
 pub fn compiler_flags() -> CompilerFlags {
-    // SAFETY: constant once Julia runs.
-    let options = unsafe { &jl_options };
+    let options = options();
     CompilerFlags {
         optimization: options.opt_level,
         debug_info: options.debug_level,
@@ -40,14 +110,18 @@ pub fn compiler_flags() -> CompilerFlags {
 
 /// What `-C` says.
 pub fn cpu_target() -> String {
-    // SAFETY: null or a text, constant once Julia runs.
-    unsafe { text(jl_options.cpu_target) }
+    let target = options().cpu_target;
+    if target.is_null() {
+        return String::new();
+    }
+    // SAFETY: NUL-terminated, and stays.
+    unsafe { CStr::from_ptr(target) }.to_string_lossy().into_owned()
 }
 
-/// Version and commit of Julia.
-pub fn version() -> [String; 2] {
-    // SAFETY: texts of libjulia.
-    unsafe { [text(jl_ver_string()), text(jl_git_commit())] }
+/// The commit of Julia's sources that this one was built from.
+pub fn commit() -> String {
+    // SAFETY: a constant string of libjulia.
+    unsafe { CStr::from_ptr(jl_git_commit()) }.to_string_lossy().into_owned()
 }
 
 /// Was libjulia built for more than one thread? 1 if so.
@@ -81,7 +155,7 @@ pub fn cpu_features() -> Option<Vec<String>> {
         if features.is_null() {
             return None;
         }
-        let copy = text(features);
+        let copy = CStr::from_ptr(features).to_string_lossy().into_owned();
         dispose(features);
         copy
     };
@@ -89,14 +163,4 @@ pub fn cpu_features() -> Option<Vec<String>> {
         features.split(',').filter_map(|feature| feature.strip_prefix('+')).map(str::to_owned).collect();
     present.sort_unstable();
     Some(present)
-}
-
-/// # Safety
-/// Null or NUL-terminated.
-unsafe fn text(pointer: *const c_char) -> String {
-    if pointer.is_null() {
-        return String::new();
-    }
-    // SAFETY: as the caller says.
-    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
 }

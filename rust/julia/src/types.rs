@@ -1,7 +1,6 @@
-//! Types compared, and as text for messages.
+//! Types compared, and as text for messages: of bare pointers.
 
 use crate::handles::Object;
-use crate::julia_1_5::jl_types_equal;
 use crate::object::Value;
 
 /// [`Object::type_text`] of a bare pointer.
@@ -13,11 +12,16 @@ pub unsafe fn type_text(t: Value) -> String {
     unsafe { Object::from_ptr(t) }.map_or_else(String::new, Object::type_text)
 }
 
-/// Are two types the same type?
+/// [`Object::is_same_type`] of bare pointers.
 ///
 /// # Safety
 /// Both are live types.
 pub unsafe fn same_type(a: Value, b: Value) -> bool {
     // SAFETY: as the caller says.
-    a == b || unsafe { jl_types_equal(a, b) != 0 }
+    unsafe {
+        match (Object::from_ptr(a), Object::from_ptr(b)) {
+            (Some(a), Some(b)) => a.is_same_type(b),
+            _ => false,
+        }
+    }
 }

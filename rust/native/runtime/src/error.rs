@@ -54,6 +54,8 @@ pub enum Rejected {
     SymbolMissing(Arc<LoadError>),
     /// This Julia lacks what every library needs.
     NoResolver(Trouble),
+    /// No array of Julia's keeps its objects alive.
+    Unrooted,
     /// Verify mode has not proved it: why.
     Unproved(String),
 }
@@ -70,7 +72,7 @@ impl Rejected {
             Rejected::ThreadState => Reason::ThreadState,
             Rejected::LinkFailed(_) | Rejected::NotListed => Reason::LinkFailed,
             Rejected::SymbolMissing(_) => Reason::SymbolMissing,
-            Rejected::NoResolver(_) => Reason::Unresolved,
+            Rejected::NoResolver(_) | Rejected::Unrooted => Reason::Unresolved,
             Rejected::Unproved(_) => Reason::Unproved,
         }
     }
@@ -89,6 +91,7 @@ impl Rejected {
             Rejected::LinkFailed(error) | Rejected::SymbolMissing(error) => error.to_string(),
             Rejected::NotListed => "the loader does not list the library".to_owned(),
             Rejected::NoResolver(trouble) => format!("{trouble:?}"),
+            Rejected::Unrooted => "nothing keeps its objects alive".to_owned(),
             Rejected::Unproved(why) => why.clone(),
         }
     }

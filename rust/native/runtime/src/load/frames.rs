@@ -20,7 +20,7 @@ use crate::load::imports;
 
 /// Does the address lie in the code of a linked library?
 pub type Owns = unsafe extern "C" fn(*mut c_void) -> c_int;
-/// The method instance whose code holds the address, or `nothing`. It is rooted for the life of the process.
+/// The method instance whose code holds the address, or null. It is rooted for the life of the process.
 pub type InstanceAt = unsafe extern "C" fn(*mut c_void) -> RawObject;
 
 /// What `install` found.

@@ -51,7 +51,7 @@ pub fn hash() -> u64 {
 
 /// What this Julia and this machine add to the key, in a fixed order.
 fn of_julia() -> Vec<(String, String)> {
-    let [version, commit] = process::version();
+    let (version, commit) = (process::version(), process::commit());
     let flags = process::compiler_flags();
     let mut key = vec![
         ("julia".to_owned(), format!("{version} {commit}")),
