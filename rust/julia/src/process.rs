@@ -17,18 +17,19 @@ pub fn options() -> &'static Options {
     unsafe { &jl_options }
 }
 
-/// One of the texts among [`options`]; empty if it was not given.
-pub fn text_of(option: *const c_char) -> &'static [u8] {
+/// One of the texts among [`options`], which `choose` picks; empty if it was not given.
+pub fn text_option(choose: impl FnOnce(&Options) -> *const c_char) -> &'static [u8] {
+    let option = choose(options());
     if option.is_null() {
         return &[];
     }
-    // SAFETY: the options are NUL-terminated, and stay.
+    // SAFETY: the texts among the options are NUL-terminated, and stay.
     unsafe { CStr::from_ptr(option) }.to_bytes()
 }
 
 /// The folder of the program that runs this session.
 pub fn bin_folder() -> &'static Path {
-    Path::new(OsStr::from_bytes(text_of(options().julia_bindir)))
+    Path::new(OsStr::from_bytes(text_option(|options| options.julia_bindir)))
 }
 
 /// Does this process write an image, of a package or of the system?

@@ -358,29 +358,26 @@ impl<'j> Printer<'_, 'j> {
         if mutation!("signatures: an address is a number", is_address, false) {
             return Err(Unprintable::Address);
         }
-        let literal = match ty.primitive() {
-            Some(Primitive::Bool) => match bytes {
-                [0] => Some("false".to_owned()),
-                [1] => Some("true".to_owned()),
+        let known = ty.primitive();
+        let is_int64 = known == Some(Primitive::Int64);
+        let literal = if mutation!("signatures: integers are all alike", is_int64, bytes.len() == 8) {
+            bytes.try_into().ok().map(|b| i64::from_ne_bytes(b).to_string())
+        } else {
+            match known {
+                Some(Primitive::Bool) => match bytes {
+                    [0] => Some("false".to_owned()),
+                    [1] => Some("true".to_owned()),
+                    _ => None,
+                },
+                Some(Primitive::Float64) => {
+                    bytes.try_into().ok().and_then(|b| words::float64(f64::from_ne_bytes(b)))
+                }
+                Some(Primitive::Float32) => {
+                    bytes.try_into().ok().and_then(|b| words::float32(f32::from_ne_bytes(b)))
+                }
+                Some(Primitive::Unsigned) => Some(hex(bytes)),
                 _ => None,
-            },
-            known
-                if mutation!(
-                    "signatures: integers are all alike",
-                    known == Some(Primitive::Int64),
-                    bytes.len() == 8
-                ) =>
-            {
-                bytes.try_into().ok().map(|b| i64::from_ne_bytes(b).to_string())
             }
-            Some(Primitive::Float64) => {
-                bytes.try_into().ok().and_then(|b| words::float64(f64::from_ne_bytes(b)))
-            }
-            Some(Primitive::Float32) => {
-                bytes.try_into().ok().and_then(|b| words::float32(f32::from_ne_bytes(b)))
-            }
-            Some(Primitive::Unsigned) => Some(hex(bytes)),
-            _ => None,
         };
         if let Some(literal) = literal {
             self.out.push_str(&literal);

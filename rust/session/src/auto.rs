@@ -182,7 +182,7 @@ fn wait_for(mut child: Child) -> std::io::Result<()> {
 
 /// The program that runs this session.
 fn program() -> PathBuf {
-    let path = Path::new(OsStr::from_bytes(process::text_of(process::options().julia_bin)));
+    let path = Path::new(OsStr::from_bytes(process::text_option(|options| options.julia_bin)));
     process::bin_folder().join(path.file_name().unwrap_or(OsStr::new("julia")))
 }
 
@@ -199,10 +199,10 @@ impl HowStarted {
         // SAFETY: as the caller says.
         let julia = &unsafe { Stopped::new() };
         let options = process::options();
-        let text = |text| String::from_utf8_lossy(process::text_of(text)).into_owned();
+        let text = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         let mut arguments = vec![program().to_string_lossy().into_owned()];
-        arguments.push(format!("-C{}", text(options.cpu_target)));
-        arguments.push(format!("-J{}", text(options.image_file)));
+        arguments.push(format!("-C{}", text(process::text_option(|options| options.cpu_target))));
+        arguments.push(format!("-J{}", text(process::text_option(|options| options.image_file))));
         arguments.push(format!("-O{}", options.opt_level));
         arguments.push(format!("-g{}", options.debug_level));
         // As src/build.jl has them.
