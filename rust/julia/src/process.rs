@@ -109,16 +109,6 @@ pub fn compiler_flags() -> CompilerFlags {
     }
 }
 
-/// What `-C` says.
-pub fn cpu_target() -> String {
-    let target = options().cpu_target;
-    if target.is_null() {
-        return String::new();
-    }
-    // SAFETY: NUL-terminated, and stays.
-    unsafe { CStr::from_ptr(target) }.to_string_lossy().into_owned()
-}
-
 /// The commit of Julia's sources that this one was built from.
 pub fn commit() -> String {
     // SAFETY: a constant string of libjulia.

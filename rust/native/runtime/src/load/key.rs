@@ -53,6 +53,7 @@ pub fn hash() -> u64 {
 fn of_julia() -> Vec<(String, String)> {
     let (version, commit) = (process::version(), process::commit());
     let flags = process::compiler_flags();
+    let target = String::from_utf8_lossy(process::text_option(|options| options.cpu_target));
     let mut key = vec![
         ("julia".to_owned(), format!("{version} {commit}")),
         ("sysimage".to_owned(), sysimage_identity()),
@@ -69,7 +70,7 @@ fn of_julia() -> Vec<(String, String)> {
     ] {
         key.push((name.to_owned(), value.to_string()));
     }
-    key.push(("cpu target (-C)".to_owned(), process::cpu_target()));
+    key.push(("cpu target (-C)".to_owned(), target.into_owned()));
     let features = process::cpu_features().map_or_else(|| "unknown".to_owned(), |present| present.join(","));
     key.push((CPU_FEATURES.to_owned(), features));
     key
