@@ -140,3 +140,74 @@ pub unsafe fn module_set(roots: &[*mut jl_module_t]) -> u64 {
     // SAFETY: see the module.
     crate::load::loaded::hash_of_set(&unsafe { list(roots, |m| Module::from_ptr(m)) })
 }
+
+pub mod trace {
+    //! Attribution for bare pointers.
+
+    use jl_sys::{jl_method_instance_t, jl_module_t};
+    use nativecache_julia::made_up_names::Generated;
+    use nativecache_julia::object::module_name;
+    use nativecache_julia::raw_packages::{Packages, References};
+    use nativecache_julia::root_modules;
+    use nativecache_julia::signature::{print, Unprintable};
+
+    use crate::trace::PackageName;
+
+    type Instance = *mut jl_method_instance_t;
+    type Module = *mut jl_module_t;
+
+    unsafe fn package_name(module: Module) -> PackageName {
+        // SAFETY: a live root module.
+        unsafe { PackageName { name: module_name(module).to_owned(), uuid: root_modules::uuid(module) } }
+    }
+
+    pub unsafe fn statement_of(
+        mi: Instance,
+        of: &[Module],
+        packages: &mut Packages,
+        generated: &mut Generated<'_>,
+    ) -> (Result<String, Unprintable>, Vec<PackageName>) {
+        // SAFETY: as the caller says.
+        unsafe {
+            let mut references = References::default();
+            packages.add((*mi).specTypes, &mut references);
+            let method = (*mi).def.method;
+            packages.add((*method).module.cast(), &mut references);
+            let owners = owners(of, &references.packages, packages);
+            (print((*mi).specTypes, Some(generated)), owners.into_iter().map(|m| package_name(m)).collect())
+        }
+    }
+
+    unsafe fn owners(of: &[Module], needed: &[Module], packages: &mut Packages) -> Vec<Module> {
+        // SAFETY: as `statement_of`.
+        unsafe {
+            let last = packages.last(needed);
+            let mut loading: Vec<Module> = Vec::new();
+            for package in of {
+                let has = packages.closure(*package);
+                if needed.iter().all(|m| has.contains(m)) {
+                    loading.push(*package);
+                }
+            }
+            if let Some(own) = loading.iter().find(|package| last.contains(package)).or(loading.first()) {
+                return vec![*own];
+            }
+            // No one package loads it all: those that it names, or else those that bring a part of it.
+            if last.iter().all(|m| of.contains(m)) {
+                return last;
+            }
+            let mut together: Vec<Module> = Vec::new();
+            for package in of {
+                let has = packages.closure(*package);
+                if last.iter().any(|m| has.contains(m)) {
+                    together.push(*package);
+                }
+            }
+            if together.is_empty() {
+                of.to_vec()
+            } else {
+                together
+            }
+        }
+    }
+}

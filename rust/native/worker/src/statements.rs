@@ -13,7 +13,7 @@ use nativecache_julia::object::{array_items, is};
 use nativecache_julia::raw_packages::Packages;
 use nativecache_julia::root_modules::roots;
 use nativecache_julia::sysimage::Sysimage;
-use nativecache_runtime::trace::statement_of;
+use nativecache_runtime::raw::trace::statement_of;
 use nativecache_store::fields::{escape, line, lines, unescape};
 use nativecache_store::Hex;
 
