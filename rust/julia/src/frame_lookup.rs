@@ -18,9 +18,9 @@ extern "C" {
 pub const RUNTIME: Lookup = jl_lookup_code_address;
 
 /// Asks it.
-pub fn look_up(_julia: &Stopped, address: *mut c_void, skip_c: c_int) -> Option<SVec<'_>> {
+pub fn look_up(_julia: &Stopped, address: usize, skip_c: c_int) -> Option<SVec<'_>> {
     // SAFETY: takes any address, and gives a new vector.
-    unsafe { Object::from_ptr(jl_lookup_code_address(address, skip_c)) }?.as_kind()
+    unsafe { Object::from_ptr(jl_lookup_code_address(address as *mut c_void, skip_c)) }?.as_kind()
 }
 
 /// One frame: function, file, line, method instance, whether it is C's, whether it is inlined.

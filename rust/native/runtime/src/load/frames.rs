@@ -97,7 +97,7 @@ unsafe extern "C" fn corrected_lookup(address: *mut c_void, skip_c: c_int) -> Ra
     // SAFETY: null, or an object that is rooted for the life of the process.
     let instance = instance.and_then(|instance| unsafe { Object::from_ptr(instance) });
     let instance = instance.and_then(Object::as_kind::<MethodInstance<'_>>);
-    match look_up(&julia, address, skip_c) {
+    match look_up(&julia, address as usize, skip_c) {
         Some(frames) => {
             // SAFETY: no other thread has them.
             Frame::of(frames).for_each(|frame| unsafe { correct(&julia, frame, instance) });

@@ -188,7 +188,8 @@ impl<'a, 'j> Outcomes<'a, 'j> {
         let mut last = None;
         for code in instance.code_instances() {
             let Some(invoke) = code.invoke() else { continue };
-            if !is_of(code, mapped) && !(returns_constant && invoke == Invoke::ConstReturn) {
+            let ours = is_of(code, mapped) || returns_constant && invoke == Invoke::ConstReturn;
+            if !ours {
                 continue;
             }
             if code.max_world() == usize::MAX {
