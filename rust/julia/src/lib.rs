@@ -5,6 +5,7 @@
 //! Nothing here knows what a library of NativeCache is: that is `nativecache-runtime`.
 
 pub mod addresses;
+pub mod c_symbols;
 pub mod code_digest;
 pub mod collector;
 pub mod definitions;
@@ -25,10 +26,7 @@ pub mod origin;
 pub mod packages;
 pub mod paths;
 pub mod process;
-pub mod raw_method_roots;
 pub mod raw_packages;
-pub mod raw_specialisations;
-pub mod raw_symbols;
 pub mod root_modules;
 pub mod signature;
 pub mod specialisations;

@@ -1,5 +1,6 @@
 //! Code: of methods, and what was made of it.
 
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use jl_sys::{jl_code_instance_t, jl_expr_t, jl_value_t};
@@ -7,8 +8,8 @@ use libc::c_void;
 
 use super::{handle, Array, Method, MethodInstance, Module, Object, Symbol};
 use crate::julia_1_5::{
-    jl_compress_ir, jl_fptr_args, jl_fptr_const_return, jl_fptr_sparam, jl_ir_flag_inlineable,
-    jl_set_method_inferred, jl_uncompress_ir, CONST_RETURN, CONST_VALUE,
+    jl_compress_ir, jl_fptr_args, jl_fptr_const_return, jl_fptr_sparam, jl_intrinsic_name,
+    jl_ir_flag_inlineable, jl_set_method_inferred, jl_uncompress_ir, CONST_RETURN, CONST_VALUE,
 };
 
 handle! {
@@ -144,6 +145,11 @@ impl<'j> CodeInstance<'j> {
         self.raw().isspecsig != 0
     }
 
+    /// The code that callers may inline, in compressed form.
+    pub fn inlineable(self) -> Option<Array<'j>> {
+        self.inferred().filter(|code| is_inlineable(*code))?.as_kind()
+    }
+
     /// Puts code in place: what is called from now on. `specptr` and its kind before `invoke`, for a thread that sees
     /// `invoke` must see them too.
     ///
@@ -225,6 +231,20 @@ impl<'j> CodeInfo<'j> {
     /// The lowered code of a method; `None` if it has none of its own, as a generated function.
     pub fn of_method(method: Method<'j>) -> Option<Self> {
         CodeInfo::from_kept(method, method.source()?)
+    }
+
+    /// The inferred code that a code instance keeps or kept as `inferred`: a `CodeInfo` already, or its compressed form.
+    /// `None` if it is no code, or the instance is of no method.
+    pub fn from_inferred(of: CodeInstance<'j>, inferred: Object<'j>) -> Option<Self> {
+        let method = of.method_instance().method()?;
+        if !is_compressed(inferred) {
+            return inferred.as_kind();
+        }
+        // SAFETY: the compressed form of code of this method.
+        let code = unsafe {
+            Object::from_ptr(jl_uncompress_ir(method.as_ptr(), of.as_ptr(), inferred.as_ptr().cast()))
+        };
+        code?.as_kind()
     }
 
     /// Its compressed form, which refers to the method's roots by number.
@@ -309,5 +329,73 @@ impl<'j> QuoteNode<'j> {
     /// The value.
     pub fn value(self) -> Option<Object<'j>> {
         self.object().reference(0)
+    }
+}
+
+impl<'j> Object<'j> {
+    /// In code, the statement (from 0) whose value this stands for: what an `SSAValue` says.
+    pub fn statement(self) -> Option<usize> {
+        // SAFETY: an SSAValue is its number, from 1.
+        unsafe {
+            self.has_tag(jl_sys::jl_ssavalue_type)
+                .then(|| (*self.as_ptr().cast::<isize>()).wrapping_sub(1).cast_unsigned())
+        }
+    }
+
+    /// The name of an intrinsic function.
+    pub fn intrinsic_name(self) -> Option<&'static str> {
+        // SAFETY: an intrinsic is its number; the names are constants of libjulia.
+        unsafe {
+            self.is_intrinsic()
+                .then(|| CStr::from_ptr(jl_intrinsic_name(*self.as_ptr().cast::<i32>())).to_str().ok())?
+        }
+    }
+}
+
+handle! {
+    /// In code, a value of which more is known from here on.
+    PiNode, jl_value_t, jl_pinode_type
+}
+
+impl<'j> PiNode<'j> {
+    /// The value.
+    pub fn value(self) -> Option<Object<'j>> {
+        self.object().reference(0)
+    }
+}
+
+handle! {
+    /// In code, a value for a [`PhiCNode`].
+    UpsilonNode, jl_value_t, jl_upsilonnode_type
+}
+
+impl<'j> UpsilonNode<'j> {
+    /// The value; `None` where there is none on this way.
+    pub fn value(self) -> Option<Object<'j>> {
+        self.object().reference(0)
+    }
+}
+
+handle! {
+    /// In code, a value that depends on where control came from.
+    PhiNode, jl_value_t, jl_phinode_type
+}
+
+impl<'j> PhiNode<'j> {
+    /// The values, one for each way. The edges are the first field.
+    pub fn values(self) -> Option<Array<'j>> {
+        self.object().reference(1)?.as_kind()
+    }
+}
+
+handle! {
+    /// In code, a value that depends on where an exception was thrown.
+    PhiCNode, jl_value_t, jl_phicnode_type
+}
+
+impl<'j> PhiCNode<'j> {
+    /// The values, one for each way.
+    pub fn values(self) -> Option<Array<'j>> {
+        self.object().reference(0)?.as_kind()
     }
 }

@@ -191,6 +191,21 @@ impl<'j> Array<'j> {
         unsafe { std::slice::from_raw_parts(self.raw().data.cast::<u8>(), bytes) }
     }
 
+    /// Writes the items of a fresh array of plain bits. `None` if its items are references, or take another number of
+    /// bytes.
+    ///
+    /// # Safety
+    /// It was made in this stretch of work, and nobody else has it; its items may be any bits.
+    pub unsafe fn fill_bytes(self, bytes: &[u8]) -> Option<()> {
+        let length = self.len() * usize::from(self.raw().elsize);
+        if self.holds_references() || length != bytes.len() {
+            return None;
+        }
+        // SAFETY: items of `elsize` bytes lie one after another, and nobody has a reference to them.
+        unsafe { self.raw().data.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), length) };
+        Some(())
+    }
+
     /// Appends to a `Vector{Any}`.
     ///
     /// # Safety

@@ -162,6 +162,16 @@ impl<'j> Method<'j> {
             MethodInstance::from_ptr_unchecked(found)
         }
     }
+
+    /// Puts another list in the place of its roots.
+    ///
+    /// # Safety
+    /// Its compressed code refers to them by number: nobody reads it before the old ones are back. No other thread uses
+    /// the method.
+    pub unsafe fn set_roots(self, roots: Option<Array<'j>>) {
+        // SAFETY: as the caller says; the collector is off, so that no barrier is needed until they are back.
+        unsafe { (*self.as_ptr()).roots = roots.map_or(std::ptr::null_mut(), Array::as_ptr) };
+    }
 }
 
 /// The roots of a method, which this thread has locked.

@@ -213,6 +213,18 @@ impl<'j> DataType<'j> {
     pub fn is_tuple(self) -> bool {
         self.name().is_tuple()
     }
+
+    /// Is it `Int64` or `UInt64`?
+    pub fn is_integer_word(self) -> bool {
+        // SAFETY: exist from start-up on.
+        unsafe { [jl_sys::jl_int64_type, jl_sys::jl_uint64_type].contains(&self.as_ptr()) }
+    }
+
+    /// Is it the type of a builtin function, which has no methods?
+    pub fn is_of_builtin(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.raw().super_ == unsafe { jl_sys::jl_builtin_type }
+    }
 }
 
 handle! {

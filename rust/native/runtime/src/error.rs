@@ -9,7 +9,7 @@ use nativecache_julia::elf::LoadError;
 use thiserror::Error;
 
 use crate::load::key::KeyDifference;
-use crate::objects::resolve::Trouble;
+use crate::objects::resolve::Missing;
 
 /// Why an object cannot be put into an image.
 #[derive(Clone, Debug, Error)]
@@ -53,7 +53,7 @@ pub enum Rejected {
     /// It lacks a symbol that each library has.
     SymbolMissing(Arc<LoadError>),
     /// This Julia lacks what every library needs.
-    NoResolver(Trouble),
+    NoResolver(Missing),
     /// No array of Julia's keeps its objects alive.
     Unrooted,
     /// Verify mode has not proved it: why.
@@ -90,7 +90,7 @@ impl Rejected {
             Rejected::ThreadState => String::new(),
             Rejected::LinkFailed(error) | Rejected::SymbolMissing(error) => error.to_string(),
             Rejected::NotListed => "the loader does not list the library".to_owned(),
-            Rejected::NoResolver(trouble) => format!("{trouble:?}"),
+            Rejected::NoResolver(missing) => missing.to_string(),
             Rejected::Unrooted => "nothing keeps its objects alive".to_owned(),
             Rejected::Unproved(why) => why.clone(),
         }
@@ -122,6 +122,12 @@ impl From<nativecache_store::Rejected> for Rejected {
 impl From<ImageError> for Rejected {
     fn from(error: ImageError) -> Self {
         Rejected::Tables(Arc::new(error))
+    }
+}
+
+impl From<Missing> for Rejected {
+    fn from(missing: Missing) -> Self {
+        Rejected::NoResolver(missing)
     }
 }
 

@@ -18,13 +18,15 @@ use nativecache_image::{
     Invoke, NodeId, Reason, SlotId,
 };
 use nativecache_julia::addresses::Objects;
-use nativecache_julia::collector::{Collections, CollectorOff};
+use nativecache_julia::collector::Collections;
+use nativecache_julia::handles::{Method, Module};
 use nativecache_julia::inspect;
 use nativecache_julia::julia_1_5::{
     jl_array_ptr_1d_push, jl_fptr_const_return, jl_get_world_counter, jl_options,
 };
 use nativecache_julia::object::{array_items, is, root_module, Value};
-use nativecache_julia::paths::Paths;
+use nativecache_julia::object_paths::Paths;
+use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
@@ -180,7 +182,7 @@ pub unsafe fn build(methods: *mut jl_sys::jl_array_t, request: &Request) -> Resu
     let sysimage = Sysimage::current().ok_or(BuildError::NoSysimage)?;
     // SAFETY: as the caller says; from here on no object may move or vanish.
     unsafe {
-        let _off = CollectorOff::new();
+        let julia = Stopped::new();
         let inference = Inference::new(rooted).ok_or(BuildError::NoModule)?;
         let (mut statuses, sources) =
             infer_all(&methods, rooted, request, &sysimage, &inference, &mut journal);
@@ -189,11 +191,11 @@ pub unsafe fn build(methods: *mut jl_sys::jl_array_t, request: &Request) -> Resu
         let world =
             World::read(root_modules::roots(loaded_modules()), sysimage, request.start_world, &sources);
         if request.mode == Mode::Isolate {
-            return isolate_culprits(&world, &statuses, request, &mut journal);
+            return isolate_culprits(&julia, &world, &statuses, request, &mut journal);
         }
         exclude(&world, &mut statuses, request);
         journal.note("emit");
-        let emission = emit(&world, &mut statuses)?;
+        let emission = emit(&julia, &world, &mut statuses)?;
         let emitted = start.elapsed().as_secs_f64();
         let (mut module, image, exported) = assemble(emission, &world, &mut statuses, request)?;
         let id = content_hash(&image.bytes).0;
@@ -402,6 +404,7 @@ unsafe fn exclude(world: &World, statuses: &mut [Status], request: &Request) {
 
 /// Finds out which method instances kill the compiler and appends them to the exclude file.
 unsafe fn isolate_culprits(
+    julia: &Stopped,
     world: &World,
     statuses: &[Status],
     request: &Request,
@@ -422,7 +425,7 @@ unsafe fn isolate_culprits(
         });
         culprits.extend(dead.iter().map(|mi| mi::text(*mi)));
         if dead.is_empty() {
-            let emission = emit(world, &mut statuses)?;
+            let emission = emit(julia, world, &mut statuses)?;
             let groups = emission.groups();
             let (mut module, image, exported) = assemble(emission, world, &mut statuses, request)?;
             let finished = module.finish(&exported, image.slots, content_hash(&image.bytes).0)?;
@@ -470,7 +473,7 @@ pub struct Tables {
 type Assembled = (NativeModule, Tables, Vec<ExportedFunction>);
 
 unsafe fn assemble(
-    emission: Emission,
+    emission: Emission<'_>,
     world: &World,
     statuses: &mut [Status],
     request: &Request,
@@ -586,13 +589,16 @@ fn outcome_line(entry: &Entry) -> String {
 }
 
 /// What describes this process's objects, made anew for each emission.
-pub unsafe fn describer(world: &World) -> (Describer, Objects, ForeignTargets) {
+pub unsafe fn describer<'j>(julia: &'j Stopped, world: &World) -> (Describer<'j>, Objects, ForeignTargets) {
     // SAFETY: as `build`.
     unsafe {
-        let paths = Paths::collect(&world.modules, &world.methods);
+        let module = |m: &*mut jl_module_t| Module::from_ptr(*m);
+        let modules: Vec<Module<'j>> = world.modules.iter().filter_map(module).collect();
+        let methods: Vec<Method<'j>> = world.methods.iter().filter_map(|m| Method::from_ptr(*m)).collect();
+        let paths = Paths::collect(julia, &modules, &methods);
         let in_sysimage =
-            world.roots.iter().copied().filter(|m| world.sysimage.data.contains(&(*m as usize))).collect();
-        let describer = Describer::new(paths, in_sysimage, &world.sysimage, jl_get_world_counter());
+            world.roots.iter().filter(|m| world.sysimage.data.contains(&(**m as usize))).filter_map(module);
+        let describer = Describer::new(julia, paths, in_sysimage.collect(), &world.sysimage);
         (describer, Objects::collect(world.sysimage.clone(), &world.modules), ForeignTargets::default())
     }
 }

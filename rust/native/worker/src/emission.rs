@@ -7,9 +7,11 @@ use jl_sys::{jl_code_instance_t, jl_method_instance_t};
 use nativecache_codegen::llvm_sys::prelude::LLVMValueRef;
 use nativecache_codegen::{value_name, NativeModule, Rewritten};
 use nativecache_image::{CodeIndex, Function, Invoke, Reason, SlotId};
+use nativecache_julia::handles::{CodeInfo, Object};
 use nativecache_julia::inspect;
 use nativecache_julia::julia_1_5::{jl_get_world_counter, write_barrier};
 use nativecache_julia::object::is;
+use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::objects::describe::Describer;
 use nativecache_runtime::objects::folded::computes_with_address;
@@ -31,9 +33,9 @@ pub struct EmittedCode {
 }
 
 /// An emitted module of which everything is known.
-pub struct Emission {
+pub struct Emission<'j> {
     pub module: NativeModule,
-    pub describer: Describer,
+    pub describer: Describer<'j>,
     pub rewritten: Rewritten,
     /// What can be installed, in the order of emission.
     pub code_instances: Vec<EmittedCode>,
@@ -48,7 +50,11 @@ const MAX_ROUNDS: usize = 20;
 ///
 /// # Safety
 /// The collector is off, nothing else runs, `world` is what is alive.
-pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, BuildError> {
+pub unsafe fn emit<'j>(
+    julia: &'j Stopped,
+    world: &World,
+    statuses: &mut [Status],
+) -> Result<Emission<'j>, BuildError> {
     // SAFETY: as the caller says.
     unsafe {
         use_inferred_code(world, statuses);
@@ -68,13 +74,16 @@ pub unsafe fn emit(world: &World, statuses: &mut [Status]) -> Result<Emission, B
                 return Err(BuildError::NoModule);
             }
             let mut codes = emitted(&native, world);
-            let (describer, objects, mut foreign) = describer(world);
+            let (describer, objects, mut foreign) = describer(julia, world);
             let mut uncacheable = false;
             for code in &codes {
-                let refusal = match world.source(code.ci) {
+                let source = world
+                    .source(code.ci)
+                    .and_then(|source| Object::from_ptr(source)?.as_kind::<CodeInfo<'_>>());
+                let refusal = match source {
                     None => Some((Reason::NotInferred, "its inferred code is not known".to_owned())),
                     Some(source) => {
-                        foreign.add(source);
+                        foreign.add(julia, source);
                         let computed = mutation!(
                             "addresses: what is computed of one is data",
                             computes_with_address(source),
@@ -252,7 +261,7 @@ pub struct Group {
     pub functions: Vec<String>,
 }
 
-impl Emission {
+impl Emission<'_> {
     /// What can be optimised by itself, code instance by code instance.
     pub fn groups(&self) -> Vec<Group> {
         let own = names_of(&self.code_instances);

@@ -8,10 +8,11 @@ use nativecache_mutation::mutation;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use jl_sys::{jl_code_instance_t, jl_module_t};
+use jl_sys::jl_code_instance_t;
 use nativecache_codegen::{Addresses, Answer, Callee, SlotUse, Thunk, ThunkLiteral, Use};
 use nativecache_image::{NodeId, Reason, Slot};
 use nativecache_julia::addresses::Objects;
+use nativecache_julia::handles::Module;
 use nativecache_julia::julia_1_5::jl_fptr_args;
 use nativecache_julia::object::Value;
 use nativecache_runtime::error::Undescribable;
@@ -19,8 +20,8 @@ use nativecache_runtime::objects::describe::Describer;
 use nativecache_runtime::objects::foreign::{exported_symbol, ForeignTargets};
 
 /// Answers codegen's questions and gathers slots.
-pub struct Known {
-    pub describer: Describer,
+pub struct Known<'j> {
+    pub describer: Describer<'j>,
     objects: Objects,
     foreign: ForeignTargets,
     code_instances: HashSet<usize>,
@@ -29,10 +30,10 @@ pub struct Known {
     pub reasons: HashMap<String, (Reason, String)>,
 }
 
-impl Known {
+impl<'j> Known<'j> {
     /// `code_instances` are all that are alive.
     pub fn new(
-        describer: Describer,
+        describer: Describer<'j>,
         objects: Objects,
         foreign: ForeignTargets,
         code_instances: HashSet<usize>,
@@ -48,14 +49,8 @@ impl Known {
         Ok(self.describer.image.slot(slot)?.0)
     }
 
-    unsafe fn binding(
-        &mut self,
-        module: *mut jl_module_t,
-        name: &str,
-        offset: u32,
-    ) -> Result<u32, Undescribable> {
-        // SAFETY: bindings belong to live modules.
-        let module = unsafe { self.describer.describe(module.cast()) }?;
+    fn binding(&mut self, module: Module<'j>, name: &str, offset: u32) -> Result<u32, Undescribable> {
+        let module = self.describer.node(module.into())?;
         self.slot(Slot::Binding { module, name: name.to_owned(), offset })
     }
 
@@ -140,7 +135,7 @@ impl Known {
     }
 }
 
-impl Addresses for Known {
+impl Addresses for Known<'_> {
     fn resolve(&mut self, function: &str, address: u64, usage: Use<'_>) -> Answer {
         // SAFETY: `build` holds the collector off and runs alone.
         match unsafe { self.find(address, usage) } {

@@ -129,12 +129,14 @@ impl Linked {
     unsafe fn advance<'j>(&mut self, moment: &Moment<'j>, roots: Array<'j>) -> Result<(), Rejected> {
         let packages = self.find_packages(moment);
         let mut lap = Lap::start();
-        let mut mapped = self.map_code(moment)?;
+        let mut mapped = self.map_code()?;
         lap.add_to(&mut self.steps.map);
+        let tables = mapped.method_tables(&self.image, moment);
+        let around = mapped.resolver.surroundings(moment.julia, &packages, moment.world, &tables)?;
         // SAFETY: as the caller says.
-        let tables = unsafe { mapped.find_objects(&self.image, &packages, moment, roots) };
+        unsafe { mapped.find_objects(&self.image, &around, moment.julia, roots) };
         lap.add_to(&mut self.steps.resolve);
-        let empty = mapped.fill_slots(&self.image, moment);
+        let empty = mapped.fill_slots(&self.image, &around);
         lap.add_to(&mut self.steps.fill);
         // SAFETY: as the caller says.
         unsafe {
@@ -156,10 +158,10 @@ impl Linked {
     }
 
     /// Step 5: the library's code in this process.
-    fn map_code(&mut self, moment: &Moment<'_>) -> Result<Mapped, Rejected> {
+    fn map_code(&mut self) -> Result<Mapped, Rejected> {
         match self.mapped.take() {
             Some(mapped) => Ok(mapped),
-            None => Mapped::new(self.file, &self.image, moment),
+            None => Mapped::new(self.file, &self.image),
         }
     }
 

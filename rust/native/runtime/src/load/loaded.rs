@@ -35,7 +35,15 @@ pub enum Loaded<'j> {
     OtherBuild(OtherBuild),
 }
 
-impl Loaded<'_> {
+impl<'j> Loaded<'j> {
+    /// The root module of the package, if it is loaded at the build that the image names.
+    pub fn module(&self) -> Option<Module<'j>> {
+        match self {
+            Loaded::Yes(module) => Some(*module),
+            Loaded::Missing | Loaded::OtherBuild(_) => None,
+        }
+    }
+
     /// Is the package not there?
     pub fn is_missing(&self) -> bool {
         matches!(self, Loaded::Missing)

@@ -14,9 +14,8 @@ use crate::edges::tables::MethodTables;
 use crate::edges::untouched;
 use crate::error::Rejected;
 use crate::load::library::{Code, LibraryFile};
-use crate::load::loaded::Loaded;
 use crate::load::moment::Moment;
-use crate::objects::resolve::{Resolver, Trouble};
+use crate::objects::resolve::{Resolver, Surroundings, Trouble};
 
 /// Mapped code with its slots, and the objects of this session that the tables describe.
 pub struct Mapped {
@@ -47,63 +46,58 @@ impl EmptySlots {
 
 impl Mapped {
     /// Maps the code of a library; no slot is filled.
-    pub fn new(file: &LibraryFile, image: &Image<'_>, moment: &Moment<'_>) -> Result<Self, Rejected> {
+    pub fn new(file: &LibraryFile, image: &Image<'_>) -> Result<Self, Rejected> {
         let sysimage = Sysimage::current();
-        // SAFETY: on a Julia thread, as the moment proves.
-        let resolver = unsafe { Resolver::new(image, sysimage.as_ref(), moment.world) };
-        let resolver = resolver.map_err(Rejected::NoResolver)?;
         Ok(Mapped {
             code: file.load()?,
+            resolver: Resolver::new(image, sysimage.as_ref()),
             sysimage,
-            resolver,
             filled: vec![false; image.slot_count() as usize],
             strings: Vec::new(),
             beginnings: Beginnings::default(),
         })
     }
 
-    /// Finds the objects of the tables that have not been found yet, and has Julia keep them in `roots`. The session's method
-    /// tables come back with what was learnt about them.
+    /// The method tables of this session, which may be known to be those of the build.
+    pub fn method_tables<'j>(&self, image: &Image<'_>, moment: &Moment<'j>) -> MethodTables<'j> {
+        let as_at_build = self.sysimage.as_ref().is_some_and(|sysimage| {
+            untouched::holds(image, &moment.root_modules, sysimage, self.resolver.origins(), moment.world)
+        });
+        let sysimage = self.sysimage.as_ref().map_or(0..0, |sysimage| sysimage.data.clone());
+        MethodTables::new(sysimage, moment.world, as_at_build)
+    }
+
+    /// Finds the objects of the tables that have not been found yet, and has Julia keep all of them in `roots`.
     ///
     /// # Safety
     /// `roots` is a `Vector{Any}` that Julia keeps alive, and that no other thread uses.
     pub unsafe fn find_objects<'j>(
         &mut self,
         image: &Image<'_>,
-        packages: &[Loaded<'j>],
-        moment: &Moment<'j>,
+        around: &Surroundings<'_, 'j>,
+        julia: &'j Stopped,
         roots: Array<'j>,
-    ) -> MethodTables<'j> {
-        let origins = self.resolver.origins();
-        let as_at_build = self.sysimage.as_ref().is_some_and(|sysimage| {
-            untouched::holds(image, &moment.root_modules, sysimage, origins, moment.world)
-        });
-        let sysimage = self.sysimage.as_ref().map_or(0..0, |sysimage| sysimage.data.clone());
-        let tables = MethodTables::new(sysimage, moment.world, as_at_build);
-        // SAFETY: on a Julia thread, collector off, as the moment proves; `roots` is as the caller says.
+    ) {
+        // SAFETY: the collector is off until they are in `roots`, which are as the caller says.
         unsafe {
-            self.resolver.run(image, packages, &tables, moment.world);
-            let found = self.resolver.rooted_objects(moment.julia);
+            self.resolver.run(image, around);
+            let found = self.resolver.rooted(julia);
             mutation!("roots: what slots hold is not kept", roots.push(found.object()), ());
         }
-        tables
     }
 
     /// Fills the slots that are empty; why those stay empty whose object was not found.
-    pub fn fill_slots(&mut self, image: &Image<'_>, _moment: &Moment<'_>) -> EmptySlots {
+    pub fn fill_slots(&mut self, image: &Image<'_>, around: &Surroundings<'_, '_>) -> EmptySlots {
         let mut troubles = vec![None; self.filled.len()];
         let empty = (0u32..).zip(&mut self.filled).zip(&mut troubles).filter(|((_, filled), _)| !**filled);
         for ((index, filled), trouble) in empty {
-            // SAFETY: on a Julia thread, collector off, as the moment proves; the index is below the slot count, and no
-            // function that uses an unfilled slot is installed.
-            unsafe {
-                match self.resolver.slot(image, SlotId(index), &mut self.strings) {
-                    Ok(pointer) => {
-                        self.code.fill(index, pointer);
-                        *filled = true;
-                    }
-                    Err(found) => *trouble = Some(found),
+            match self.resolver.slot(image, around, SlotId(index), &mut self.strings) {
+                Ok(pointer) => {
+                    // SAFETY: the index is below the slot count, and no function that uses an unfilled slot is installed.
+                    unsafe { self.code.fill(index, pointer) };
+                    *filled = true;
                 }
+                Err(found) => *trouble = Some(found),
             }
         }
         EmptySlots(troubles)

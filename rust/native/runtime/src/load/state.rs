@@ -117,15 +117,12 @@ impl fmt::Display for Refusal {
             Refusal::NotTried => f.write_str("not tried"),
             Refusal::Malformed(Some(error)) => error.fmt(f),
             Refusal::DependsOn(call) => f.write_str(call),
-            Refusal::Object(
-                Trouble::OtherBuild(what) | Trouble::Redefined(what) | Trouble::Missing(what),
-            ) => f.write_str(what),
+            Refusal::Object(trouble) => trouble.fmt(f),
             Refusal::Edge(change) => change.fmt(f),
             Refusal::ConstantChanged { module, name } => write!(f, "{module}.{name}"),
             Refusal::GeneratorNotAsked(call) => write!(f, "the generator of {call} was not asked"),
             Refusal::Malformed(None)
             | Refusal::Different
-            | Refusal::Object(Trouble::Waiting(_))
             | Refusal::EdgesUnknown
             | Refusal::AlreadyCompiled
             | Refusal::ReturnTypeDiffers => Ok(()),
@@ -185,6 +182,7 @@ impl From<ImageError> for Obstacle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::resolve::Missing;
 
     #[test]
     fn a_refusal_has_a_reason_and_a_text() {
@@ -200,7 +198,7 @@ mod tests {
         let rebound = Refusal::ConstantChanged { module: "A".to_owned(), name: "LIMIT".to_owned() };
         assert_eq!((rebound.reason(), rebound.to_string().as_str()), (Reason::ConstantChanged, "A.LIMIT"));
         assert_eq!(Refusal::AlreadyCompiled.to_string(), "");
-        let missing = Obstacle::from(Trouble::Missing("method f".to_owned()));
+        let missing = Obstacle::from(Trouble::from(Missing::Method("f".to_owned())));
         assert!(matches!(missing, Obstacle::Refused(refusal) if refusal.to_string() == "method f"));
         assert!(matches!(Obstacle::from(Trouble::Waiting(PackageId(1))), Obstacle::Waiting(PackageId(1))));
     }
