@@ -3,7 +3,7 @@
 "What signatures are written by: not `show`, to which packages add methods of their own."
 signature_text(@nospecialize(signature)) = taken(ccall((:nativecache_signature, LIBRARY), Ptr{UInt8}, (Any,), signature))
 
-"The method instance that Julia compiles for a call with this signature, or what is wrong with it; as src/worker.jl finds it."
+"The method instance that Julia compiles for a call with this signature, or what is wrong with it; as src/processes/worker.jl finds it."
 function instance_of(@nospecialize(signature), world)
     entry = ccall(:jl_gf_invoke_lookup, Any, (Any, UInt), signature, world)
     entry === nothing && return "no method matches"
