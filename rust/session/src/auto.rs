@@ -151,7 +151,11 @@ fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), SessionError> {
         "--compile=min",
         "-O0",
     ]);
-    command.arg(sources.join("processes/queue.jl")).arg(root.join(QUEUE)).arg(if wait { "wait" } else { "background" });
+    command.arg(sources.join("processes/queue.jl")).arg(root.join(QUEUE)).arg(if wait {
+        "wait"
+    } else {
+        "background"
+    });
     command.env("JULIA_NATIVECACHE", "off").env_remove("JULIA_LOAD_PATH").env_remove("JULIA_PROJECT");
     command
         .stdin(Stdio::null())

@@ -27,6 +27,7 @@ use nativecache_julia::process::uninterrupted;
 use nativecache_julia::signature;
 use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::load::library;
+use nativecache_runtime::load::outcomes::Outcomes;
 use nativecache_store::boundary::{self, hand_out};
 use nativecache_store::{lines as text, settings, trust};
 
@@ -140,7 +141,7 @@ pub unsafe extern "C" fn nativecache_installed(id: i64, out: ArrayArgument<'_, '
             // SAFETY: as the caller says.
             let out = unsafe { array(&julia, out)? };
             with_session(|session| {
-                for code in session.library(id)?.outcomes(&julia).code_instances() {
+                for code in Outcomes::of(session.library(id)?, &julia).code_instances() {
                     // SAFETY: a `Vector{Any}`.
                     unsafe { out.push(code.object()) };
                 }

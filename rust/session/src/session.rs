@@ -14,7 +14,7 @@ use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
 use nativecache_runtime::load::link::Linked;
 use nativecache_runtime::load::loaded;
-use nativecache_runtime::load::outcomes::Counts;
+use nativecache_runtime::load::outcomes::{Counts, Outcomes};
 
 use nativecache_store::boundary::fail;
 use nativecache_store::lines as text;
@@ -185,7 +185,7 @@ impl Session {
 
 fn counts_of(julia: &Stopped, linked: &Linked) -> LinkCounts {
     let Counts { requested, installed, waiting, skipped, rejected, failed, functions, slots } =
-        linked.outcomes(julia).counts();
+        Outcomes::of(linked, julia).counts();
     let reason_code = linked.rejection().map_or(0, |rejected| {
         fail(rejected.to_string());
         i32::from(rejected.reason().code())

@@ -14,7 +14,7 @@ use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
-use nativecache_runtime::load::outcomes::Outcome;
+use nativecache_runtime::load::outcomes::{Outcome, Outcomes};
 use nativecache_store::boundary::hand_out;
 use nativecache_store::lines as text;
 
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
         let julia = unsafe { Stopped::new() };
         with_session(|session| {
             let (mut ends, mut lines) = (Ends::new(&julia), String::new());
-            for outcome in session.library(id)?.outcomes(&julia).requested() {
+            for outcome in Outcomes::of(session.library(id)?, &julia).requested() {
                 lines.push_str(&ends.line(&outcome)?);
             }
             Ok(hand_out(&lines))
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn nativecache_method(mi: *mut jl_method_instance_t) -> *m
             }
             for library in session.libraries() {
                 let path = text::escape(&library.path().to_string_lossy());
-                for outcome in library.outcomes(&julia).of_method_instance(instance) {
+                for outcome in Outcomes::of(library, &julia).of_method_instance(instance) {
                     let _ = write!(lines, "library\t{path}\t{}", ends.line(&outcome)?);
                 }
             }

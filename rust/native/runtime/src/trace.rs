@@ -10,9 +10,9 @@
 
 use std::collections::HashSet;
 
-use nativecache_julia::handles::{Array, DataType, MethodInstance, Module, Object};
+use nativecache_julia::handles::{Array, DataType, MethodInstance, Module};
 use nativecache_julia::lasting_names::LastingNames;
-use nativecache_julia::packages::{Packages, References};
+use nativecache_julia::packages::Packages;
 use nativecache_julia::signature::{self, Naming, Unprintable};
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
@@ -21,9 +21,13 @@ use nativecache_julia::walk;
 mod alive;
 mod attribution;
 mod callers;
+mod package_name;
+mod references;
 
 use alive::Alive;
 use attribution::{owners, Attribution};
+pub use package_name::PackageName;
+use references::{references, types_and_module};
 
 /// What is asked of a trace.
 #[derive(Clone, Copy, Debug)]
@@ -38,21 +42,6 @@ pub struct Options<'j> {
     /// While a package is precompiled, `precompile` statements only infer: take what was inferred and that
     /// no other method calls.
     pub inferred: bool,
-}
-
-/// A package by what names it in the store.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct PackageName {
-    /// Its name.
-    pub name: String,
-    /// Its uuid; zero without one.
-    pub uuid: [u8; 16],
-}
-
-impl PackageName {
-    fn of(module: Module<'_>) -> Self {
-        PackageName { name: module.as_str().to_owned(), uuid: module.uuid() }
-    }
 }
 
 /// One method to keep.
@@ -117,7 +106,7 @@ pub fn trace<'j>(julia: &'j Stopped, loaded: Array<'j>, options: Options<'j>, ma
     };
     let callees = callers::packages_called(&found.methods, &packages);
     let mut names = LastingNames::new(found.methods, sysimage.as_ref());
-    let mut attribution = Attribution::new(options, packages, callees);
+    let mut attribution = Attribution::new(options.focus, options.home, packages, callees);
     for instance in wanted.instances {
         let before_mark = options.marked && mark.is_some_and(|mark| mark.has(instance));
         add_entry(instance, before_mark, &mut attribution, &mut names, &mut out);
@@ -163,19 +152,6 @@ fn is_asked_of<'j>(instance: MethodInstance<'j>, focus: Module<'j>, packages: &P
     // Inference also looks at signatures for which no call is compiled.
     let is_call = instance.types().as_kind().is_some_and(DataType::is_dispatch_tuple);
     own && is_call && !instance.backedges().any(|caller| caller.is::<MethodInstance<'j>>())
-}
-
-/// What makes a method instance refer to packages: its types, and the module of its method.
-fn types_and_module<'j>(instance: MethodInstance<'j>) -> impl DoubleEndedIterator<Item = Object<'j>> {
-    let module = instance.method().map(|method| method.module().object());
-    [Some(instance.types()), module].into_iter().flatten()
-}
-
-/// What these objects refer to.
-fn references<'j>(objects: impl Iterator<Item = Object<'j>>, packages: &Packages<'j>) -> References<'j> {
-    let mut references = References::default();
-    objects.for_each(|object| packages.add(object, &mut references));
-    references
 }
 
 /// Adds one method instance to what a trace found, if another session could want it.

@@ -23,7 +23,6 @@ use crate::load::library::LibraryFile;
 use crate::load::loaded::{self, Loaded};
 use crate::load::mapped::{EmptySlots, Mapped};
 use crate::load::moment::Moment;
-use crate::load::outcomes::Outcomes;
 use crate::load::stage_times::Lap;
 pub use crate::load::stage_times::Steps;
 use crate::load::state::{Obstacle, Refusal, State};
@@ -216,11 +215,6 @@ impl Linked {
             mapped.code.close();
         }
         None
-    }
-
-    /// What became of its functions.
-    pub fn outcomes<'a, 'j>(&'a self, julia: &'j Stopped) -> Outcomes<'a, 'j> {
-        Outcomes::new(self, julia)
     }
 
     /// The file that it came from.

@@ -19,8 +19,11 @@ use crate::objects::resolve::{Resolver, Surroundings, Trouble};
 
 /// Mapped code with its slots, and the objects of this session that the tables describe.
 pub struct Mapped {
+    /// The code, and its table of slots.
     pub code: Code,
+    /// The sysimage, unless it has no native code.
     pub sysimage: Option<Sysimage>,
+    /// The objects that have been found.
     pub resolver: Resolver,
     /// Which slots have what belongs there.
     filled: Vec<bool>,

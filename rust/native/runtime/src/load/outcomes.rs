@@ -79,7 +79,8 @@ pub struct Outcomes<'a, 'j> {
 }
 
 impl<'a, 'j> Outcomes<'a, 'j> {
-    pub(super) fn new(linked: &'a Linked, julia: &'j Stopped) -> Self {
+    /// Of this library.
+    pub fn of(linked: &'a Linked, julia: &'j Stopped) -> Self {
         Outcomes { linked, julia }
     }
 

@@ -6,26 +6,33 @@ use nativecache_julia::handles::{MethodInstance, Module};
 use nativecache_julia::packages::{Packages, References};
 
 use crate::trace::callers::callers_of;
-use crate::trace::{references, types_and_module, Options, PackageName};
+use crate::trace::package_name::PackageName;
+use crate::trace::references::{references, types_and_module};
 
 /// Which packages' profiles a method belongs into.
 pub struct Attribution<'j> {
-    options: Options<'j>,
+    /// The package that a run was for.
+    focus: Option<Module<'j>>,
+    /// NativeCache.
+    home: Option<Module<'j>>,
     packages: Packages<'j>,
+    /// The packages that the session itself asked for.
     asked_for: Vec<Module<'j>>,
     references: HashMap<MethodInstance<'j>, References<'j>>,
+    /// The packages whose methods the code of a method instance calls, and which its own method is not of.
     called: HashMap<MethodInstance<'j>, Vec<Module<'j>>>,
 }
 
 impl<'j> Attribution<'j> {
-    /// `called` are the packages whose methods the code of a method instance calls.
+    /// `focus` is the package that a run was for, `home` is NativeCache; `called` are the packages whose methods the code of a method instance calls.
     pub fn new(
-        options: Options<'j>,
+        focus: Option<Module<'j>>,
+        home: Option<Module<'j>>,
         packages: Packages<'j>,
         called: HashMap<MethodInstance<'j>, Vec<Module<'j>>>,
     ) -> Self {
-        let asked_for = packages.asked_for().into_iter().filter(|m| Some(*m) != options.home).collect();
-        Attribution { options, packages, asked_for, references: HashMap::new(), called }
+        let asked_for = packages.asked_for().into_iter().filter(|m| Some(*m) != home).collect();
+        Attribution { focus, home, packages, asked_for, references: HashMap::new(), called }
     }
 
     /// What a method instance of a method refers to.
@@ -41,14 +48,14 @@ impl<'j> Attribution<'j> {
         let mut needed = references.packages.clone();
         // The test library's own machinery belongs to no package.
         let tests = references.everywhere.iter().any(|module| module.as_str() == "Test");
-        if let Some(focus) = self.options.focus {
+        if let Some(focus) = self.focus {
             return match self.focused(focus, &needed) {
                 Some(owners) if !needed.is_empty() || !(before_mark || tests) => vec![names(&owners)],
                 _ => Vec::new(),
             };
         }
         for package in self.called.get(&instance).into_iter().flatten() {
-            if !needed.contains(package) && Some(*package) != self.options.home {
+            if !needed.contains(package) && Some(*package) != self.home {
                 needed.push(*package);
             }
         }
@@ -63,7 +70,7 @@ impl<'j> Attribution<'j> {
     /// else is needed if the entry has something to do with it.
     fn focused(&mut self, focus: Module<'j>, needed: &[Module<'j>]) -> Option<Vec<Module<'j>>> {
         // Our own functions run beside a workload, not in it.
-        if self.options.home.is_some_and(|home| home != focus && needed.contains(&home)) {
+        if self.home.is_some_and(|home| home != focus && needed.contains(&home)) {
             return None;
         }
         let has = self.packages.closure(focus);
@@ -82,7 +89,7 @@ impl<'j> Attribution<'j> {
             return owners;
         }
         if self.asked_for.is_empty() {
-            return self.options.home.map(|home| vec![home]).into_iter().collect();
+            return self.home.map(|home| vec![home]).into_iter().collect();
         }
         self.asked_for.iter().map(|package| vec![*package]).collect()
     }
