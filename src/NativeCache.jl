@@ -35,6 +35,7 @@ else
     Base.include(NativeCache, VERSION < v"1.11" ? "companion/julia_1_10.jl" : VERSION < v"1.12" ? "companion/julia_1_11.jl" : "companion/julia_1_12.jl")
     Base.include(NativeCache, "companion/session.jl")          # what runs in every session
 end
+Base.include(NativeCache, "library.jl")                        # every question to libnativecache
 Base.include(NativeCache, "store/statements.jl")               # which methods: statements and signatures
 Base.include(NativeCache, "store/profiles.jl")                 # profiles in the store: layers, reading, dropping
 Base.include(NativeCache, "session/trace.jl")                  # what this session has compiled

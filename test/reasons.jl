@@ -1,4 +1,4 @@
-# rust/native/image/src/reason.rs: each reason is provoked, here or in the file named, and its words are those
+# rust/store/src/reason.rs: each reason is provoked, here or in the file named, and its words are those
 # of the table. A reason that cannot be provoked in a test says why.
 
 using Libdl: Libdl

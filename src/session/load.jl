@@ -38,7 +38,7 @@ precompile(ended, ())
 
 "Trace this session into the profiles: what `trace!` calls."
 function trace_session()
-    text = taken(ccall((:nativecache_trace, LIBRARY), Ptr{UInt8}, ()))
+    text = trace_lines()
     isempty(text) && error("NativeCache: nothing was traced: ", last_error())
     return parse_trace(text)
 end
