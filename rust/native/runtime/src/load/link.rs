@@ -108,14 +108,21 @@ impl Linked {
         }
     }
 
-    /// Steps 4 to 9.
+    /// Steps 4 to 9: those of `mapped` are 6 and 7.
     fn advance(&mut self, moment: &Moment<'_>) -> Result<(), Rejected> {
         let packages = self.find_packages(moment);
         let mut lap = Lap::start();
         let mut mapped = self.map_code()?;
         lap.add_to(&mut self.steps.map);
         let tables = mapped.method_tables(&self.image, moment);
-        let around = mapped.resolver.surroundings(moment.julia, &packages, moment.world, &tables)?;
+        let around = match mapped.surroundings(&packages, &tables, moment) {
+            Ok(around) => around,
+            Err(missing) => {
+                // Code of it may be in use.
+                self.mapped = Some(mapped);
+                return Err(missing.into());
+            }
+        };
         mapped.find_objects(&self.image, &around, moment);
         lap.add_to(&mut self.steps.resolve);
         let empty = mapped.fill_slots(&self.image, &around);

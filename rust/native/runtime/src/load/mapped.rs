@@ -13,8 +13,9 @@ use crate::edges::tables::MethodTables;
 use crate::edges::untouched;
 use crate::error::Rejected;
 use crate::load::library::{Code, LibraryFile};
+use crate::load::loaded::Loaded;
 use crate::load::moment::Moment;
-use crate::objects::resolve::{Resolver, Surroundings, Trouble};
+use crate::objects::resolve::{Missing, Resolver, Surroundings, Trouble};
 
 /// Mapped code with its slots, and the objects of this session that the tables describe.
 pub(crate) struct Mapped {
@@ -47,7 +48,7 @@ impl EmptySlots {
 }
 
 impl Mapped {
-    /// Maps the code of a library; no slot is filled.
+    /// Step 5: maps the code of a library; no slot is filled.
     pub(crate) fn new(file: &LibraryFile, image: &Image<'_>) -> Result<Self, Rejected> {
         let sysimage = Sysimage::current();
         Ok(Mapped {
@@ -69,7 +70,17 @@ impl Mapped {
         MethodTables::new(sysimage, moment.world, as_at_build)
     }
 
-    /// Finds the objects of the tables that have not been found yet, and has Julia keep all of them.
+    /// What objects are looked for in.
+    pub(crate) fn surroundings<'a, 'j>(
+        &self,
+        packages: &'a [Loaded<'j>],
+        tables: &'a MethodTables<'j>,
+        moment: &Moment<'j>,
+    ) -> Result<Surroundings<'a, 'j>, Missing> {
+        self.resolver.surroundings(moment.julia, packages, moment.world, tables)
+    }
+
+    /// Step 6: finds the objects of the tables that have not been found yet, and has Julia keep all of them.
     pub(crate) fn find_objects<'j>(
         &mut self,
         image: &Image<'_>,
@@ -82,7 +93,7 @@ impl Mapped {
         mutation!("roots: what slots hold is not kept", moment.keep(found.object()), ());
     }
 
-    /// Fills the slots that are empty; why those stay empty whose object was not found.
+    /// Step 7: fills the slots that are empty; why those stay empty whose object was not found.
     pub(crate) fn fill_slots(&mut self, image: &Image<'_>, around: &Surroundings<'_, '_>) -> EmptySlots {
         let mut troubles = vec![None; self.filled.len()];
         let empty = (0u32..).zip(&mut self.filled).zip(&mut troubles).filter(|((_, filled), _)| !**filled);

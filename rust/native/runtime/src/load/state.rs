@@ -25,7 +25,7 @@ pub(crate) enum Obstacle {
     /// It needs a package that is not loaded.
     Waiting(PackageId),
     /// It cannot be used in this session.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// Why a function cannot be used. As text it is the detail, which may be empty; [`Refusal::reason`] says the kind.
@@ -154,32 +154,32 @@ impl From<Trouble> for Obstacle {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Waiting(package) => Obstacle::Waiting(package),
-            other => Obstacle::Refused(Refusal::Object(other)),
+            other => Refusal::Object(other).into(),
         }
     }
 }
 
 impl From<Refusal> for Obstacle {
     fn from(refusal: Refusal) -> Self {
-        Obstacle::Refused(refusal)
+        Obstacle::Refused(Box::new(refusal))
     }
 }
 
 impl From<NotInstalled> for Obstacle {
     fn from(why: NotInstalled) -> Self {
-        Obstacle::Refused(Refusal::NotInstalled(why))
+        Refusal::NotInstalled(why).into()
     }
 }
 
 impl From<EdgeChange> for Obstacle {
     fn from(change: EdgeChange) -> Self {
-        Obstacle::Refused(Refusal::Edge(change))
+        Refusal::Edge(change).into()
     }
 }
 
 impl From<ImageError> for Obstacle {
     fn from(error: ImageError) -> Self {
-        Obstacle::Refused(Refusal::Malformed(Some(Arc::new(error))))
+        Refusal::Malformed(Some(Arc::new(error))).into()
     }
 }
 
