@@ -10,6 +10,7 @@ pub mod code_digest;
 pub mod collector;
 pub mod definitions;
 pub mod elf;
+pub mod frame_lookup;
 pub mod handles;
 pub mod inspect;
 pub mod julia_1_5;

@@ -30,7 +30,7 @@ impl Sysimage {
         let file = sysimage_path()?;
         let path = CString::new(file.as_os_str().as_bytes()).ok()?;
         let [data, size, tls_offset] =
-            elf::symbols_of(&path, [c"jl_system_image_data", c"jl_system_image_size", c"jl_tls_offset"])?;
+            elf::symbols_of(&path, [c"jl_system_image_data", c"jl_system_image_size", TLS_OFFSET])?;
         if data == 0 || size == 0 || tls_offset == 0 {
             return None;
         }
@@ -43,6 +43,23 @@ impl Sysimage {
             known_by_contents: gnu_build_id(&file).is_some(),
         })
     }
+}
+
+/// The symbol under which the sysimage, and each library of ours, keeps [`Sysimage::tls_offset`].
+pub const TLS_OFFSET: &CStr = c"jl_tls_offset";
+
+/// Where the image of Julia's heap lies in the sysimage's library. `None` if that is not loaded as a shared library, or
+/// holds no image.
+pub fn heap() -> Option<Range<usize>> {
+    let path = CString::new(sysimage_path()?.as_os_str().as_bytes()).ok()?;
+    // The two symbols are what the runtime itself reads (staticdata.c, `jl_restore_system_image_from_handle`).
+    let [heap, size] = elf::symbols_of(&path, [c"jl_system_image_data", c"jl_system_image_size"])?;
+    if heap == 0 || size == 0 {
+        return None;
+    }
+    // SAFETY: a variable of this type in a library that is never unloaded.
+    let size = unsafe { *(size as *const usize) };
+    Some(heap..heap.checked_add(size)?)
 }
 
 /// The file that this process's sysimage came from.

@@ -25,7 +25,6 @@ use nativecache_store::settings::Auto;
 
 use crate::error::SessionError;
 use crate::globals::{base, paths_of};
-use crate::session::key_hash;
 use crate::tracing::{active_project, dashed, folder_name, Here};
 
 /// Where jobs lie in the store.
@@ -54,7 +53,7 @@ pub(crate) unsafe fn loaded(stale: &[Stale]) -> Result<bool, SessionError> {
         return Ok(false);
     }
     let root = here.writable()?;
-    let key = format!("{:016x}", key_hash());
+    let key = format!("{:016x}", nativecache_runtime::load::key::hash());
     let mut wanted: Vec<Vec<PackageName>> = Vec::new();
     {
         // SAFETY: as the caller says.
@@ -116,7 +115,7 @@ unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result
     let session = unsafe { HowStarted::of_this()? };
     let queue = root.join(QUEUE);
     file::create_folder(&queue).map_err(SessionError::at(&queue))?;
-    let key = key_hash();
+    let key = nativecache_runtime::load::key::hash();
     for packages in wanted {
         let job = queue.join(format!("{}-{key:016x}.job", folder_name(packages)));
         store::write(&job, session.job(here, packages).as_bytes())?;
@@ -152,7 +151,11 @@ fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), SessionError> {
         "--compile=min",
         "-O0",
     ]);
-    command.arg(sources.join("processes/queue.jl")).arg(root.join(QUEUE)).arg(if wait { "wait" } else { "background" });
+    command.arg(sources.join("processes/queue.jl")).arg(root.join(QUEUE)).arg(if wait {
+        "wait"
+    } else {
+        "background"
+    });
     command.env("JULIA_NATIVECACHE", "off").env_remove("JULIA_LOAD_PATH").env_remove("JULIA_PROJECT");
     command
         .stdin(Stdio::null())

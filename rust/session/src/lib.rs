@@ -27,12 +27,12 @@ use nativecache_julia::process::uninterrupted;
 use nativecache_julia::signature;
 use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::load::library;
+use nativecache_runtime::load::outcomes::Outcomes;
 use nativecache_store::boundary::{self, hand_out};
 use nativecache_store::{lines as text, settings, trust};
 
 pub use boundary::guard;
 use error::{guard as session_guard, SessionError};
-pub use session::key;
 use session::{with_session, LinkCounts};
 
 /// An array that Julia gave us as an argument.
@@ -51,7 +51,7 @@ unsafe fn array<'j>(
 /// A number that differs when the key differs, for the name of the store's folder.
 #[no_mangle]
 pub extern "C" fn nativecache_key_hash() -> u64 {
-    guard(0, || Ok(session::key_hash()))
+    guard(0, || Ok(nativecache_runtime::load::key::hash()))
 }
 
 /// A number that differs when the set of root modules, or a build id of one, differs.
@@ -141,9 +141,9 @@ pub unsafe extern "C" fn nativecache_installed(id: i64, out: ArrayArgument<'_, '
             // SAFETY: as the caller says.
             let out = unsafe { array(&julia, out)? };
             with_session(|session| {
-                for code in session.library(id)?.code_instances() {
-                    // SAFETY: code instances are alive as long as their methods; a `Vector{Any}`.
-                    unsafe { Object::from_ptr(code.cast()).into_iter().for_each(|code| out.push(code)) };
+                for code in Outcomes::of(session.library(id)?, &julia).code_instances() {
+                    // SAFETY: a `Vector{Any}`.
+                    unsafe { out.push(code.object()) };
                 }
                 Ok(0)
             })

@@ -7,6 +7,7 @@
 mod code;
 mod collections;
 mod contents;
+mod inline;
 pub mod make;
 mod method;
 mod module;
@@ -26,6 +27,7 @@ pub use code::{
 };
 pub use collections::{Array, SVec};
 pub use contents::{Contents, Part};
+pub use inline::{Inline, InlineField};
 pub use method::{
     Definition, Method, MethodInstance, MethodTable, RootsLocked, SpecialisationsLocked, TypeMapEntry,
 };
@@ -37,6 +39,9 @@ pub use types::{DataType, Field, Primitive, TypeName, TypeVar, Union, UnionAll};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(transparent)]
 pub struct Object<'j>(NonNull<jl_value_t>, PhantomData<&'j Stopped>);
+
+/// An object, or null, as functions of C take and give it: for the declarations of such functions only.
+pub type RawObject = *mut jl_value_t;
 
 /// A kind of object that has a handle of its own.
 pub trait Kind<'j>: Sized + Copy + Into<Object<'j>> {

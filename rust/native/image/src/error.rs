@@ -1,6 +1,6 @@
 //! What can be wrong with an image or a library file.
 
-use nativecache_store::Reason;
+use nativecache_store::{Hex, Reason};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ pub struct Hash(pub [u8; 16]);
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 

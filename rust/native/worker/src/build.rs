@@ -28,11 +28,13 @@ use nativecache_julia::object::{array_items, is, root_module, Value};
 use nativecache_julia::object_paths::Paths;
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
+use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
 use nativecache_runtime::objects::describe::Describer;
 use nativecache_runtime::objects::foreign::ForeignTargets;
 use nativecache_runtime::objects::inferred;
 use nativecache_store::fields::line;
+use nativecache_store::{lines, Hex};
 
 use crate::compare;
 use crate::dependencies::{without_code, Finished, Functions};
@@ -223,7 +225,7 @@ pub unsafe fn build(methods: *mut jl_sys::jl_array_t, request: &Request) -> Resu
         let mut result = image.result;
         if let Some(held) = &request.compare {
             for found in compare::compare(held, &request.output)? {
-                result.push_str(&nativecache::difference_line(&found.method, &found.what));
+                result.push_str(&lines::line("different", None, &found.method, &found.what));
                 if let Some(number) = found.number {
                     let _ = writeln!(result, "function\t{number}");
                 }
@@ -258,7 +260,7 @@ pub unsafe fn build(methods: *mut jl_sys::jl_array_t, request: &Request) -> Resu
 fn lasting_names(tables: &Tables) -> Result<StableNames, BuildError> {
     let image = Image::parse(&tables.bytes)?;
     let digests = Digests::of_any_build(image)?;
-    let text = |digest: Digest| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let text = |digest: Digest| Hex(&digest).to_string();
     let slots =
         (0..tables.slots).map(|slot| digests.slot(SlotId(slot)).map(text)).collect::<Result<_, _>>()?;
     let functions =
@@ -510,7 +512,7 @@ unsafe fn assemble(
     // SAFETY: as above.
     let Finished { ids: functions, not_kept } =
         unsafe { image_functions.finish(world, &mut describer, statuses) }?;
-    for (name, value) in nativecache::key() {
+    for (name, value) in key::of_process() {
         describer.image.key(name, value)?;
     }
     for (hash, names) in &request.module_sets {
@@ -520,7 +522,7 @@ unsafe fn assemble(
     for (statement, status) in request.statements.iter().zip(statuses.iter()) {
         // SAFETY: as above.
         let entry = unsafe { entry(statement, status, &functions, &mut describer) };
-        let line = nativecache::outcome_line(&entry);
+        let line = outcome_line(&entry);
         result.push_str(&line);
         describer.image.entry(entry)?;
     }
@@ -575,6 +577,15 @@ unsafe fn entry(
         Status::Failed(reason, detail) => Bucket::Failed { reason: *reason, detail: detail.clone() },
     };
     Entry { statement: statement.to_owned(), package, bucket }
+}
+
+/// What became of a requested method, as the line that `nativecache_peek` gives in a session.
+fn outcome_line(entry: &Entry) -> String {
+    match &entry.bucket {
+        Bucket::Compiled(_) => lines::line("compiled", None, &entry.statement, ""),
+        Bucket::Skipped { reason, detail } => lines::line("skipped", Some(*reason), &entry.statement, detail),
+        Bucket::Failed { reason, detail } => lines::line("failed", Some(*reason), &entry.statement, detail),
+    }
 }
 
 /// What describes this process's objects, made anew for each emission.

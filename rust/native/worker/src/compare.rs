@@ -1,7 +1,6 @@
 //! Is a library what would be built now? Each of its functions against the same one in a fresh library.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,6 +9,8 @@ use nativecache_image::{
     BucketRef, Digest, Digests, EntryId, FunctionRef, Image, ImageError, Invoke, NodeId, NodeRef, SlotId,
 };
 use nativecache_runtime::load::library::{Code, LibraryFile};
+
+use nativecache_store::Hex;
 
 use crate::error::BuildError;
 
@@ -206,13 +207,13 @@ impl Reader<'_> {
     fn what(&self, target: usize, address_only: bool) -> String {
         if let Some(slot) = self.code.slot_at(target, self.image.slot_count()) {
             let digest = self.digests.slot(SlotId(slot)).unwrap_or_default();
-            return format!("<slot {}>", hex(&digest));
+            return format!("<slot {}>", Hex(&digest));
         }
         if self.spans.contains_key(&target) {
             return "<function>".to_owned();
         }
         match self.code.bytes(target..target + 8) {
-            Some(bytes) if !address_only => format!("<constant {}>", hex(bytes)),
+            Some(bytes) if !address_only => format!("<constant {}>", Hex(bytes)),
             _ => "<data>".to_owned(),
         }
     }
@@ -223,14 +224,6 @@ fn is_filling(line: &str) -> bool {
         || line.starts_with("int3")
         || line.starts_with("data16")
         || line == "addb %al, (%rax)"
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The specialised types of a method instance, for people.

@@ -10,12 +10,12 @@ use nativecache_image::{
 };
 use nativecache_julia::julia_1_5::{jl_get_world_counter, jl_method_table_for, jl_rettype_inferred};
 use nativecache_julia::object::{is, symbol, symbol_str};
-use nativecache_runtime::edges::constants;
-use nativecache_runtime::edges::generator::{body_digest, is_generated, seen_by};
-use nativecache_runtime::edges::record::{matching_methods, table_digest, table_names, Dependencies, Target};
-use nativecache_runtime::edges::untouched::{base_world, is_original};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::objects::describe::Describer;
+use nativecache_runtime::raw::{
+    self as constants, base_world, body_digest, is_generated, is_original, matching_methods, seen_by,
+    table_digest, table_names, Dependencies, Target,
+};
 
 use crate::build::{returns_constant, Status, World};
 use crate::error::BuildError;

@@ -26,8 +26,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use jlrs::value::array::Array;
-use nativecache::guard;
 use nativecache_julia::julia_1_5::jl_gc_enable_conservative_gc_support;
+use nativecache_julia::root_modules::roots;
+use nativecache_runtime::load::key;
+use nativecache_runtime::raw;
+use nativecache_store::boundary::{guard, hand_out, last_error};
 
 use request::Request;
 
@@ -110,6 +113,28 @@ fn make_room(workdir: &Path) {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// A number that differs when the key of this process differs, for the name of the store's folder.
+#[no_mangle]
+pub extern "C" fn nativecache_key_hash() -> u64 {
+    guard(0, || Ok(key::hash()))
+}
+
+/// A number that differs when the set of root modules, or a build id of one, differs.
+///
+/// # Safety
+/// On a Julia thread; `modules` is a `Vector{Any}` or `Vector{Module}`.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_module_set(modules: Array<'_, 'static>) -> u64 {
+    // SAFETY: as the caller says.
+    guard(0, || Ok(unsafe { raw::module_set(&roots(modules.ptr())) }))
+}
+
+/// What went wrong last on this thread. It is never freed: the process ends after the first error.
+#[no_mangle]
+pub extern "C" fn nativecache_last_error() -> *mut c_char {
+    hand_out(&last_error())
 }
 
 /// Puts this build's names in the place of lasting ones: see [`statements::to_current`].

@@ -16,8 +16,7 @@ use nativecache_julia::object::{
     array_items, is, is_type, module_name, root_module, svec_items, symbol_str, type_name, type_of,
     unwrap_unionall, Value,
 };
-use nativecache_runtime::edges::constants::can_change;
-use nativecache_runtime::edges::generator::generated_body;
+use nativecache_runtime::raw::{can_change, generated_body};
 
 /// The names in one source.
 #[derive(Default)]

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nativecache_codegen::{Part, Target};
 use nativecache_image::content_hash;
+use nativecache_runtime::load::key;
 
 use crate::error::BuildError;
 use crate::journal::Journal;
@@ -55,7 +56,7 @@ pub unsafe fn compile(
     let mut jobs = Vec::new();
     for (number, part) in parts.into_iter().enumerate() {
         let object = workdir.join(format!("part-{number}.o"));
-        let key = key(&part, target);
+        let key = key_of(&part, target);
         match held.get(&key) {
             Some(bytes) => std::fs::write(&object, bytes).map_err(io(&object))?,
             None => jobs.push(Job { part, object: object.clone() }),
@@ -83,9 +84,9 @@ pub unsafe fn compile(
 
 /// What the object of a part depends on: its text, the processor, and all that the key of a library says, this
 /// program among it.
-fn key(part: &Part, target: &Target) -> Key {
+fn key_of(part: &Part, target: &Target) -> Key {
     let mut said = format!("{target:?}\n");
-    for (name, value) in nativecache::key() {
+    for (name, value) in key::of_process() {
         // Writing to a String cannot fail.
         let _ = writeln!(said, "{name}={value}");
     }

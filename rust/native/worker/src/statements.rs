@@ -13,8 +13,9 @@ use nativecache_julia::object::{array_items, is};
 use nativecache_julia::raw_packages::Packages;
 use nativecache_julia::root_modules::roots;
 use nativecache_julia::sysimage::Sysimage;
-use nativecache_runtime::trace::statement_of;
+use nativecache_runtime::raw::trace::statement_of;
 use nativecache_store::fields::{escape, line, lines, unescape};
+use nativecache_store::Hex;
 
 use crate::error::BuildError;
 
@@ -99,8 +100,7 @@ pub unsafe fn to_lasting(
             let Ok(text) = text else { continue };
             let mut fields = vec![(number + 1).to_string(), text];
             for owner in owners {
-                let uuid: String = owner.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-                fields.push(format!("{} {uuid}", owner.name));
+                fields.push(format!("{} {}", owner.name, Hex(&owner.uuid)));
             }
             out.push_str(&line(fields));
         }

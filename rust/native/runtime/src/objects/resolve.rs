@@ -13,7 +13,6 @@ use nativecache_julia::handles::make::Apply;
 use nativecache_julia::handles::{Array, Kind, MethodInstance, Module, Object};
 use nativecache_julia::kept::Kept;
 use nativecache_julia::method_roots::Roots;
-use nativecache_julia::object::Value;
 use nativecache_julia::origin::Origins;
 use nativecache_julia::specialisations::Specialisations;
 use nativecache_julia::stopped::Stopped;
@@ -36,7 +35,6 @@ pub struct Resolver {
     values: Vec<Option<Kept>>,
     troubles: HashMap<usize, Trouble>,
     origins: Origins,
-    tables: MethodTables,
     specialisations: RefCell<Specialisations>,
     roots: RefCell<Roots>,
     /// Where the sysimage's objects lie.
@@ -49,9 +47,11 @@ pub struct Resolver {
 pub struct Surroundings<'a, 'j> {
     julia: &'j Stopped,
     /// Where the packages of the image stand.
-    packages: &'a [Loaded],
+    packages: &'a [Loaded<'j>],
     /// The newest world.
     world: usize,
+    /// The method tables in that world.
+    tables: &'a MethodTables<'j>,
     /// The symbols of the packages.
     symbols: Symbols<'j>,
     apply: Apply<'j>,
@@ -61,14 +61,13 @@ type Resolved<'j> = Result<Object<'j>, Trouble>;
 
 impl Resolver {
     /// Nothing resolved yet.
-    pub fn new(image: &Image<'_>, sysimage: Option<&Sysimage>, world: usize) -> Self {
+    pub fn new(image: &Image<'_>, sysimage: Option<&Sysimage>) -> Self {
         let places = sysimage.map_or_else(Places::default, Places::of);
         let sysimage = sysimage.map_or(0..0, |sysimage| sysimage.data.clone());
         Resolver {
             values: vec![None; image.node_count() as usize],
             troubles: HashMap::new(),
             origins: Origins::at_load(sysimage.clone()),
-            tables: MethodTables::new(sysimage.clone(), world),
             specialisations: RefCell::new(Specialisations::new(places.range())),
             roots: RefCell::default(),
             sysimage,
@@ -76,32 +75,32 @@ impl Resolver {
         }
     }
 
-    /// The session as it is now. `packages[p]` says where package `p` of the image stands.
+    /// The session as it is now. `packages[p]` says where package `p` of the image stands; `tables` are
+    /// the method tables in `world`.
     ///
     /// # Errors
     /// If Julia has no builtin that gives types their parameters.
     pub fn surroundings<'a, 'j>(
         &self,
         julia: &'j Stopped,
-        packages: &'a [Loaded],
+        packages: &'a [Loaded<'j>],
         world: usize,
+        tables: &'a MethodTables<'j>,
     ) -> Result<Surroundings<'a, 'j>, Missing> {
         let apply = Apply::new(julia).ok_or(Missing::ApplyType)?;
-        let modules = packages.iter().filter_map(|package| nodes::module_of(julia, package));
+        let modules = packages.iter().filter_map(Loaded::module);
         let outside = modules.filter(|module| !self.sysimage.contains(&module.address()));
         // To walk over more names than there are nodes is not worth it.
         let symbols = Symbols::of(outside, self.values.len());
-        Ok(Surroundings { julia, packages, world, symbols, apply })
+        Ok(Surroundings { julia, packages, world, tables, symbols, apply })
     }
 
-    /// Resolves every node that has no value yet. `pristine` says that all method tables are as they were at build.
+    /// Resolves every node that has no value yet.
     ///
     /// # Safety
     /// Before the collector runs again, what [`Resolver::rooted`] gives can be reached from a root, and then for as long as
     /// this is used.
-    pub unsafe fn run(&mut self, image: &Image<'_>, around: &Surroundings<'_, '_>, pristine: bool) {
-        self.tables.enter(around.world);
-        self.tables.set_pristine(pristine);
+    pub unsafe fn run(&mut self, image: &Image<'_>, around: &Surroundings<'_, '_>) {
         self.troubles.clear();
         for index in 0..self.values.len() {
             if self.values[index].is_some() {
@@ -172,31 +171,10 @@ impl Resolver {
         &self.origins
     }
 
-    /// The method tables as they are now.
-    pub fn tables(&self) -> &MethodTables {
-        &self.tables
-    }
-
     /// An array of all values, to be rooted by Julia.
     pub fn rooted<'j>(&self, julia: &'j Stopped) -> Array<'j> {
         let found: Vec<Option<Object<'j>>> =
             self.values.iter().flatten().map(|kept| Some(kept.get(julia))).collect();
         Array::of_any(julia, found.into_iter())
-    }
-}
-
-// until edges/ and load/ are converted
-impl Resolver {
-    /// [`Resolver::object`] as a bare pointer.
-    pub fn get(&self, id: NodeId) -> Result<Value, Trouble> {
-        Ok(self.kept(id)?.address() as Value)
-    }
-
-    /// [`Resolver::instance`] as a bare pointer.
-    pub fn method_instance(&self, id: NodeId) -> Result<*mut jl_sys::jl_method_instance_t, Trouble> {
-        let object = self.kept(id)?.address();
-        // SAFETY: resolved objects are live.
-        let instance = unsafe { Object::at(object) }.as_kind::<MethodInstance<'_>>();
-        Ok(instance.ok_or(Missing::Kind("method instance"))?.as_ptr())
     }
 }

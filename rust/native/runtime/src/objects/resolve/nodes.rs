@@ -5,7 +5,6 @@ use nativecache_julia::handles::make::{self, WrongFields};
 use nativecache_julia::handles::{
     Array, DataType, Method, MethodInstance, Module, Object, SVec, Symbol, Text, TypeName, TypeVar,
 };
-use nativecache_julia::stopped::Stopped;
 use nativecache_mutation::mutation;
 use smallvec::SmallVec;
 
@@ -100,7 +99,7 @@ impl<'j> Stage<'_, 'j> {
         match self.around.packages.get(package.index()) {
             Some(Loaded::OtherBuild(what)) => Err(Trouble::OtherBuild(what.clone())),
             loaded => {
-                let module = loaded.and_then(|loaded| module_of(self.around.julia, loaded));
+                let module = loaded.and_then(|loaded| loaded.module());
                 Ok(module.ok_or(Trouble::Waiting(package))?.into())
             }
         }
@@ -174,15 +173,12 @@ impl<'j> Stage<'_, 'j> {
         if !signature.is_type() {
             return Err(Missing::Signature.into());
         }
-        // SAFETY: a live type, as the handle proves; nothing that changes a method table runs meanwhile.
-        let found =
-            unsafe { self.resolver.tables.find(signature.as_ptr()).and_then(|m| Method::from_ptr(m)) };
-        let method = found.ok_or_else(|| Missing::Method(signature.type_text()))?;
+        let method =
+            self.around.tables.find(signature).ok_or_else(|| Missing::Method(signature.type_text()))?;
         // The same signature is not the same method: it may have been defined anew.
         if mutation!(
             "origin: a method is known by its signature",
-            // SAFETY: a live method, as the handle proves.
-            unsafe { self.resolver.origins.of(method.as_ptr()) } != Some(origin),
+            self.resolver.origins.number(method) != Some(origin),
             false
         ) {
             return Err(Trouble::Redefined(signature.type_text()));
@@ -222,8 +218,7 @@ impl<'j> Stage<'_, 'j> {
             Some(instance) => instance.method(),
             None => object.as_kind(),
         };
-        // SAFETY: a live method, as the handle proves; nothing that changes a method table runs meanwhile.
-        match method.filter(|method| unsafe { !self.resolver.tables.is_live(method.as_ptr()) }) {
+        match method.filter(|method| !self.around.tables.is_live(*method)) {
             Some(replaced) => Err(Trouble::Redefined(replaced.signature().type_text())),
             None => Ok(object),
         }
@@ -283,13 +278,4 @@ fn without_struct(wrong: WrongFields) -> Trouble {
         WrongFields::Types => Missing::FieldTypes,
         WrongFields::Kind => Missing::ImmutableStruct,
     })
-}
-
-/// The root module of a package, if it is loaded at the build that the library names.
-pub(super) fn module_of<'j>(_julia: &'j Stopped, package: &Loaded) -> Option<Module<'j>> {
-    match package {
-        // SAFETY: a live root module. // until load/loaded.rs is converted
-        Loaded::Yes(module) => unsafe { Module::from_ptr(*module) },
-        Loaded::Missing | Loaded::OtherBuild(_) => None,
-    }
 }

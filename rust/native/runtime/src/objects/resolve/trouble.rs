@@ -3,6 +3,8 @@
 use nativecache_image::PackageId;
 use thiserror::Error;
 
+use crate::load::loaded::OtherBuild;
+
 /// Why a node or slot has no value. As text it is the detail beside the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Trouble {
@@ -11,7 +13,7 @@ pub enum Trouble {
     Waiting(PackageId),
     /// Its package is loaded, but precompiled again since.
     #[error("{0}")]
-    OtherBuild(String),
+    OtherBuild(OtherBuild),
     /// The session has another method with this signature.
     #[error("{0}")]
     Redefined(String),
