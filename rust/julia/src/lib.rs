@@ -6,10 +6,12 @@
 
 pub mod addresses;
 pub mod c_symbols;
+pub mod calls;
 pub mod code_digest;
 pub mod collector;
 pub mod definitions;
 pub mod elf;
+pub mod ending;
 pub mod frame_lookup;
 pub mod handles;
 pub mod inspect;

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::elf::global_symbol;
+use crate::handles::RawObject;
 use crate::julia_1_5::{
-    jl_exit, jl_gc_safepoint, jl_generating_output, jl_git_commit, jl_module_build_id, jl_options,
-    jl_sigatomic_begin, jl_sigatomic_end, jl_signal_pending, jl_threading_enabled, jl_ver_string, Options,
+    jl_gc_safepoint, jl_generating_output, jl_git_commit, jl_module_build_id, jl_options, jl_sigatomic_begin,
+    jl_sigatomic_end, jl_signal_pending, jl_threading_enabled, jl_ver_string, Options,
 };
 
 /// What the command line said, set before any Julia code ran.
@@ -74,9 +75,10 @@ pub unsafe fn uninterrupted<T: Copy>(body: impl FnOnce() -> T) -> T {
     }
 }
 
-/// An address in libjulia's own code.
-pub fn address_in_runtime() -> usize {
-    jl_exit as *const () as usize
+/// `nothing`, for a function that Julia calls.
+pub fn nothing() -> RawObject {
+    // SAFETY: exists from start-up on.
+    unsafe { jl_sys::jl_nothing }
 }
 
 /// Flags of the command line that change what Julia compiles, as numbers.

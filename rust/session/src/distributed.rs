@@ -1,13 +1,14 @@
 //! Workers of `Distributed` load what the master loads, but not what it had loaded before they came: the
 //! master sees to it that they have NativeCache.
 
+use nativecache_julia::calls;
 use nativecache_julia::handles::{Array, Module};
 use nativecache_julia::kept::Kept;
 use nativecache_julia::process::uninterrupted;
 use nativecache_julia::stopped::Stopped;
 
 use crate::error::{guard, SessionError};
-use crate::globals::{call_running, global, loaded_modules, modules_of};
+use crate::globals::{global, loaded_modules, modules_of};
 use crate::hook::with_hook;
 
 /// Packages were loaded: sees whether there are new workers.
@@ -52,7 +53,7 @@ unsafe fn greet() -> Result<(), SessionError> {
         unsafe { Kept::new(global(module, "spread")?) }
     };
     // SAFETY: as the caller says.
-    unsafe { call_running(function) }
+    unsafe { calls::call(function) }.map_err(SessionError::from)
 }
 
 /// How many processes `Distributed` has; it is in the sysimage.

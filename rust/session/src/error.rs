@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use nativecache_image::Reason;
+use nativecache_julia::calls::Threw;
 use nativecache_store::boundary;
 use thiserror::Error;
 
@@ -68,5 +69,11 @@ impl SessionError {
     /// For `map_err`: what was done to which file.
     pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> SessionError + '_ {
         move |source| SessionError::Io { what: path.display().to_string(), source }
+    }
+}
+
+impl From<Threw> for SessionError {
+    fn from(_: Threw) -> Self {
+        SessionError::Threw
     }
 }

@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use nativecache_julia::handles::{make, Array, Kind, Module, Object, Text};
-use nativecache_julia::kept::Kept;
 use nativecache_julia::stopped::Stopped;
 
 use crate::error::SessionError;
@@ -36,41 +35,6 @@ pub(crate) unsafe fn call<'j>(
 ) -> Result<Object<'j>, SessionError> {
     // SAFETY: as the caller says.
     unsafe { make::call(julia, function, arguments) }.ok_or(SessionError::Threw)
-}
-
-/// Calls a function without arguments, with the collector on: it may run for long, and other tasks meanwhile.
-///
-/// # Safety
-/// On a Julia thread, without a lock of ours; no object is held.
-pub(crate) unsafe fn call_running(function: Kept) -> Result<(), SessionError> {
-    // SAFETY: as the caller says; the function is kept alive, and jl_call catches what it throws.
-    let value = unsafe { jl_sys::jl_call(function.address() as *mut _, std::ptr::null_mut(), 0) };
-    if value.is_null() {
-        Err(SessionError::Threw)
-    } else {
-        Ok(())
-    }
-}
-
-/// Calls a function with a text, with the collector on, and gives the text that it returns; `None` if that is no text.
-///
-/// # Safety
-/// As [`call_running`].
-pub(crate) unsafe fn call_with_text(function: Kept, text: &[u8]) -> Result<Option<Vec<u8>>, SessionError> {
-    // SAFETY: as the caller says. The text is an argument of the call from its making on, which keeps it alive.
-    let value = unsafe {
-        let mut arguments = [jl_sys::jl_pchar_to_string(text.as_ptr().cast(), text.len())];
-        jl_sys::jl_call(function.address() as *mut _, arguments.as_mut_ptr(), 1)
-    };
-    if value.is_null() {
-        return Err(SessionError::Threw);
-    }
-    // SAFETY: nothing has run since it was returned.
-    let julia = unsafe { Stopped::new() };
-    // SAFETY: it cannot be freed from here on.
-    let said = unsafe { Object::from_ptr(value) };
-    let _ = &julia;
-    Ok(said.and_then(Object::as_kind::<Text<'_>>).map(|text| text.bytes().to_vec()))
 }
 
 /// `Base.loaded_modules_array()`.

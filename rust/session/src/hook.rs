@@ -9,7 +9,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use jl_sys::jl_module_t;
 use nativecache_image::Reason;
 use nativecache_julia::handles::{Array, Module, Object, RawObject, Text};
 use nativecache_julia::kept::Kept;
@@ -27,7 +26,7 @@ use crate::error::{guard, SessionError};
 use crate::globals::{base, global, global_of, loaded_modules, modules_of, path_of, paths_of};
 use crate::locks::acquire;
 use crate::session::{with_session, LinkCounts};
-use crate::{ending, own_code, verify_mode};
+use crate::{own_code, verify_mode};
 
 /// A library that was found, linked or rejected.
 struct Found {
@@ -82,7 +81,7 @@ fn lock() -> Result<MutexGuard<'static, State>, SessionError> {
 /// # Safety
 /// `module` is the module NativeCache; called on a Julia thread.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_start(module: *mut jl_module_t) {
+pub unsafe extern "C" fn nativecache_start(module: RawObject) {
     let start = || {
         guard((), || {
             let state = match out_of_place() {
@@ -189,11 +188,13 @@ unsafe fn compare_new() {
 
 /// # Safety
 /// On a Julia thread; `module` is the module NativeCache.
-unsafe fn start(module: *mut jl_module_t) -> Result<Hook, SessionError> {
+unsafe fn start(module: RawObject) -> Result<Hook, SessionError> {
     // SAFETY: as the caller says.
     let julia = &unsafe { Stopped::new() };
     // SAFETY: as the caller says.
-    let module = unsafe { Module::from_ptr(module) }.ok_or(SessionError::NotStarted)?;
+    let module = unsafe { Object::from_ptr(module) }
+        .and_then(Object::as_kind::<Module<'_>>)
+        .ok_or(SessionError::NotStarted)?;
     // SAFETY: constants of a module that is loaded for ever.
     let keep = |object: Object<'_>| unsafe { Kept::new(object) };
     crate::session::keep_in(keep(global_of::<Array<'_>>(module, "ROOTS")?.into()))?;

@@ -6,7 +6,6 @@
 
 mod auto;
 mod distributed;
-mod ending;
 mod error;
 mod globals;
 mod hook;
@@ -22,7 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use jlrs::value::array::Array as ArrayArgument;
-use nativecache_julia::handles::{Array, Object};
+use nativecache_julia::handles::{Array, Object, RawObject};
 use nativecache_julia::process::uninterrupted;
 use nativecache_julia::signature;
 use nativecache_julia::stopped::Stopped;
@@ -187,7 +186,7 @@ pub unsafe extern "C" fn nativecache_preference(path: *const c_char, name: *cons
 /// # Safety
 /// On a Julia thread; `value` is a live type.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_signature(value: *mut jl_sys::jl_value_t) -> *mut c_char {
+pub unsafe extern "C" fn nativecache_signature(value: RawObject) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         // SAFETY: as the caller says.
         let _julia = unsafe { Stopped::new() };

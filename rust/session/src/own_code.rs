@@ -6,13 +6,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jl_sys::jl_value_t;
-use nativecache_julia::handles::{make, Invoke, Object};
+use nativecache_julia::handles::{make, Invoke, Object, RawObject};
+use nativecache_julia::process;
 use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::load::install::{install, Compiled};
 
-/// What Julia's `jl_fptr_args` calls: the function, its arguments, their number.
-type FptrArgs = unsafe extern "C" fn(*mut jl_value_t, *mut *mut jl_value_t, u32) -> *mut jl_value_t;
+/// What the generic calling convention calls: the function, its arguments, their number.
+type FptrArgs = unsafe extern "C" fn(RawObject, *mut RawObject, u32) -> RawObject;
 
 /// The first call puts a function into its method table's cache; that one does nothing else.
 static WARMING: AtomicBool = AtomicBool::new(false);
@@ -57,18 +57,17 @@ unsafe fn give(julia: &Stopped, function: Object<'_>, code: FptrArgs) -> bool {
     given
 }
 
-unsafe extern "C" fn loaded_code(_: *mut jl_value_t, _: *mut *mut jl_value_t, _: u32) -> *mut jl_value_t {
+unsafe extern "C" fn loaded_code(_: RawObject, _: *mut RawObject, _: u32) -> RawObject {
     // SAFETY: called by Julia, on one of its threads; this frame has nothing to drop.
     unsafe {
         crate::hook::nativecache_loaded();
-        jl_sys::jl_nothing
     }
+    process::nothing()
 }
 
-unsafe extern "C" fn ended_code(_: *mut jl_value_t, _: *mut *mut jl_value_t, _: u32) -> *mut jl_value_t {
+unsafe extern "C" fn ended_code(_: RawObject, _: *mut RawObject, _: u32) -> RawObject {
     if !WARMING.load(Ordering::Relaxed) {
         crate::tracing::nativecache_ended();
     }
-    // SAFETY: it exists since Julia started.
-    unsafe { jl_sys::jl_nothing }
+    process::nothing()
 }

@@ -6,10 +6,9 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use jl_sys::jl_method_instance_t;
 use nativecache_image::PackageId;
 use nativecache_julia::definitions::Definitions;
-use nativecache_julia::handles::{CodeInstance, Invoke, MethodInstance};
+use nativecache_julia::handles::{CodeInstance, Invoke, MethodInstance, Object, RawObject};
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_runtime::load::key;
@@ -76,14 +75,18 @@ pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
 /// library that has it.
 ///
 /// # Safety
-/// On a Julia thread; `mi` is a live method instance.
+/// On a Julia thread; `instance` is a live method instance.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_method(mi: *mut jl_method_instance_t) -> *mut c_char {
+pub unsafe extern "C" fn nativecache_method(instance: RawObject) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         // SAFETY: as the caller says.
         let julia = unsafe { Stopped::new() };
         // SAFETY: as the caller says.
-        let Some(instance) = (unsafe { MethodInstance::from_ptr(mi) }) else { return Ok(hand_out("")) };
+        let Some(instance) =
+            (unsafe { Object::from_ptr(instance) }.and_then(Object::as_kind::<MethodInstance<'_>>))
+        else {
+            return Ok(hand_out(""));
+        };
         let sysimage = Sysimage::current();
         with_session(|session| {
             let (mut ends, mut lines) = (Ends::new(&julia), String::new());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use nativecache_julia::ending::is_orderly;
 use nativecache_julia::handles::{Module, Text};
 use nativecache_julia::kept::Kept;
 use nativecache_julia::process::{self, uninterrupted};
@@ -22,7 +23,6 @@ use nativecache_store::trust;
 use nativecache_store::{file, Limits, Mode, Profile, Stats};
 
 use crate::auto;
-use crate::ending::is_orderly;
 use crate::error::{guard, SessionError};
 use crate::globals::{base, call, global_of, loaded_modules, path_of};
 use crate::hook::{package_folder, with_hook};

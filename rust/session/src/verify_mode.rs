@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use nativecache_image::FunctionId;
+use nativecache_julia::calls;
 use nativecache_julia::kept::Kept;
 use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::error::Rejected;
 
 use crate::error::SessionError;
-use crate::globals::{call_with_text, global};
+use crate::globals::global;
 
 /// What the comparison found: the functions that differ, or why there was none.
 type Verdict = Result<Vec<FunctionId>, String>;
@@ -41,11 +42,12 @@ pub(crate) unsafe fn run(module: Kept, paths: &[PathBuf]) -> Result<(), SessionE
             unsafe { Kept::new(global(module, "different_functions")?) }
         };
         // SAFETY: as the caller says.
-        let said = unsafe { call_with_text(function, path.to_string_lossy().as_bytes()) };
-        let verdict = said.map_err(|error| error.to_string()).and_then(|said| match said {
-            Some(text) => read(&String::from_utf8_lossy(&text)),
-            None => Err("the comparison gave no text".to_owned()),
-        });
+        let said = unsafe { calls::call_with_text(function, path.to_string_lossy().as_bytes()) };
+        let verdict =
+            said.map_err(|threw| SessionError::from(threw).to_string()).and_then(|said| match said {
+                Some(text) => read(&String::from_utf8_lossy(&text)),
+                None => Err("the comparison gave no text".to_owned()),
+            });
         VERDICTS.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), verdict);
     }
     Ok(())

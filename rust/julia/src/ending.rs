@@ -8,9 +8,10 @@ use std::ffi::{c_void, CStr};
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use nativecache_julia::elf::{symbol_before, Object};
-use nativecache_julia::process;
 use nativecache_signals::put_off;
+
+use crate::elf::{symbol_before, Object};
+use crate::julia_1_5::jl_exit;
 
 extern "C" {
     fn backtrace(frames: *mut *mut c_void, size: std::ffi::c_int) -> std::ffi::c_int;
@@ -24,15 +25,15 @@ static RUNTIME: OnceLock<Range<usize>> = OnceLock::new();
 
 /// To be called when the session starts. The signal may have come in the middle of `malloc`, which then waits for
 /// itself for ever, and `backtrace` allocates when it is called for the first time.
-pub(crate) fn prepare() {
+pub fn prepare() {
     let mut frames = [std::ptr::null_mut(); DEPTH];
     unwind(&mut frames);
-    RUNTIME.get_or_init(|| Object::at(process::address_in_runtime()).map_or(0..0, |runtime| runtime.span()));
+    RUNTIME.get_or_init(|| Object::at(jl_exit as *const () as usize).map_or(0..0, |runtime| runtime.span()));
 }
 
 /// To be called from an exit hook. When in doubt, it is not orderly. It calls `malloc` for the unwind tables of what was
 /// compiled since the last time; where that waits for itself, Julia's own hooks would too (docs/faults.md).
-pub(crate) fn is_orderly() -> bool {
+pub fn is_orderly() -> bool {
     let Some(runtime) = RUNTIME.get().filter(|runtime| !runtime.is_empty()) else { return false };
     let mut frames = [std::ptr::null_mut(); DEPTH];
     let count = unwind(&mut frames);
@@ -49,7 +50,7 @@ pub(crate) fn is_orderly() -> bool {
 }
 
 /// The return addresses on this thread's stack; how many. glibc asks the loader for the tables of each, and who stops
-/// this thread meanwhile may ask as well (runtime, `elf`).
+/// this thread meanwhile may ask as well (`elf`).
 fn unwind(frames: &mut [*mut c_void; DEPTH]) -> usize {
     // SAFETY: writes at most DEPTH frames.
     let count = put_off(|| unsafe { backtrace(frames.as_mut_ptr(), DEPTH as std::ffi::c_int) });
