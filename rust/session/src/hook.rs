@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use nativecache_image::Reason;
+use nativecache_julia::ending;
 use nativecache_julia::handles::{Array, Module, Object, RawObject, Text};
 use nativecache_julia::kept::Kept;
 use nativecache_julia::process::{self, uninterrupted};

@@ -83,7 +83,7 @@ pub unsafe extern "C" fn nativecache_method(instance: RawObject) -> *mut c_char 
         let julia = unsafe { Stopped::new() };
         // SAFETY: as the caller says.
         let Some(instance) =
-            (unsafe { Object::from_ptr(instance) }.and_then(Object::as_kind::<MethodInstance<'_>>))
+            unsafe { Object::from_ptr(instance) }.and_then(Object::as_kind::<MethodInstance<'_>>)
         else {
             return Ok(hand_out(""));
         };
