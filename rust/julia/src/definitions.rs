@@ -2,35 +2,26 @@
 
 use std::collections::HashMap;
 
-use jl_sys::{jl_array_t, jl_datatype_t, jl_method_t};
-
-use crate::inspect;
-use crate::object::{module_path, svec_items, symbol_str, type_name, unwrap_unionall};
-use crate::root_modules;
-use crate::types::type_text;
+use crate::handles::{Array, Method, Symbol};
+use crate::stopped::Stopped;
+use crate::walk;
 
 /// The methods of this session by the world in which they came, or went.
-pub struct Definitions {
-    made: HashMap<usize, Vec<*mut jl_method_t>>,
-    deleted: HashMap<usize, Vec<*mut jl_method_t>>,
+pub struct Definitions<'j> {
+    made: HashMap<usize, Vec<Method<'j>>>,
+    deleted: HashMap<usize, Vec<Method<'j>>>,
 }
 
-impl Definitions {
-    /// Walks over all methods.
-    ///
-    /// # Safety
-    /// On a Julia thread, collector off; `loaded` is a live array of modules.
-    pub unsafe fn read(loaded: *mut jl_array_t) -> Self {
-        let mut made: HashMap<usize, Vec<*mut jl_method_t>> = HashMap::new();
-        let mut deleted: HashMap<usize, Vec<*mut jl_method_t>> = HashMap::new();
-        // SAFETY: as the caller says.
-        unsafe {
-            let modules = inspect::all_modules(&root_modules::roots(loaded));
-            for method in inspect::methods(&inspect::method_tables(&modules)) {
-                made.entry((*method).primary_world).or_default().push(method);
-                if (*method).deleted_world != usize::MAX {
-                    deleted.entry((*method).deleted_world).or_default().push(method);
-                }
+impl<'j> Definitions<'j> {
+    /// Walks over all methods; `loaded` are the modules that are loaded.
+    pub fn read(julia: &'j Stopped, loaded: Array<'j>) -> Self {
+        let mut made: HashMap<usize, Vec<Method<'j>>> = HashMap::new();
+        let mut deleted: HashMap<usize, Vec<Method<'j>>> = HashMap::new();
+        let modules = walk::modules(&walk::root_modules(julia, loaded));
+        for method in walk::methods(&walk::method_tables(julia, &modules)) {
+            made.entry(method.primary_world()).or_default().push(method);
+            if method.deleted_world() != usize::MAX {
+                deleted.entry(method.deleted_world()).or_default().push(method);
             }
         }
         Definitions { made, deleted }
@@ -39,10 +30,7 @@ impl Definitions {
     /// What happened right after `world`, the last one in which some code held: a method that was
     /// defined (gf.c, `jl_method_table_insert`, invalidates up to the world before its own), or one
     /// that was deleted (`jl_method_table_disable`).
-    ///
-    /// # Safety
-    /// The methods that were read are still alive.
-    pub unsafe fn after(&self, world: usize) -> String {
+    pub fn after(&self, world: usize) -> String {
         let (verb, methods) = match self.made.get(&world.wrapping_add(1)) {
             Some(methods) => ("", methods),
             None => match self.deleted.get(&world) {
@@ -51,11 +39,9 @@ impl Definitions {
             },
         };
         // A package brings its methods in one world. Older code cannot depend on its own functions.
-        // SAFETY: as the caller says.
-        let foreign = methods.iter().filter(|method| unsafe { !is_own(**method) }).collect::<Vec<_>>();
+        let foreign = methods.iter().filter(|method| !is_own(**method)).collect::<Vec<_>>();
         let told = if foreign.is_empty() { methods.iter().collect() } else { foreign };
-        // SAFETY: as the caller says.
-        let mut texts: Vec<String> = told.into_iter().map(|method| unsafe { place(*method) }).collect();
+        let mut texts: Vec<String> = told.into_iter().map(|method| place(*method)).collect();
         texts.sort_unstable();
         texts.dedup();
         let more = texts.len().saturating_sub(SHOWN);
@@ -69,29 +55,21 @@ impl Definitions {
 const SHOWN: usize = 3;
 
 /// Is the method one of a function of its own module?
-unsafe fn is_own(method: *mut jl_method_t) -> bool {
-    // SAFETY: `method` is live; a signature is a tuple type, the function's own type first.
-    unsafe {
-        let signature = unwrap_unionall((*method).sig);
-        let types = svec_items((*signature.cast::<jl_datatype_t>()).parameters);
-        types.first().and_then(|ty| type_name(*ty)).is_some_and(|name| (*name).module == (*method).module)
-    }
+fn is_own(method: Method<'_>) -> bool {
+    let first = method.signature().data_type().and_then(|types| types.parameters().get(0)?.type_name());
+    first.is_some_and(|name| name.module() == method.module())
 }
 
 /// `f(::Int64, ::String) in Package at file:line`.
-unsafe fn place(method: *mut jl_method_t) -> String {
-    // SAFETY: `method` is live; a signature is a tuple type, the function's own first.
-    unsafe {
-        let signature = unwrap_unionall((*method).sig);
-        let types = svec_items((*signature.cast::<jl_datatype_t>()).parameters);
-        let arguments: Vec<String> = types.iter().skip(1).map(|t| format!("::{}", type_text(*t))).collect();
-        format!(
-            "{}({}) in {} at {}:{}",
-            symbol_str((*method).name),
-            arguments.join(", "),
-            module_path((*method).module),
-            symbol_str((*method).file),
-            (*method).line
-        )
-    }
+fn place(method: Method<'_>) -> String {
+    let types = method.signature().data_type().into_iter().flat_map(|types| types.parameters().items());
+    let arguments: Vec<String> = types.skip(1).map(|ty| format!("::{}", ty.type_text())).collect();
+    format!(
+        "{}({}) in {} at {}:{}",
+        method.name().as_str(),
+        arguments.join(", "),
+        method.module().path(),
+        method.file().map_or("", Symbol::as_str),
+        method.line()
+    )
 }

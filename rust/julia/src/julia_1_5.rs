@@ -87,6 +87,8 @@ extern "C" {
     pub fn jl_sigatomic_end();
     /// Not 0 while a Ctrl-C waits for that (safepoint.c).
     pub static jl_signal_pending: AtomicI32;
+    /// Ends the process as `exit` does.
+    pub fn jl_exit(code: c_int) -> !;
     /// Where a thread waits for a collection that another has begun.
     pub fn jl_gc_safepoint();
     pub static jl_options: Options;

@@ -2,18 +2,18 @@
 //! with keywords, are numbered through a module: a line added above changes them all. Here they get
 //! names that survive that: the k-th one that a method's definition mentions, `#1 of Tuple{typeof(M.f), Int64}`.
 
-use nativecache_mutation::mutation;
 use std::collections::HashMap;
 use std::ops::Range;
 
 use jl_sys::{jl_method_t, jl_module_t, jl_sym_t};
 
+use crate::handles::{Module, Object};
 use crate::inspect;
 use crate::object::{array_items, is, is_type, svec_items, symbol_str, type_name, unwrap_unionall, Value};
 use crate::packages::is_generated;
 use crate::paths::source_mentions;
-use crate::signature::print;
 use crate::signature::words::{self, pieces, Piece};
+use crate::signature::{text as signature_text, Naming};
 use crate::sysimage::Sysimage;
 
 /// The generated names of one module.
@@ -41,6 +41,17 @@ const MAX_DEPTH: u32 = 8;
 /// Ends a lasting name of something that no method's definition mentions.
 const AT_TOP_LEVEL: &str = " at top level";
 
+impl<'j> Naming<'j> for Generated<'_> {
+    fn lasts_anyway(&self, module: Module<'j>) -> bool {
+        Generated::lasts_anyway(self, module.as_ptr())
+    }
+
+    fn lasting(&mut self, module: Module<'j>, name: &str) -> Option<String> {
+        // SAFETY: the handle proves that the module is alive, and the collector off.
+        unsafe { Generated::lasting(self, module.as_ptr(), name) }
+    }
+}
+
 impl<'a> Generated<'a> {
     /// `methods` are all that are alive.
     #[must_use]
@@ -56,8 +67,7 @@ impl<'a> Generated<'a> {
     pub unsafe fn lasting(&mut self, module: *mut jl_module_t, name: &str) -> Option<String> {
         // SAFETY: as the caller says.
         unsafe { self.fill(module) };
-        let lasting = self.modules.get(&module)?.lasting.get(name).cloned();
-        mutation!("names: those that Julia makes up are taken as they are", lasting, Some(name.to_owned()))
+        self.modules.get(&module)?.lasting.get(name).cloned()
     }
 
     /// The name that this build of the package has for a lasting name.
@@ -140,7 +150,8 @@ impl<'a> Generated<'a> {
         }
         self.depth += 1;
         // SAFETY: as `lasting`.
-        let text = unsafe { print((*method).sig, Some(self)).ok() };
+        let text =
+            unsafe { Object::from_ptr((*method).sig) }.and_then(|sig| signature_text(sig, Some(self)).ok());
         self.depth -= 1;
         text
     }

@@ -6,35 +6,34 @@
 //! (dump.c, `jl_deserialize_value_method`); every later definition in the same module has a later one.
 //! What was defined at run time is told apart by its lowered code.
 
-use nativecache_mutation::mutation;
 use std::cell::RefCell;
 use std::ops::Range;
 
 use jl_sys::{jl_method_t, jl_module_t};
-
-use crate::code_digest::{digest_source, Mix};
-use crate::inspect;
-use crate::julia_1_5::jl_module_build_id;
-use crate::object::{is, is_type, module_name, root_module, symbol, type_name, type_of, Value};
+use nativecache_mutation::mutation;
 use rustc_hash::FxHashMap;
+
+use crate::code_digest::{add_source, Mix};
+use crate::handles::{Method, Module, Object};
 
 /// Knows the origin of each method of this process.
 pub struct Origins {
     sysimage: Range<usize>,
     unproved: u64,
-    restored: RefCell<FxHashMap<*mut jl_module_t, Option<usize>>>,
+    /// By the address of a root module: the world in which its image was restored.
+    restored: RefCell<FxHashMap<usize, Option<usize>>>,
 }
 
 /// Of methods that the sysimage holds.
 const SYSIMAGE: u64 = 1;
 
 impl Origins {
-    /// `sysimage`: where its objects lie.
+    /// For a build; `sysimage` is where its objects lie.
     pub fn at_build(sysimage: Range<usize>) -> Self {
         Origins { sysimage, unproved: 2, restored: RefCell::default() }
     }
 
-    /// The same in a session.
+    /// For a session; `sysimage` is where its objects lie.
     pub fn at_load(sysimage: Range<usize>) -> Self {
         Origins { sysimage, unproved: 3, restored: RefCell::default() }
     }
@@ -46,95 +45,80 @@ impl Origins {
 
     /// A number that two methods with one signature share only if they are the same method, in any
     /// session; `None` if that cannot be proved.
+    pub fn number(&self, method: Method<'_>) -> Option<u64> {
+        if self.sysimage.contains(&method.address()) {
+            return Some(SYSIMAGE);
+        }
+        let root = method.module().root();
+        let mut mix = Mix::new(root.build_id());
+        let (high, low) = root.uuid_words();
+        mix.add(high);
+        mix.add(low);
+        mix.add_bytes(root.as_str().as_bytes());
+        let defined_later = !self.came_with_image(method);
+        if mutation!("origin: what __init__ defines counts as the package's", defined_later, false) {
+            add_source(method, &mut mix)?;
+        }
+        Some(mix.finish())
+    }
+
+    /// Did a package's image bring it, or the sysimage?
+    pub fn came_with_image(&self, method: Method<'_>) -> bool {
+        self.sysimage.contains(&method.address())
+            || self.world_of_image(method.module().root()) == Some(method.primary_world())
+    }
+
+    /// The world in which the image of this root module was restored.
+    pub fn world_of_image(&self, root: Module<'_>) -> Option<usize> {
+        if let Some(known) = self.restored.borrow().get(&root.address()) {
+            return *known;
+        }
+        let world = first_world(root);
+        self.restored.borrow_mut().insert(root.address(), world);
+        world
+    }
+
+    /// [`Origins::number`] of a bare pointer.
     ///
     /// # Safety
     /// `method` is a live method; on a Julia thread, collector off.
     pub unsafe fn of(&self, method: *mut jl_method_t) -> Option<u64> {
-        if self.sysimage.contains(&(method as usize)) {
-            return Some(SYSIMAGE);
-        }
         // SAFETY: as the caller says.
-        unsafe {
-            let root = root_module((*method).module);
-            let mut mix = Mix::new(jl_module_build_id(root));
-            mix.add((*root).uuid.hi);
-            mix.add((*root).uuid.lo);
-            mix.add_bytes(module_name(root).as_bytes());
-            if mutation!(
-                "origin: what __init__ defines counts as the package's",
-                !self.is_restored(method),
-                false
-            ) {
-                digest_source(method, &mut mix)?;
-            }
-            Some(mix.finish())
-        }
+        self.number(unsafe { Method::from_ptr(method)? })
     }
 
-    /// Did a package's image bring it, or the sysimage?
+    /// [`Origins::came_with_image`] of a bare pointer.
     ///
     /// # Safety
     /// As [`Origins::of`].
     pub unsafe fn is_restored(&self, method: *mut jl_method_t) -> bool {
         // SAFETY: as the caller says.
-        unsafe {
-            self.sysimage.contains(&(method as usize))
-                || self.restored_in(root_module((*method).module)) == Some((*method).primary_world)
-        }
+        unsafe { Method::from_ptr(method) }.is_some_and(|method| self.came_with_image(method))
     }
 
-    /// The world in which the image of this root module was restored.
+    /// [`Origins::world_of_image`] of a bare pointer.
     ///
     /// # Safety
     /// As [`Origins::of`]; `root` is a live root module.
     pub unsafe fn restored_in(&self, root: *mut jl_module_t) -> Option<usize> {
-        if let Some(known) = self.restored.borrow().get(&root) {
-            return *known;
-        }
         // SAFETY: as the caller says.
-        let world = unsafe { first_world(root) };
-        self.restored.borrow_mut().insert(root, world);
-        world
+        self.world_of_image(unsafe { Module::from_ptr(root)? })
     }
 }
 
 /// The world of the first methods of a root module: nothing can be defined in it before its image is
 /// restored, and every module but a bare one has an `eval` of its own.
-unsafe fn first_world(root: *mut jl_module_t) -> Option<usize> {
-    // SAFETY: values of constant bindings are live.
-    unsafe {
-        let eval = inspect::constant(root, symbol("eval")).and_then(|f| worlds_of(f, root));
-        if eval.is_some() {
-            return eval;
-        }
-        inspect::own_bindings(root)
-            .into_iter()
-            .filter(|(_, binding)| (**binding).constp != 0 && !(**binding).value.is_null())
-            .filter_map(|(_, binding)| worlds_of((*binding).value, root))
-            .min()
-    }
+fn first_world(root: Module<'_>) -> Option<usize> {
+    let eval = root.constant_named("eval").and_then(|eval| first_world_of(eval, root));
+    eval.or_else(|| {
+        let bindings = root.own_bindings();
+        bindings.iter().filter_map(|(_, binding)| first_world_of(binding.constant()?, root)).min()
+    })
 }
 
 /// The first world among the methods that `root` defined for a function.
-unsafe fn worlds_of(function: Value, root: *mut jl_module_t) -> Option<usize> {
-    // SAFETY: `function` is live; `defs` is a typemap whose entries hold methods.
-    unsafe {
-        let ty = if is_type(function) { function } else { type_of(function).cast() };
-        let table = (*type_name(ty)?).mt;
-        if table.is_null() || table.cast() == jl_sys::jl_nothing {
-            return None;
-        }
-        let mut first: Option<usize> = None;
-        inspect::visit_typemap((*table).defs, &mut |entry| {
-            let method = (*entry).func.value;
-            if is(method, jl_sys::jl_method_type) {
-                let method = method.cast::<jl_method_t>();
-                if root_module((*method).module) == root {
-                    let world = (*method).primary_world;
-                    first = Some(first.map_or(world, |known| known.min(world)));
-                }
-            }
-        });
-        first
-    }
+fn first_world_of(function: Object<'_>, root: Module<'_>) -> Option<usize> {
+    let name = if function.is_type() { function.type_name()? } else { function.type_of().name() };
+    let methods = name.method_table()?.entries().into_iter().filter_map(|entry| entry.method());
+    methods.filter(|method| method.module().root() == root).map(Method::primary_world).min()
 }

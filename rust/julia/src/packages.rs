@@ -5,14 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jl_sys::{jl_datatype_t, jl_module_t, jl_tvar_t, jl_unionall_t, jl_uniontype_t};
-
-use crate::julia_1_5::HT_NOTFOUND;
-use crate::object::{is, is_type, module_name, root_module, svec_items, type_of, Value};
+use crate::handles::{DataType, Module, Object, TypeVar, Union, UnionAll};
+use crate::stopped::Stopped;
 use crate::sysimage::Sysimage;
-use crate::{inspect, root_modules};
-
-type Module = *mut jl_module_t;
+use crate::walk;
 
 /// What a root module is to a profile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,70 +23,60 @@ pub enum Kind {
 
 /// What a type or a method refers to.
 #[derive(Default, Debug)]
-pub struct References {
+pub struct References<'j> {
     /// Packages outside of the sysimage, each once.
-    pub packages: Vec<Module>,
+    pub packages: Vec<Module<'j>>,
     /// Standard libraries of the sysimage, Base and Core.
-    pub everywhere: Vec<Module>,
+    pub everywhere: Vec<Module<'j>>,
     /// Something that no other session has.
     pub nowhere: bool,
 }
 
 /// The root modules of this session.
-pub struct Packages {
-    kinds: HashMap<Module, Kind>,
-    dependencies: HashMap<Module, HashSet<Module>>,
+pub struct Packages<'j> {
+    main: Module<'j>,
+    kinds: HashMap<Module<'j>, Kind>,
+    dependencies: HashMap<Module<'j>, HashSet<Module<'j>>>,
 }
 
 /// Types nest; deeper than this nothing that a profile keeps goes.
 const MAX_DEPTH: u32 = 100;
 
-impl Packages {
-    /// # Safety
-    /// `roots` are live root modules: the loaded ones, Core, Base and Main.
+impl<'j> Packages<'j> {
+    /// `roots` are the root modules that are loaded, Core, Base and Main.
     #[must_use]
-    pub unsafe fn new(roots: &[Module], sysimage: Option<&Sysimage>) -> Self {
-        let mut kinds = HashMap::new();
-        for root in roots {
-            // SAFETY: the three modules exist from start-up on.
-            let kind = unsafe {
-                if *root == jl_sys::jl_main_module {
-                    Kind::Nowhere
-                } else if *root == jl_sys::jl_core_module
-                    || *root == jl_sys::jl_base_module
-                    || sysimage.is_some_and(|s| s.data.contains(&(*root as usize)))
-                {
-                    Kind::Everywhere
-                } else {
-                    Kind::Package
-                }
-            };
-            kinds.insert(*root, kind);
-        }
-        Packages { kinds, dependencies: HashMap::new() }
+    pub fn new(julia: &'j Stopped, roots: &[Module<'j>], sysimage: Option<&Sysimage>) -> Self {
+        let (core, base, main) = (Module::core(julia), Module::base(julia), Module::main(julia));
+        let kind = |root: Module<'j>| {
+            if root == main {
+                Kind::Nowhere
+            } else if root == core
+                || root == base
+                || sysimage.is_some_and(|s| s.data.contains(&root.address()))
+            {
+                Kind::Everywhere
+            } else {
+                Kind::Package
+            }
+        };
+        let kinds = roots.iter().map(|root| (*root, kind(*root))).collect();
+        Packages { main, kinds, dependencies: HashMap::new() }
     }
 
     /// The packages outside of the sysimage.
-    pub fn loaded(&self) -> impl Iterator<Item = Module> + '_ {
+    pub fn loaded(&self) -> impl Iterator<Item = Module<'j>> + '_ {
         self.kinds.iter().filter(|(_, kind)| **kind == Kind::Package).map(|(module, _)| *module)
     }
 
     /// The package outside of the sysimage that a module is of.
-    ///
-    /// # Safety
-    /// `module` is a live module.
     #[must_use]
-    pub unsafe fn package_of(&self, module: Module) -> Option<Module> {
-        // SAFETY: as the caller says.
-        let root = unsafe { root_module(module) };
+    pub fn package_of(&self, module: Module<'j>) -> Option<Module<'j>> {
+        let root = module.root();
         (self.kinds.get(&root) == Some(&Kind::Package)).then_some(root)
     }
 
-    /// # Safety
-    /// `module` is a live module.
-    unsafe fn add_module(&self, module: Module, out: &mut References) {
-        // SAFETY: as the caller says.
-        let root = unsafe { root_module(module) };
+    fn add_module(&self, module: Module<'j>, out: &mut References<'j>) {
+        let root = module.root();
         match self.kinds.get(&root) {
             Some(Kind::Everywhere) => {
                 if !out.everywhere.contains(&root) {
@@ -107,149 +93,102 @@ impl Packages {
     }
 
     /// What a module, a type or a type parameter refers to.
-    ///
-    /// # Safety
-    /// `value` is a live object.
-    pub unsafe fn add(&self, value: Value, out: &mut References) {
-        // SAFETY: as the caller says.
-        unsafe { self.add_nested(value, out, 0) }
+    pub fn add(&self, value: Object<'j>, out: &mut References<'j>) {
+        self.add_nested(value, out, 0);
     }
 
-    unsafe fn add_nested(&self, value: Value, out: &mut References, depth: u32) {
-        if value.is_null() || out.nowhere {
+    fn add_nested(&self, value: Object<'j>, out: &mut References<'j>, depth: u32) {
+        if out.nowhere {
             return;
         }
         if depth > MAX_DEPTH {
             out.nowhere = true;
             return;
         }
-        // SAFETY: each object is of the kind that its tag says; parts of live objects are alive.
-        unsafe {
-            if is(value, jl_sys::jl_datatype_type) {
-                let ty = value.cast::<jl_datatype_t>();
-                let name = (*ty).name;
-                self.add_module((*name).module, out);
-                for parameter in svec_items((*ty).parameters) {
-                    self.add_nested(*parameter, out, depth + 1);
-                }
-            } else if is(value, jl_sys::jl_unionall_type) {
-                let all = value.cast::<jl_unionall_t>();
-                self.add_nested((*all).var.cast(), out, depth + 1);
-                self.add_nested((*all).body, out, depth + 1);
-            } else if is(value, jl_sys::jl_uniontype_type) {
-                let union = value.cast::<jl_uniontype_t>();
-                self.add_nested((*union).a, out, depth + 1);
-                self.add_nested((*union).b, out, depth + 1);
-            } else if is(value, jl_sys::jl_tvar_type) {
-                let var = value.cast::<jl_tvar_t>();
-                self.add_nested((*var).lb, out, depth + 1);
-                self.add_nested((*var).ub, out, depth + 1);
-            } else if is(value, jl_sys::jl_module_type) {
-                self.add_module(value.cast(), out);
-            } else if !is_type(value) {
-                // A value as a parameter: its type must be there too.
-                self.add_nested(type_of(value).cast(), out, depth + 1);
+        if let Some(ty) = value.as_kind::<DataType<'j>>() {
+            self.add_module(ty.name().module(), out);
+            for parameter in ty.parameters().items() {
+                self.add_nested(parameter, out, depth + 1);
             }
+        } else if let Some(all) = value.as_kind::<UnionAll<'j>>() {
+            self.add_nested(all.variable().into(), out, depth + 1);
+            self.add_nested(all.body(), out, depth + 1);
+        } else if let Some(union) = value.as_kind::<Union<'j>>() {
+            for member in union.members() {
+                self.add_nested(member, out, depth + 1);
+            }
+        } else if let Some(variable) = value.as_kind::<TypeVar<'j>>() {
+            for bound in variable.bounds() {
+                self.add_nested(bound, out, depth + 1);
+            }
+        } else if let Some(module) = value.as_kind::<Module<'j>>() {
+            self.add_module(module, out);
+        } else if !value.is_type() {
+            // A value as a parameter: its type must be there too.
+            self.add_nested(value.type_of().into(), out, depth + 1);
         }
     }
 
     /// All packages that `package` loads, itself included.
-    ///
-    /// # Safety
-    /// `package` is a live root module, nothing adds bindings meanwhile.
-    pub unsafe fn closure(&mut self, package: Module) -> HashSet<Module> {
-        if let Some(known) = self.dependencies.get(&package) {
-            return known.clone();
-        }
-        let mut all = HashSet::from([package]);
-        let mut stack = vec![package];
-        while let Some(at) = stack.pop() {
-            // SAFETY: as the caller says.
-            for next in unsafe { self.direct(at) } {
-                if all.insert(next) {
-                    stack.push(next);
-                }
+    pub fn closure(&mut self, package: Module<'j>) -> &HashSet<Module<'j>> {
+        if !self.dependencies.contains_key(&package) {
+            let mut all = HashSet::from([package]);
+            let mut stack = vec![package];
+            while let Some(at) = stack.pop() {
+                stack.extend(self.direct(at).into_iter().filter(|next| all.insert(*next)));
             }
+            self.dependencies.insert(package, all);
         }
-        self.dependencies.insert(package, all.clone());
-        all
+        &self.dependencies[&package]
     }
 
     /// The packages that modules of `package` have imported something from.
-    unsafe fn direct(&self, package: Module) -> HashSet<Module> {
+    fn direct(&self, package: Module<'j>) -> HashSet<Module<'j>> {
         let mut found = HashSet::new();
-        // SAFETY: as `closure`.
-        unsafe {
-            let mut add = |module: Module| {
-                let root = root_module(module);
-                if root != package && self.kinds.get(&root) == Some(&Kind::Package) {
-                    found.insert(root);
-                }
-            };
-            for module in inspect::all_modules(&[package]) {
-                let usings = &(*module).usings;
-                if usings.len > 0 {
-                    std::slice::from_raw_parts(usings.items, usings.len)
-                        .iter()
-                        .for_each(|used| add(used.cast()));
-                }
-                let table = &(*module).bindings;
-                let words = std::slice::from_raw_parts(table.table, table.size);
-                for pair in words.chunks_exact(2).filter(|pair| pair[1] != HT_NOTFOUND) {
-                    let binding = pair[1].cast::<crate::julia_1_5::Binding>();
-                    if !(*binding).owner.is_null() {
-                        add((*binding).owner);
-                    }
-                    let value = (*binding).value;
-                    if !value.is_null() && (*binding).constp != 0 && is(value, jl_sys::jl_module_type) {
-                        add(value.cast());
-                    }
-                }
+        let mut add = |module: Module<'j>| {
+            let root = module.root();
+            if root != package && self.kinds.get(&root) == Some(&Kind::Package) {
+                found.insert(root);
+            }
+        };
+        for module in walk::modules(&[package]) {
+            module.used().into_iter().for_each(&mut add);
+            for (_, binding) in module.bindings() {
+                binding.owner().into_iter().for_each(&mut add);
+                binding.constant().and_then(Object::as_kind::<Module<'j>>).into_iter().for_each(&mut add);
             }
         }
         found
     }
 
     /// Of several packages those that no other of them loads anyway, by name.
-    ///
-    /// # Safety
-    /// As [`Packages::closure`].
-    pub unsafe fn last(&mut self, packages: &[Module]) -> Vec<Module> {
-        let mut last: Vec<Module> = Vec::new();
+    pub fn last(&mut self, packages: &[Module<'j>]) -> Vec<Module<'j>> {
+        let mut last: Vec<Module<'j>> = Vec::new();
         for (at, package) in packages.iter().enumerate() {
             let implied = packages.iter().enumerate().any(|(other, by)| {
-                // SAFETY: as the caller says. Two that load each other: the first stays.
+                // Two that load each other: the first stays.
                 other != at
-                    && unsafe { self.closure(*by).contains(package) }
-                    && (other < at || unsafe { !self.closure(*package).contains(by) })
+                    && self.closure(*by).contains(package)
+                    && (other < at || !self.closure(*package).contains(by))
             });
             if !implied {
                 last.push(*package);
             }
         }
-        // SAFETY: as the caller says.
-        last.sort_unstable_by_key(|m| unsafe { (module_name(*m), root_modules::uuid(*m)) });
+        last.sort_unstable_by_key(|module| (module.as_str(), module.uuid()));
         last
     }
 
     /// The packages that `Main` has by name: those that the session itself asked for.
-    ///
-    /// # Safety
-    /// As [`Packages::closure`].
     #[must_use]
-    pub unsafe fn asked_for(&self) -> Vec<Module> {
-        // SAFETY: Main is a live module.
-        unsafe {
-            let mut found: Vec<Module> = inspect::own_bindings(jl_sys::jl_main_module)
-                .into_iter()
-                .map(|(_, binding)| (*binding).value)
-                .filter(|value| !value.is_null() && is(*value, jl_sys::jl_module_type))
-                .map(|value| value.cast::<jl_module_t>())
-                .filter(|module| self.kinds.get(module) == Some(&Kind::Package))
-                .collect();
-            found.dedup();
-            found
-        }
+    pub fn asked_for(&self) -> Vec<Module<'j>> {
+        let values = self.main.own_bindings().into_iter().filter_map(|(_, binding)| binding.value());
+        let mut found: Vec<Module<'j>> = values
+            .filter_map(Object::as_kind::<Module<'j>>)
+            .filter(|module| self.kinds.get(module) == Some(&Kind::Package))
+            .collect();
+        found.dedup();
+        found
     }
 }
 

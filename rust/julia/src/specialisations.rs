@@ -8,19 +8,18 @@
 
 use std::ops::Range;
 
-use jl_sys::{jl_datatype_t, jl_method_instance_t, jl_method_t, jl_svec_t};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::julia_1_5::{
-    jl_new_method_instance_uninit, jl_specializations_get_linfo, write_barrier, RuntimeLock,
+use crate::handles::{
+    DataType, Method, MethodInstance, Object, SVec, SpecialisationsLocked, TypeName, TypeVar,
 };
-use crate::object::{is, is_type, svec_items, type_name, unwrap_unionall, Value};
-use crate::types::same_type;
-use rustc_hash::FxHashMap;
+use crate::kept::Kept;
 
 /// The unhashed specialisations of the methods that were asked about.
 pub struct Specialisations {
-    of: FxHashMap<*mut jl_method_t, Unhashed>,
+    /// By the address of the method.
+    of: FxHashMap<usize, Unhashed>,
     places: Range<usize>,
 }
 
@@ -28,7 +27,7 @@ pub struct Specialisations {
 struct Unhashed {
     /// How many of them were sorted: Julia only adds to them.
     known: usize,
-    by_shape: FxHashMap<u64, SmallVec<[*mut jl_method_instance_t; 1]>>,
+    by_shape: FxHashMap<u64, SmallVec<[Kept; 1]>>,
 }
 
 impl Specialisations {
@@ -38,91 +37,82 @@ impl Specialisations {
         Specialisations { of: FxHashMap::default(), places }
     }
 
-    /// The method instance with these types, made if there is none; null if Julia could not tell.
+    /// The method instance with these types, made if there is none; `None` if Julia could not tell.
     ///
     /// # Safety
-    /// On a Julia thread with the collector off; `spec_types` is a live type and `sparams` are the static
-    /// parameters that it gives to `method`.
-    pub unsafe fn get(
+    /// `types` is a tuple type that the method's signature matches, and `parameters` are the values of the signature's
+    /// variables for it.
+    pub unsafe fn get<'j>(
         &mut self,
-        method: *mut jl_method_t,
-        spec_types: Value,
-        sparams: *mut jl_svec_t,
-    ) -> *mut jl_method_instance_t {
+        method: Method<'j>,
+        types: Object<'j>,
+        parameters: SVec<'j>,
+    ) -> Option<MethodInstance<'j>> {
+        if types.data_type()?.hash() == 0 {
+            let of = self.of.entry(method.address()).or_default();
+            let found = method.with_specialisations(|all| of.get(&all, &self.places, types, parameters));
+            if found.is_some() {
+                return found;
+            }
+        }
         // SAFETY: as the caller says.
-        unsafe {
-            let body = unwrap_unionall(spec_types);
-            if !is(body, jl_sys::jl_datatype_type) {
-                return std::ptr::null_mut();
-            }
-            if (*body.cast::<jl_datatype_t>()).hash == 0 {
-                let _lock = RuntimeLock::of_method(method);
-                if let Some(found) = self.unhashed(method, spec_types, sparams) {
-                    return found;
-                }
-            }
-            jl_specializations_get_linfo(method, spec_types, sparams)
-        }
+        Some(unsafe { method.specialise(types, parameters) })
     }
+}
 
+impl Unhashed {
     /// `None` where there is no room for a new one: Julia makes some.
-    unsafe fn unhashed(
+    fn get<'j>(
         &mut self,
-        method: *mut jl_method_t,
-        spec_types: Value,
-        sparams: *mut jl_svec_t,
-    ) -> Option<*mut jl_method_instance_t> {
-        // SAFETY: this thread holds the method's lock, so nobody else changes the vector.
-        unsafe {
-            let all = (*method).specializations;
-            let items = svec_items(all);
-            let of = self.of.entry(method).or_default();
-            // Those that are sorted stand behind the others: they need not be counted again.
-            let others = items.len().checked_sub(of.known)?;
-            if items[others..].first().is_some_and(|item| item.is_null()) {
-                return None;
-            }
-            let count = of.known + items[..others].iter().rev().take_while(|item| !item.is_null()).count();
-            let free = items.len() - count;
-            for item in items[free..items.len() - of.known].iter().rev() {
-                if self.places.contains(&(*item as usize)) {
-                    continue;
-                }
-                let mi = item.cast::<jl_method_instance_t>();
-                of.by_shape.entry(shape((*mi).specTypes)).or_default().push(mi);
-            }
-            of.known = count;
-            let alike = of.by_shape.entry(shape(spec_types)).or_default();
-            if let Some(found) = alike.iter().find(|mi| same_type((***mi).specTypes, spec_types)) {
-                return Some(*found);
-            }
-            // One place stays empty between those with a hash and these.
-            if free < 2 || !items[free - 2].is_null() {
-                return None;
-            }
-            let mi = jl_new_method_instance_uninit();
-            (*mi).def.value = method.cast();
-            (*mi).specTypes = spec_types;
-            (*mi).sparam_vals = sparams;
-            *all.cast::<Value>().add(1 + free - 1) = mi.cast();
-            write_barrier(all.cast());
-            alike.push(mi);
-            of.known += 1;
-            Some(mi)
+        all: &SpecialisationsLocked<'j>,
+        places: &Range<usize>,
+        types: Object<'j>,
+        parameters: SVec<'j>,
+    ) -> Option<MethodInstance<'j>> {
+        let items = all.vector();
+        // Those that are sorted stand behind the others: they need not be counted again.
+        let others = items.len().checked_sub(self.known)?;
+        if others < items.len() && items.get(others).is_none() {
+            return None;
         }
+        let new = (0..others).rev().take_while(|index| items.get(*index).is_some()).count();
+        let count = self.known + new;
+        let free = items.len() - count;
+        for index in (free..items.len() - self.known).rev() {
+            let Some(item) = items.get(index).filter(|item| !places.contains(&item.address())) else {
+                continue;
+            };
+            let Some(instance) = item.as_kind::<MethodInstance<'j>>() else { continue };
+            let alike = self.by_shape.entry(shape(instance.types())).or_default();
+            // SAFETY: a method keeps its specialisations, and is kept by its table.
+            alike.push(unsafe { Kept::new(instance) });
+        }
+        self.known = count;
+        let alike = self.by_shape.entry(shape(types)).or_default();
+        // SAFETY: handles of this stretch of work prove that they may be looked at.
+        let mut known = alike.iter().filter_map(|kept| unsafe { Object::at(kept.address()) }.as_kind());
+        let same = |instance: &MethodInstance<'j>| instance.types().is_same_type(types);
+        if let Some(found) = known.find(same) {
+            return Some(found);
+        }
+        // One place stays empty between those with a hash and these.
+        if free < 2 || items.get(free - 2).is_some() {
+            return None;
+        }
+        let made = all.put(free - 1, types, parameters)?;
+        // SAFETY: a method keeps its specialisations, and is kept by its table.
+        alike.push(unsafe { Kept::new(made) });
+        self.known += 1;
+        Some(made)
     }
 }
 
 /// A number that is the same for types that are equal. Where the same type can be written in more than one way,
 /// with a variable or a union, nothing goes into it. (If two forms of one type should slip through, the method
 /// gets two method instances for it, of which Julia calls the older one.)
-///
-/// # Safety
-/// `spec_types` is a live type.
-unsafe fn shape(spec_types: Value) -> u64 {
+fn shape(types: Object<'_>) -> u64 {
     let mut shape = Shape(0);
-    // SAFETY: as the caller says.
-    unsafe { shape.covariant(spec_types, 0) };
+    shape.covariant(types, 0);
     shape.0
 }
 
@@ -137,45 +127,37 @@ impl Shape {
     }
 
     /// A type of which an argument is an instance.
-    unsafe fn covariant(&mut self, ty: Value, depth: u32) {
-        // SAFETY: as `shape`; kinds are checked before casts.
-        unsafe {
-            let body = unwrap_unionall(ty);
-            let name = is(body, jl_sys::jl_datatype_type).then(|| type_name(body)).flatten();
-            let Some(name) = name.filter(|name| *name != jl_sys::jl_vararg_typename && depth < DEPTH) else {
-                return self.add(0);
-            };
-            let data = body.cast::<jl_datatype_t>();
-            let parameters = svec_items((*data).parameters);
-            self.add(name as usize);
-            if name == jl_sys::jl_tuple_typename {
-                self.add(parameters.len());
-                parameters.iter().for_each(|parameter| self.covariant(*parameter, depth + 1));
-            } else if name == jl_sys::jl_type_typename {
-                parameters.iter().for_each(|parameter| self.invariant(*parameter, depth + 1));
-            } else if body == ty {
-                // Types that are equal have the same hash, or none (gf.c, `speccache_eq`).
-                self.add((*data).hash as usize);
-            }
+    fn covariant(&mut self, ty: Object<'_>, depth: u32) {
+        let body = ty.without_wheres();
+        let data = body.as_kind::<DataType<'_>>().filter(|data| !data.name().is_vararg() && depth < DEPTH);
+        let Some(data) = data else {
+            return self.add(0);
+        };
+        let (name, parameters): (TypeName<'_>, _) = (data.name(), data.parameters());
+        self.add(name.address());
+        if name.is_tuple() {
+            self.add(parameters.len());
+            parameters.items().for_each(|parameter| self.covariant(parameter, depth + 1));
+        } else if name.is_type_of_types() {
+            parameters.items().for_each(|parameter| self.invariant(parameter, depth + 1));
+        } else if body == ty {
+            // Types that are equal have the same hash, or none (gf.c, `speccache_eq`).
+            self.add(data.hash() as usize);
         }
     }
 
     /// A parameter that must be equal.
-    unsafe fn invariant(&mut self, parameter: Value, depth: u32) {
-        // SAFETY: as `covariant`.
-        unsafe {
-            if is(parameter, jl_sys::jl_datatype_type) && depth < DEPTH {
-                let data = parameter.cast::<jl_datatype_t>();
-                self.add((*data).name as usize);
-                self.add((*data).hash as usize);
-                if (*data).hash == 0 && (*data).name != jl_sys::jl_tuple_typename {
-                    svec_items((*data).parameters).iter().for_each(|p| self.invariant(*p, depth + 1));
+    fn invariant(&mut self, parameter: Object<'_>, depth: u32) {
+        match parameter.as_kind::<DataType<'_>>() {
+            Some(data) if depth < DEPTH => {
+                self.add(data.name().address());
+                self.add(data.hash() as usize);
+                if data.hash() == 0 && !data.name().is_tuple() {
+                    data.parameters().items().for_each(|parameter| self.invariant(parameter, depth + 1));
                 }
-            } else if is_type(parameter) || is(parameter, jl_sys::jl_tvar_type) || depth >= DEPTH {
-                self.add(0);
-            } else {
-                self.add(jl_sys::jl_object_id(parameter) as usize);
             }
+            _ if parameter.is_type() || parameter.is::<TypeVar<'_>>() || depth >= DEPTH => self.add(0),
+            _ => self.add(parameter.object_id()),
         }
     }
 }

@@ -9,10 +9,10 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use nativecache_julia::elf::{symbol_before, Object};
+use nativecache_julia::process;
 use nativecache_signals::put_off;
 
 extern "C" {
-    fn jl_exit(code: std::ffi::c_int) -> !;
     fn backtrace(frames: *mut *mut c_void, size: std::ffi::c_int) -> std::ffi::c_int;
 }
 
@@ -24,15 +24,15 @@ static RUNTIME: OnceLock<Range<usize>> = OnceLock::new();
 
 /// To be called when the session starts. The signal may have come in the middle of `malloc`, which then waits for
 /// itself for ever, and `backtrace` allocates when it is called for the first time.
-pub fn prepare() {
+pub(crate) fn prepare() {
     let mut frames = [std::ptr::null_mut(); DEPTH];
     unwind(&mut frames);
-    RUNTIME.get_or_init(|| Object::at(jl_exit as *const () as usize).map_or(0..0, |runtime| runtime.span()));
+    RUNTIME.get_or_init(|| Object::at(process::address_in_runtime()).map_or(0..0, |runtime| runtime.span()));
 }
 
 /// To be called from an exit hook. When in doubt, it is not orderly. It calls `malloc` for the unwind tables of what was
 /// compiled since the last time; where that waits for itself, Julia's own hooks would too (docs/faults.md).
-pub fn is_orderly() -> bool {
+pub(crate) fn is_orderly() -> bool {
     let Some(runtime) = RUNTIME.get().filter(|runtime| !runtime.is_empty()) else { return false };
     let mut frames = [std::ptr::null_mut(); DEPTH];
     let count = unwind(&mut frames);

@@ -1,23 +1,26 @@
 //! What this session knows: its key, and the libraries that it has linked.
 
-use nativecache_julia::root_modules;
-use std::error::Error;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
-use jl_sys::{jl_array_t, jl_method_instance_t};
+use jl_sys::jl_method_instance_t;
 use nativecache_image::{BucketRef, EntryId, FunctionId, Reason};
+use nativecache_julia::handles::Array;
+use nativecache_julia::kept::Kept;
+use nativecache_julia::stopped::Stopped;
+use nativecache_julia::walk;
 use nativecache_runtime::error::Rejected;
 use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
 use nativecache_runtime::load::link::{Counts, Linked};
 use nativecache_runtime::load::loaded;
 
-use crate::lock::acquire;
+use nativecache_store::boundary::fail;
 use nativecache_store::lines as text;
 
-use crate::fail;
+use crate::error::SessionError;
+use crate::locks::acquire;
 
 /// What a link has come to; the layout is known to src/load.jl.
 #[repr(C)]
@@ -39,16 +42,10 @@ pub struct LinkCounts {
     pub bytes: u64,
 }
 
-/// A Julia array that is alive for as long as the process.
-#[derive(Clone, Copy)]
-struct Roots(*mut jl_array_t);
-
-// SAFETY: only handed to Julia threads, under the session's lock.
-unsafe impl Send for Roots {}
-
 #[derive(Default)]
-pub struct Session {
-    roots: Option<Roots>,
+pub(crate) struct Session {
+    /// The Julia array that keeps objects of libraries alive.
+    roots: Option<Kept>,
     libraries: Vec<Linked>,
 }
 
@@ -61,43 +58,47 @@ const REPLACED_AT_MOST: usize = 3;
 static SESSION: OnceLock<Mutex<Session>> = OnceLock::new();
 
 /// A panic while linking leaves at worst a library that is not in the list.
-fn lock() -> Result<MutexGuard<'static, Session>, Box<dyn Error>> {
-    acquire(SESSION.get_or_init(Mutex::default)).ok_or_else(|| "another thread is linking".into())
+fn lock() -> Result<MutexGuard<'static, Session>, SessionError> {
+    acquire(SESSION.get_or_init(Mutex::default)).ok_or(SessionError::Busy("linking"))
 }
 
-pub fn with_session<T>(
-    body: impl FnOnce(&mut Session) -> Result<T, Box<dyn Error>>,
-) -> Result<T, Box<dyn Error>> {
+pub(crate) fn with_session<T>(
+    body: impl FnOnce(&mut Session) -> Result<T, SessionError>,
+) -> Result<T, SessionError> {
     body(&mut *lock()?)
 }
 
-pub fn init(roots: *mut jl_array_t) -> Result<(), Box<dyn Error>> {
-    lock()?.roots = Some(Roots(roots));
+/// Says which Julia array keeps objects of libraries alive.
+pub(crate) fn keep_in(roots: Kept) -> Result<(), SessionError> {
+    lock()?.roots = Some(roots);
     Ok(())
 }
 
-/// # Safety
-/// `loaded` is a live array of modules.
-pub unsafe fn module_set(loaded: *mut jl_array_t) -> u64 {
-    // SAFETY: as the caller says.
-    unsafe { loaded::set(&root_modules::roots(loaded)).0 }
+/// A number that differs when the set of root modules, or a build id of one, differs.
+pub(crate) fn module_set(julia: &Stopped, loaded: Array<'_>) -> u64 {
+    let roots: Vec<_> = walk::root_modules(julia, loaded).into_iter().map(|module| module.as_ptr()).collect();
+    // SAFETY: live root modules.
+    unsafe { loaded::set(&roots).0 }
 }
 
 impl Session {
+    /// Links a library for the loaded modules. Its number, -1 when not even its tables could be read, and what came of it.
+    ///
     /// # Safety
-    /// On a Julia thread; `loaded` is a live array of modules.
-    pub unsafe fn link(
+    /// `loaded` are the modules that are loaded.
+    pub(crate) unsafe fn link(
         &mut self,
+        julia: &Stopped,
         path: &Path,
-        loaded: *mut jl_array_t,
+        loaded: Array<'_>,
         verdict: Result<&[FunctionId], Rejected>,
     ) -> (i64, LinkCounts) {
         let Some(roots) = self.roots else {
-            fail("nativecache_init was not called");
+            fail(SessionError::NotStarted.to_string());
             return (-1, LinkCounts::default());
         };
         // SAFETY: as the caller says.
-        match unsafe { self.link_once(path, loaded, roots, &verdict) } {
+        match unsafe { self.link_once(julia, path, loaded, roots, &verdict) } {
             Ok(found) => found,
             Err(rejected) => {
                 fail(rejected.to_string());
@@ -111,9 +112,10 @@ impl Session {
     /// As [`Session::link`].
     unsafe fn link_once(
         &mut self,
+        julia: &Stopped,
         path: &Path,
-        loaded: *mut jl_array_t,
-        roots: Roots,
+        loaded: Array<'_>,
+        roots: Kept,
         verdict: &Result<&[FunctionId], Rejected>,
     ) -> Result<(i64, LinkCounts), Rejected> {
         // Another process may put a new library in this place at any moment.
@@ -125,9 +127,17 @@ impl Session {
             let index = if let Some(known) = known {
                 known
             } else {
+                let roots = roots.as_kind::<Array<'_>>(julia).ok_or_else(unrooted)?;
                 // SAFETY: as the caller says.
                 let linked = unsafe {
-                    Linked::open(file, start, loaded, roots.0, key::of_process(), verdict.clone())
+                    Linked::open(
+                        file,
+                        start,
+                        loaded.as_ptr(),
+                        roots.as_ptr(),
+                        key::of_process(),
+                        verdict.clone(),
+                    )
                 }?;
                 if linked.rejection().is_some_and(|rejected| rejected.reason == Reason::Replaced) {
                     continue;
@@ -141,40 +151,49 @@ impl Session {
         Err(Rejected::new(Reason::Replaced, path.display().to_string()))
     }
 
+    /// Tries again what waits in a library.
+    ///
     /// # Safety
     /// As [`Session::link`].
-    pub unsafe fn retry(&mut self, id: i64, loaded: *mut jl_array_t) -> Result<LinkCounts, Box<dyn Error>> {
-        let roots = self.roots.ok_or("nativecache_init was not called")?;
-        let linked = usize::try_from(id)
-            .ok()
-            .and_then(|i| self.libraries.get_mut(i))
-            .ok_or_else(|| format!("no library {id}"))?;
+    pub(crate) unsafe fn retry(
+        &mut self,
+        julia: &Stopped,
+        id: i64,
+        loaded: Array<'_>,
+    ) -> Result<LinkCounts, SessionError> {
+        let roots =
+            self.roots.and_then(|roots| roots.as_kind::<Array<'_>>(julia)).ok_or(SessionError::NotStarted)?;
+        let index = usize::try_from(id).map_err(|_| SessionError::NoLibrary(id))?;
+        let linked = self.libraries.get_mut(index).ok_or(SessionError::NoLibrary(id))?;
         // SAFETY: as the caller says.
-        unsafe { linked.retry(loaded, roots.0) };
+        unsafe { linked.retry(loaded.as_ptr(), roots.as_ptr()) };
         Ok(counts_of(linked))
     }
 
-    pub fn library(&self, id: i64) -> Result<&Linked, Box<dyn Error>> {
-        usize::try_from(id)
-            .ok()
-            .and_then(|i| self.libraries.get(i))
-            .ok_or_else(|| format!("no library {id}").into())
+    /// The library with this number.
+    pub(crate) fn library(&self, id: i64) -> Result<&Linked, SessionError> {
+        let index = usize::try_from(id).map_err(|_| SessionError::NoLibrary(id))?;
+        self.libraries.get(index).ok_or(SessionError::NoLibrary(id))
     }
 
-    pub fn libraries(&self) -> &[Linked] {
+    pub(crate) fn libraries(&self) -> &[Linked] {
         &self.libraries
     }
 
     /// The library whose code holds `address`.
-    pub fn path_at(&self, address: usize) -> Option<String> {
+    pub(crate) fn path_at(&self, address: usize) -> Option<String> {
         let linked = self.libraries.iter().find(|linked| linked.owns(address))?;
         Some(linked.path().to_string_lossy().into_owned())
     }
 
     /// The method instance whose cached code holds `address`.
-    pub fn instance_at(&self, address: usize) -> Option<*mut jl_method_instance_t> {
+    pub(crate) fn instance_at(&self, address: usize) -> Option<*mut jl_method_instance_t> {
         self.libraries.iter().find(|l| l.owns(address))?.instance_at(address)
     }
+}
+
+fn unrooted() -> Rejected {
+    Rejected::new(Reason::Unresolved, "nothing keeps its objects alive")
 }
 
 fn counts_of(linked: &Linked) -> LinkCounts {
@@ -201,7 +220,7 @@ fn counts_of(linked: &Linked) -> LinkCounts {
 }
 
 /// The requested methods of a library that is not linked, with the buckets of the build.
-pub fn peek(path: &Path) -> Result<(String, LinkCounts), Rejected> {
+pub(crate) fn peek(path: &Path) -> Result<(String, LinkCounts), Rejected> {
     let file = LibraryFile::open(path)?;
     let image = file.image()?;
     let mut counts = LinkCounts {

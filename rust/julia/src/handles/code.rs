@@ -276,6 +276,11 @@ impl<'j> Expr<'j> {
         // SAFETY: null or an array.
         unsafe { Array::from_ptr(self.raw().args) }
     }
+
+    /// To what, `None` for one that is not assigned.
+    pub fn argument_places(self) -> impl DoubleEndedIterator<Item = Option<Object<'j>>> {
+        self.arguments().into_iter().flat_map(Array::places)
+    }
 }
 
 handle! {

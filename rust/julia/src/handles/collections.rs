@@ -86,6 +86,12 @@ impl<'j> Array<'j> {
         unsafe { Object::from_ptr(pointer.cast()).map(Array) }
     }
 
+    /// # Safety
+    /// It is an array.
+    pub(crate) unsafe fn from_object(object: Object<'j>) -> Self {
+        Array(object)
+    }
+
     /// A new `Vector{Any}` with these items; `None` stands for one that is not assigned.
     pub fn of_any(_julia: &'j Stopped, items: impl ExactSizeIterator<Item = Option<Object<'j>>>) -> Self {
         // SAFETY: a fresh vector has room for its items, and no collection sees it before they are written.
@@ -147,6 +153,20 @@ impl<'j> Array<'j> {
     /// The items that are assigned; nothing if the items are no references.
     pub fn items(self) -> impl DoubleEndedIterator<Item = Object<'j>> {
         self.places().flatten()
+    }
+
+    /// The first place with exactly this object.
+    pub(crate) fn place_of_object(self, object: Object<'_>) -> Option<usize> {
+        if self.is_empty() || !self.holds_references() {
+            return None;
+        }
+        // SAFETY: `data` has as many words as items, and nobody changes them meanwhile.
+        let words = unsafe { std::slice::from_raw_parts(self.raw().data.cast::<usize>(), self.len()) };
+        // Eight at a time, without a branch for each.
+        let wanted = object.address();
+        let near =
+            words.chunks(8).position(|items| items.iter().fold(false, |found, k| found | (*k == wanted)))?;
+        words[8 * near..].iter().position(|k| *k == wanted).map(|place| 8 * near + place)
     }
 
     /// The bytes of items that are plain bits; empty if they are not.

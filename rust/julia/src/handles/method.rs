@@ -7,7 +7,8 @@ use jl_sys::{
 use super::{handle, Array, CodeInstance, Kind, Module, Object, SVec, Symbol};
 use crate::julia_1_5::{
     jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for, jl_methtable_lookup,
-    jl_rettype_inferred, jl_specializations_get_linfo,
+    jl_new_method_instance_uninit, jl_rettype_inferred, jl_specializations_get_linfo, write_barrier,
+    RuntimeLock,
 };
 use crate::stopped::Stopped;
 
@@ -66,6 +67,16 @@ impl<'j> Method<'j> {
         self.raw().isva != 0
     }
 
+    /// Which of its arguments inference does not specialise on, a bit for each.
+    pub fn nospecialize(self) -> i32 {
+        self.raw().nospecialize
+    }
+
+    /// How many keywords it has.
+    pub fn keyword_count(self) -> i32 {
+        self.raw().nkw
+    }
+
     /// Was it defined with `Base.@pure`?
     pub fn is_pure(self) -> bool {
         self.raw().pure_ != 0
@@ -96,6 +107,33 @@ impl<'j> Method<'j> {
         table.into_iter().flat_map(SVec::items).filter_map(Object::as_kind)
     }
 
+    /// Runs `body` with the roots while no other thread changes them. Nothing in it may run Julia code or throw.
+    pub fn with_roots<T>(self, body: impl FnOnce(RootsLocked<'j>) -> T) -> T {
+        // SAFETY: the method's own lock protects its roots (dump.c); the collector is off.
+        unsafe {
+            let _lock = RuntimeLock::of_method(self.as_ptr());
+            let this = self.as_ptr();
+            if (*this).roots.is_null() {
+                (*this).roots = jl_sys::jl_alloc_array_1d(jl_sys::jl_array_any_type.cast(), 0);
+                write_barrier(this.cast());
+            }
+            body(RootsLocked(Object::at((*this).roots as usize)))
+        }
+    }
+
+    /// Runs `body` with the specialisations while no other thread changes them. Nothing in it may run Julia code or throw.
+    pub fn with_specialisations<T>(
+        self,
+        body: impl FnOnce(SpecialisationsLocked<'j>) -> Option<T>,
+    ) -> Option<T> {
+        // SAFETY: the method's own lock protects them (gf.c); the collector is off.
+        unsafe {
+            let _lock = RuntimeLock::of_method(self.as_ptr());
+            let vector = SVec::from_ptr((*self.as_ptr()).specializations)?;
+            body(SpecialisationsLocked { method: self, vector })
+        }
+    }
+
     /// The specialisation for these types, made if there is none.
     ///
     /// # Safety
@@ -106,6 +144,54 @@ impl<'j> Method<'j> {
         unsafe {
             let found = jl_specializations_get_linfo(self.as_ptr(), types.as_ptr(), parameters.as_ptr());
             MethodInstance::from_ptr_unchecked(found)
+        }
+    }
+}
+
+/// The roots of a method, which this thread has locked.
+pub struct RootsLocked<'j>(Object<'j>);
+
+impl<'j> RootsLocked<'j> {
+    /// The roots.
+    pub fn array(&self) -> Array<'j> {
+        // SAFETY: an array of references.
+        unsafe { Array::from_object(self.0) }
+    }
+
+    /// One more.
+    pub fn push(&self, root: Object<'_>) {
+        // SAFETY: a `Vector{Any}` under this lock.
+        unsafe { self.array().push(root) };
+    }
+}
+
+/// The specialisations of a method, which this thread has locked.
+pub struct SpecialisationsLocked<'j> {
+    method: Method<'j>,
+    vector: SVec<'j>,
+}
+
+impl<'j> SpecialisationsLocked<'j> {
+    /// Those with a hash from the front, those without from the end, and room between.
+    pub fn vector(&self) -> SVec<'j> {
+        self.vector
+    }
+
+    /// A new one at an empty place; `None` if the place is taken.
+    pub fn put(&self, index: usize, types: Object<'j>, parameters: SVec<'j>) -> Option<MethodInstance<'j>> {
+        if index >= self.vector.len() || self.vector.get(index).is_some() {
+            return None;
+        }
+        // SAFETY: this thread has the lock; a place of the vector, and a fresh method instance (gf.c,
+        // `jl_specializations_get_linfo`).
+        unsafe {
+            let new = jl_new_method_instance_uninit();
+            (*new).def.value = self.method.as_ptr().cast();
+            (*new).specTypes = types.as_ptr();
+            (*new).sparam_vals = parameters.as_ptr();
+            *self.vector.as_ptr().add(1).cast::<*mut jl_value_t>().add(index) = new.cast();
+            write_barrier(self.vector.as_ptr().cast());
+            MethodInstance::from_ptr(new)
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod code;
 mod collections;
+mod contents;
 pub mod make;
 mod method;
 mod module;
@@ -21,10 +22,13 @@ use crate::stopped::Stopped;
 
 pub use code::{is_compressed, is_inlineable, CodeInfo, CodeInstance, Expr, GlobalRef, Invoke, QuoteNode};
 pub use collections::{Array, SVec};
-pub use method::{Definition, Method, MethodInstance, MethodTable, TypeMapEntry};
+pub use contents::{Contents, Part};
+pub use method::{
+    Definition, Method, MethodInstance, MethodTable, RootsLocked, SpecialisationsLocked, TypeMapEntry,
+};
 pub use module::{Binding, Module};
 pub use text::{Symbol, Text};
-pub use types::{DataType, Field, TypeName, TypeVar, Union, UnionAll};
+pub use types::{DataType, Field, Primitive, TypeName, TypeVar, Union, UnionAll};
 
 /// Any object.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -118,10 +122,28 @@ impl<'j> Object<'j> {
         self.as_ptr() == unsafe { jl_sys::jl_nothing }
     }
 
+    /// Is it `Union{}`?
+    pub fn is_bottom(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_bottom_type }
+    }
+
+    /// Is it the type `Any`?
+    pub fn is_any(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_any_type.cast() }
+    }
+
     /// Is it an instance of this type?
     pub fn is_a(self, ty: Object<'_>) -> bool {
         // SAFETY: both are alive, and the second is a type or `isa` says no.
         ty.is_type() && unsafe { jl_sys::jl_isa(self.as_ptr(), ty.as_ptr()) } != 0
+    }
+
+    /// `objectid`.
+    pub fn object_id(self) -> usize {
+        // SAFETY: alive.
+        unsafe { jl_sys::jl_object_id(self.as_ptr()) }
     }
 
     /// `===`.
@@ -135,6 +157,37 @@ impl<'j> Object<'j> {
         let ty = self.type_of();
         // SAFETY: an object of a bits type is as long as its type says.
         ty.is_bits().then(|| unsafe { std::slice::from_raw_parts(self.as_ptr().cast::<u8>(), ty.size()) })
+    }
+
+    /// The bytes of a value without references, whose type may be no plain bits to Julia (a `GlobalRef` of nothing, say).
+    pub fn plain_bytes(self) -> Option<&'j [u8]> {
+        let ty = self.type_of();
+        let plain = ty.has_layout()
+            && !ty.has_references()
+            && ty.field_count().is_some_and(|count| count > 0 || ty.size() > 0);
+        if ty.size() == 0 {
+            return Some(&[]);
+        }
+        // SAFETY: an object is as long as its type says, and has no other contents.
+        plain.then(|| unsafe { std::slice::from_raw_parts(self.as_ptr().cast::<u8>(), ty.size()) })
+    }
+
+    /// Is it a `LineNumberNode`?
+    pub fn is_line_number(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.has_tag(unsafe { jl_sys::jl_linenumbernode_type })
+    }
+
+    /// Is it a `Core.LineInfoNode`?
+    pub fn is_line_info(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.has_tag(unsafe { jl_sys::jl_lineinfonode_type })
+    }
+
+    /// Is it an intrinsic function?
+    pub fn is_intrinsic(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.has_tag(unsafe { jl_sys::jl_intrinsic_type })
     }
 
     /// The number, if it is an `Int64`.

@@ -7,7 +7,8 @@ use jl_sys::jl_module_t;
 
 use super::{handle, Object, Symbol};
 use crate::julia_1_5::{
-    self, jl_get_binding, jl_get_module_binding, jl_module_build_id, jl_module_exports_p, HT_NOTFOUND,
+    self, jl_get_binding, jl_get_module_binding, jl_module_build_id, jl_module_exports_p, RuntimeLock,
+    HT_NOTFOUND,
 };
 use crate::stopped::Stopped;
 
@@ -33,6 +34,18 @@ impl<'j> Module<'j> {
     pub fn main(_julia: &'j Stopped) -> Self {
         // SAFETY: exists from start-up on.
         unsafe { Module::from_ptr_unchecked(jl_sys::jl_main_module) }
+    }
+
+    /// Is it `Core`?
+    pub fn is_core(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_core_module }
+    }
+
+    /// Is it `Main`?
+    pub fn is_main(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_main_module }
     }
 
     /// Its name.
@@ -88,6 +101,11 @@ impl<'j> Module<'j> {
         bytes
     }
 
+    /// The same in two words, the high one first.
+    pub fn uuid_words(self) -> (u64, u64) {
+        (self.raw().uuid.hi, self.raw().uuid.lo)
+    }
+
     /// A number that each precompilation of the package makes anew.
     pub fn build_id(self) -> u64 {
         // SAFETY: reads a field.
@@ -116,6 +134,23 @@ impl<'j> Module<'j> {
             .collect();
         found.sort_unstable_by_key(|(name, _)| *name);
         found
+    }
+
+    /// Gives `add` the symbols of its table, unless there are more than `most`.
+    pub fn add_symbols(self, most: usize, add: &mut dyn FnMut(Symbol<'j>)) {
+        // SAFETY: another thread that looks for a name may make the table larger, under the same lock (module.c); the
+        // table is an open hash of (key, value) words (htable.h), `size` words long, whose keys are symbols.
+        unsafe {
+            let _lock = RuntimeLock::of_module(self.as_ptr());
+            let table = &self.raw().bindings;
+            let words = std::slice::from_raw_parts(table.table, table.size);
+            if words.len() / 2 > most {
+                return;
+            }
+            for pair in words.as_chunks::<2>().0.iter().filter(|pair| pair[1] != HT_NOTFOUND) {
+                Symbol::from_ptr(pair[0].cast()).into_iter().for_each(&mut *add);
+            }
+        }
     }
 
     /// The bindings that it owns, by name.
@@ -157,6 +192,17 @@ impl<'j> Module<'j> {
         self.binding(name).filter(|binding| binding.owner() == Some(self))?.constant()
     }
 
+    /// The value of the constant that it owns under this name.
+    pub fn constant_named(self, name: &str) -> Option<Object<'j>> {
+        self.constant(Symbol::named(name))
+    }
+
+    /// The value that this name has here, once imports are looked up (`Module.name` in Julia).
+    pub fn value_of(self, name: &str) -> Option<Object<'j>> {
+        // SAFETY: gives an object or null.
+        unsafe { Object::from_ptr(jl_sys::jl_get_global(self.as_ptr(), Symbol::named(name).as_ptr())) }
+    }
+
     /// Does it export this name?
     pub fn exports(self, name: Symbol<'_>) -> bool {
         // SAFETY: reads its table.
@@ -186,10 +232,8 @@ impl<'j> Binding<'j> {
         self.0.as_ptr() as usize
     }
 
-    /// Where its value stands.
-    pub fn address_of_value(self) -> usize {
-        &raw const self.raw().value as usize
-    }
+    /// How far behind its beginning its value stands.
+    pub const OFFSET_OF_VALUE: usize = std::mem::offset_of!(julia_1_5::Binding, value);
 
     /// Its name.
     pub fn name(self) -> Symbol<'j> {

@@ -15,6 +15,11 @@ handle! {
 impl<'j> Symbol<'j> {
     /// The symbol of this name, which is cut at a NUL: Julia has none of such a name.
     pub fn new(_julia: &'j Stopped, name: &str) -> Self {
+        Symbol::named(name)
+    }
+
+    /// The symbol of this name, for who has a handle: that proves what [`Symbol::new`] asks for.
+    pub(crate) fn named(name: &str) -> Self {
         let name = name.split('\0').next().unwrap_or("");
         // SAFETY: jl_symbol_n copies the bytes, and throws only at a NUL.
         unsafe { Symbol::from_ptr_unchecked(jl_sys::jl_symbol_n(name.as_ptr().cast(), name.len())) }

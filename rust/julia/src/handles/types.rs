@@ -11,6 +11,21 @@ handle! {
     DataType, jl_datatype_t, jl_datatype_type
 }
 
+/// A type of which there are literals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Primitive {
+    /// `Bool`.
+    Bool,
+    /// `Int64`.
+    Int64,
+    /// `UInt8` to `UInt64`.
+    Unsigned,
+    /// `Float32`.
+    Float32,
+    /// `Float64`.
+    Float64,
+}
+
 /// A field of a struct.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Field {
@@ -51,6 +66,12 @@ impl<'j> DataType<'j> {
             }
             SVec::from_ptr(types)
         }
+    }
+
+    /// The declared types of its fields, if they have been computed.
+    pub fn known_field_types(self) -> Option<SVec<'j>> {
+        // SAFETY: null or a vector.
+        unsafe { SVec::from_ptr(self.raw().types) }
     }
 
     /// The only instance, of a singleton type.
@@ -116,12 +137,76 @@ impl<'j> DataType<'j> {
         self.has_layout() && unsafe { layout::has_padding(self.as_ptr()) }
     }
 
-    /// Is it one of Julia's own types, as `jl_sys` names them?
-    ///
-    /// # Safety
-    /// `known` is null or one of the types that libjulia exports.
-    pub unsafe fn is_the(self, known: *mut jl_datatype_t) -> bool {
-        self.as_ptr() == known
+    /// Does a type of plain bits hold a `Ptr` somewhere?
+    pub fn holds_address(self) -> bool {
+        // SAFETY: exists from start-up on.
+        if self.name().as_ptr() == unsafe { jl_sys::jl_pointer_typename } {
+            return true;
+        }
+        // SAFETY: null or a vector; not computed where it has not been.
+        let types = unsafe { SVec::from_ptr(self.raw().types) };
+        let mut fields = types.into_iter().flat_map(SVec::items);
+        fields.any(|ty| ty.as_kind::<DataType<'j>>().is_some_and(|ty| ty.is_bits() && ty.holds_address()))
+    }
+
+    /// A number that equal types share; 0 for those that have none.
+    pub fn hash(self) -> u32 {
+        self.raw().hash
+    }
+
+    /// Is it a `Ptr`?
+    pub fn is_pointer(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.name().as_ptr() == unsafe { jl_sys::jl_pointer_typename }
+    }
+
+    /// Is it `Nothing`?
+    pub fn is_nothing(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_nothing_type }
+    }
+
+    /// Which type with literals of its own it is.
+    pub fn primitive(self) -> Option<Primitive> {
+        let this = self.as_ptr();
+        // SAFETY: these exist from start-up on.
+        unsafe {
+            if this == jl_sys::jl_bool_type {
+                Some(Primitive::Bool)
+            } else if this == jl_sys::jl_int64_type {
+                Some(Primitive::Int64)
+            } else if this == jl_sys::jl_float64_type {
+                Some(Primitive::Float64)
+            } else if this == jl_sys::jl_float32_type {
+                Some(Primitive::Float32)
+            } else {
+                let unsigned = [
+                    jl_sys::jl_uint8_type,
+                    jl_sys::jl_uint16_type,
+                    jl_sys::jl_uint32_type,
+                    jl_sys::jl_uint64_type,
+                ];
+                unsigned.contains(&this).then_some(Primitive::Unsigned)
+            }
+        }
+    }
+
+    /// The names of the fields of instances; of a named tuple those in its first parameter.
+    pub fn field_names(self) -> Vec<Symbol<'j>> {
+        // SAFETY: exists from start-up on.
+        if self.name().as_ptr() != unsafe { jl_sys::jl_namedtuple_typename } {
+            return self
+                .name()
+                .field_names()
+                .into_iter()
+                .flat_map(SVec::items)
+                .filter_map(Object::as_kind)
+                .collect();
+        }
+        let names = self.parameters().get(0).filter(|names| !names.is_type() && names.type_of().is_tuple());
+        let count = names.and_then(|names| names.type_of().field_count()).unwrap_or(0);
+        let count = u32::try_from(count).unwrap_or(0);
+        (0..count).filter_map(|index| names?.reference(index)?.as_kind()).collect()
     }
 
     /// Is it a tuple type?
@@ -171,6 +256,13 @@ impl<'j> TypeName<'j> {
         unsafe { Object::from_ptr(self.raw().mt.cast()) }?.as_kind()
     }
 
+    /// Every type of this name that has been made.
+    pub fn instantiations(self) -> impl Iterator<Item = DataType<'j>> {
+        // SAFETY: null, or vectors of data types with holes (jltypes.c).
+        let caches = unsafe { [SVec::from_ptr(self.raw().cache), SVec::from_ptr(self.raw().linearcache)] };
+        caches.into_iter().flatten().flat_map(SVec::items).filter_map(Object::as_kind)
+    }
+
     /// Is it that of tuples?
     pub fn is_tuple(self) -> bool {
         // SAFETY: exists from start-up on.
@@ -196,6 +288,12 @@ handle! {
 }
 
 impl<'j> UnionAll<'j> {
+    /// Is it `Type`?
+    pub fn is_type_of_types(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_type_type }
+    }
+
     /// Its variable.
     pub fn variable(self) -> TypeVar<'j> {
         // SAFETY: every one has it.
@@ -259,6 +357,30 @@ impl<'j> Object<'j> {
     /// The name behind a type; `None` for unions, variables and `Union{}`.
     pub fn type_name(self) -> Option<TypeName<'j>> {
         self.data_type().map(DataType::name)
+    }
+
+    /// A type as text for messages, which describes and does not identify.
+    pub fn type_text(self) -> String {
+        if self.is::<Union<'j>>() {
+            return "Union".to_owned();
+        }
+        let Some(ty) = self.data_type() else { return "Union{}".to_owned() };
+        let base = ty.name().as_str();
+        if ty.parameters().is_empty() {
+            return base.to_owned();
+        }
+        let text = |parameter: Option<Object<'j>>| match parameter {
+            Some(p) if p.is_type() => p.type_text(),
+            Some(p) => match (p.as_kind::<TypeVar<'j>>(), p.as_kind::<Symbol<'j>>(), p.as_i64()) {
+                (Some(variable), ..) => variable.name().as_str().to_owned(),
+                (_, Some(symbol), _) => format!(":{}", symbol.as_str()),
+                (.., Some(number)) => number.to_string(),
+                _ => "…".to_owned(),
+            },
+            None => "…".to_owned(),
+        };
+        let texts: Vec<String> = ty.parameters().places().map(text).collect();
+        format!("{base}{{{}}}", texts.join(", "))
     }
 
     /// Are these two types the same type?

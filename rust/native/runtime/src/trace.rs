@@ -19,7 +19,7 @@ use nativecache_julia::made_up_names::Generated;
 use nativecache_julia::object::{
     array_items, is, is_type, module_name, svec_items, symbol_str, type_name, type_of, Value,
 };
-use nativecache_julia::packages::{Packages, References};
+use nativecache_julia::raw_packages::{Packages, References};
 use nativecache_julia::signature::{print, Unprintable};
 use nativecache_julia::sysimage::Sysimage;
 

@@ -10,7 +10,7 @@ use nativecache_julia::collector::CollectorOff;
 use nativecache_julia::inspect;
 use nativecache_julia::made_up_names::{replace_lasting, Generated};
 use nativecache_julia::object::{array_items, is};
-use nativecache_julia::packages::Packages;
+use nativecache_julia::raw_packages::Packages;
 use nativecache_julia::root_modules::roots;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_runtime::trace::statement_of;

@@ -10,9 +10,9 @@ use nativecache_image::Reason;
 
 use crate::error::Undescribable;
 use nativecache_julia::julia_1_5::{jl_compress_ir, jl_ir_flag_inlineable, jl_uncompress_ir};
-use nativecache_julia::method_roots::Roots;
 use nativecache_julia::object::{array_bytes, array_items, is, is_type, type_of, Value};
 use nativecache_julia::paths::holds_pointer;
+use nativecache_julia::raw_method_roots::Roots;
 
 /// Inferred code in a form that does not depend on the process.
 #[derive(Clone, Debug)]

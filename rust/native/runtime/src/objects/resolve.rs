@@ -22,13 +22,13 @@ use nativecache_julia::julia_1_5::{
     jl_rettype_inferred, Binding, JL_RTLD_DEFAULT,
 };
 use nativecache_julia::layout;
-use nativecache_julia::method_roots::Roots;
 use nativecache_julia::object::{
     array_items, is, is_type, module_path, svec_items, symbol, type_name, type_of, Value,
 };
 use nativecache_julia::origin::Origins;
-use nativecache_julia::specialisations::Specialisations;
-use nativecache_julia::symbols::Names;
+use nativecache_julia::raw_method_roots::Roots;
+use nativecache_julia::raw_specialisations::Specialisations;
+use nativecache_julia::raw_symbols::Names;
 use nativecache_julia::sysimage::has_place;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_julia::types::type_text;

@@ -2,16 +2,16 @@
 //! and of it only what came out the same.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use jl_sys::{jl_module_t, jl_value_t};
 use nativecache_image::{FunctionId, Reason};
-use nativecache_julia::object::{is, string_bytes};
+use nativecache_julia::kept::Kept;
+use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::error::Rejected;
 
-use crate::globals::Global;
+use crate::error::SessionError;
+use crate::globals::{call_with_text, global};
 
 /// What the comparison found: the functions that differ, or why there was none.
 type Verdict = Result<Vec<FunctionId>, String>;
@@ -19,7 +19,7 @@ type Verdict = Result<Vec<FunctionId>, String>;
 static VERDICTS: Mutex<BTreeMap<PathBuf, Verdict>> = Mutex::new(BTreeMap::new());
 
 /// Is this session to verify?
-pub fn is_on() -> bool {
+pub(crate) fn is_on() -> bool {
     std::env::var_os("JULIA_NATIVECACHE").is_some_and(|value| value == "verify")
 }
 
@@ -27,36 +27,32 @@ pub fn is_on() -> bool {
 ///
 /// # Safety
 /// On a Julia thread, without a lock of ours: other tasks may run meanwhile. `module` is NativeCache.
-pub unsafe fn run(module: *mut jl_module_t, paths: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+pub(crate) unsafe fn run(module: Kept, paths: &[PathBuf]) -> Result<(), SessionError> {
     for path in paths {
         let known = VERDICTS.lock().unwrap_or_else(PoisonError::into_inner).contains_key(path);
         if known {
             continue;
         }
-        // SAFETY: as the caller says; the string is an argument of the call.
-        let verdict = unsafe {
-            let text = path.to_string_lossy();
-            let function = Global::of(module, "different_functions")?;
-            let argument = jl_sys::jl_pchar_to_string(text.as_ptr().cast(), text.len());
-            function.call(&mut [argument]).map_err(|e| e.to_string()).and_then(|said| read(said))
+        let function = {
+            // SAFETY: as the caller says.
+            let julia = unsafe { Stopped::new() };
+            let module = module.as_kind(&julia).ok_or(SessionError::NotStarted)?;
+            // SAFETY: a constant of a module that stays.
+            unsafe { Kept::new(global(module, "different_functions")?) }
         };
+        // SAFETY: as the caller says.
+        let said = unsafe { call_with_text(function, path.to_string_lossy().as_bytes()) };
+        let verdict = said.map_err(|error| error.to_string()).and_then(|said| match said {
+            Some(text) => read(&String::from_utf8_lossy(&text)),
+            None => Err("the comparison gave no text".to_owned()),
+        });
         VERDICTS.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), verdict);
     }
     Ok(())
 }
 
 /// Numbers between blanks, or `?` and why there are none.
-///
-/// # Safety
-/// `said` is live.
-unsafe fn read(said: *mut jl_value_t) -> Verdict {
-    // SAFETY: the kind is checked.
-    let text = unsafe {
-        if !is(said, jl_sys::jl_string_type) {
-            return Err("the comparison gave no text".to_owned());
-        }
-        String::from_utf8_lossy(string_bytes(said)).into_owned()
-    };
+fn read(text: &str) -> Verdict {
     if let Some(why) = text.strip_prefix('?') {
         return Err(why.to_owned());
     }
@@ -65,7 +61,7 @@ unsafe fn read(said: *mut jl_value_t) -> Verdict {
 }
 
 /// Calls `body` with what is known of a library; outside of verify mode everything may be used.
-pub fn verdict<T>(path: &Path, body: impl FnOnce(Result<&[FunctionId], Rejected>) -> T) -> T {
+pub(crate) fn verdict<T>(path: &Path, body: impl FnOnce(Result<&[FunctionId], Rejected>) -> T) -> T {
     if !is_on() {
         return body(Ok(&[]));
     }

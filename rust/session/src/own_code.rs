@@ -7,9 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jl_sys::jl_value_t;
-use nativecache_julia::inspect;
-use nativecache_julia::julia_1_5::jl_get_world_counter;
-use nativecache_julia::object::{is, type_name, type_of};
+use nativecache_julia::handles::{make, Object};
+use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::load::install::{install, Compiled, InvokePointer};
 
 /// What Julia's `jl_fptr_args` calls: the function, its arguments, their number.
@@ -22,14 +21,14 @@ static WARMING: AtomicBool = AtomicBool::new(false);
 /// compiler from now on; where not, Julia compiles them.
 ///
 /// # Safety
-/// On a Julia thread with the collector off; both are functions of the module NativeCache.
-pub unsafe fn provide(loaded: *mut jl_value_t, ended: *mut jl_value_t) {
-    // SAFETY: as the caller says.
+/// Both are functions of the module NativeCache.
+pub(crate) unsafe fn provide(julia: &Stopped, loaded: Object<'_>, ended: Object<'_>) {
+    // SAFETY: as the caller says; the code of `ended` does nothing while it is being warmed.
     unsafe {
-        give(loaded, loaded_code);
-        if give(ended, ended_code) {
+        give(julia, loaded, loaded_code);
+        if give(julia, ended, ended_code) {
             WARMING.store(true, Ordering::Relaxed);
-            jl_sys::jl_call(ended, std::ptr::null_mut(), 0);
+            make::call(julia, ended, &[]);
             WARMING.store(false, Ordering::Relaxed);
         }
     }
@@ -37,30 +36,25 @@ pub unsafe fn provide(loaded: *mut jl_value_t, ended: *mut jl_value_t) {
 
 /// # Safety
 /// As [`provide`].
-unsafe fn give(function: *mut jl_value_t, code: FptrArgs) -> bool {
-    // SAFETY: a function's type has a method table, which holds methods; `nothing` exists since Julia started.
-    unsafe {
-        let Some(name) = type_name(type_of(function).cast()) else { return false };
-        let mut given = false;
-        let mut methods = Vec::new();
-        inspect::visit_typemap((*(*name).mt).defs, &mut |entry| methods.push((*entry).func.value));
-        let [method] = methods[..] else { return false };
-        if !is(method, jl_sys::jl_method_type) {
-            return false;
-        }
-        for instance in inspect::specializations(method.cast()) {
-            let compiled = Compiled {
-                method_instance: instance,
-                rettype: type_of(jl_sys::jl_nothing).cast(),
-                rettype_const: jl_sys::jl_nothing,
-                inferred: std::ptr::null_mut(),
-                invoke: InvokePointer::Args,
-                spec: code as usize,
-            };
-            given |= install(&compiled, jl_get_world_counter()).is_ok();
-        }
-        given
+unsafe fn give(julia: &Stopped, function: Object<'_>, code: FptrArgs) -> bool {
+    let Some(table) = function.type_of().name().method_table() else { return false };
+    let [entry] = table.entries()[..] else { return false };
+    let Some(method) = entry.method() else { return false };
+    let nothing = make::nothing(julia);
+    let mut given = false;
+    for instance in method.specialisations() {
+        let compiled = Compiled {
+            method_instance: instance.as_ptr(),
+            rettype: nothing.type_of().object().as_ptr(),
+            rettype_const: nothing.as_ptr(),
+            inferred: std::ptr::null_mut(),
+            invoke: InvokePointer::Args,
+            spec: code as usize,
+        };
+        // SAFETY: the function takes no arguments and returns nothing, in each world.
+        given |= unsafe { install(&compiled, julia.world()) }.is_ok();
     }
+    given
 }
 
 unsafe extern "C" fn loaded_code(_: *mut jl_value_t, _: *mut *mut jl_value_t, _: u32) -> *mut jl_value_t {
