@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod code_digest;
 pub mod collector;
+pub mod compiler;
 pub mod definitions;
 pub mod elf;
 pub mod handles;
@@ -15,6 +16,7 @@ pub mod julia_1_5;
 pub mod kept;
 pub mod lasting_names;
 pub mod layout;
+pub mod loading;
 pub mod made_up_names;
 pub mod method_roots;
 pub mod object;

@@ -188,6 +188,12 @@ pub fn box_u64(_julia: &Stopped, number: u64) -> Object<'_> {
     unsafe { Object::at(jl_sys::jl_box_uint64(number) as usize) }
 }
 
+/// The type `Any`.
+pub fn any(_julia: &Stopped) -> Object<'_> {
+    // SAFETY: exists from start-up on.
+    unsafe { Object::at(jl_sys::jl_any_type as usize) }
+}
+
 /// `nothing`.
 pub fn nothing(_julia: &Stopped) -> Object<'_> {
     // SAFETY: exists from start-up on.

@@ -35,9 +35,7 @@ struct Said {
 
 /// Compares two libraries. Those of equal bytes differ in nothing.
 pub fn compare(held: &Path, fresh: &Path) -> Result<Vec<Difference>, BuildError> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|e| BuildError::Io { what: path.to_owned(), error: e.to_string() })
-    };
+    let read = |path: &Path| std::fs::read(path).map_err(BuildError::at(path));
     if read(held)? == read(fresh)? {
         return Ok(Vec::new());
     }
@@ -80,10 +78,7 @@ fn difference(then: &Said, now: &Said) -> Option<Difference> {
 }
 
 fn say(path: &Path) -> Result<BTreeMap<Digest, Said>, BuildError> {
-    let unusable = |e: nativecache_runtime::error::Rejected| BuildError::Io {
-        what: path.to_owned(),
-        error: e.to_string(),
-    };
+    let unusable = |source| BuildError::Incomparable { library: path.to_owned(), source };
     let file = LibraryFile::open(path).map_err(unusable)?;
     let image = file.image().map_err(unusable)?;
     let code = file.load().map_err(unusable)?;

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nativecache_codegen::{OptLevel, Target};
 use nativecache_image::Reason;
+use nativecache_julia::process::text_option;
 use nativecache_store::fields::{fields, lines, unescape};
 
 use crate::error::BuildError;
@@ -44,6 +46,16 @@ pub struct Request {
 }
 
 impl Request {
+    /// What this process's JIT compiles for, with the optimisation that is asked for.
+    pub fn target(&self) -> Result<Target, BuildError> {
+        let wanted = match text_option(|options| options.cpu_target) {
+            [] => "native".into(),
+            wanted => String::from_utf8_lossy(wanted),
+        };
+        Ok(Target::of_session(&wanted, OptLevel::try_from(self.opt)?))
+    }
+
+    /// Reads the file, and those that it names.
     pub fn read(path: &Path) -> Result<Self, BuildError> {
         let text = read(path)?;
         let mut known: HashMap<String, String> = HashMap::new();
@@ -95,7 +107,7 @@ impl Request {
 }
 
 fn read(path: &Path) -> Result<String, BuildError> {
-    fs::read_to_string(path).map_err(|e| BuildError::Io { what: path.to_owned(), error: e.to_string() })
+    fs::read_to_string(path).map_err(BuildError::at(path))
 }
 
 /// `number<TAB>code<TAB>detail`, numbers from 1.
