@@ -20,19 +20,19 @@ use crate::status::{entry, Refusal, Status};
 use crate::world::World;
 
 /// The tables of a library, written.
-pub struct Tables {
-    pub bytes: Vec<u8>,
-    pub slots: u32,
-    pub functions: u32,
-    pub nodes: u32,
+pub(crate) struct Tables {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) slots: u32,
+    pub(crate) functions: u32,
+    pub(crate) nodes: u32,
     /// Results of inference that could not be described.
-    pub not_kept: u32,
+    pub(crate) not_kept: u32,
     /// The functions that the tables name by number.
-    pub exported: Vec<ExportedFunction>,
+    pub(crate) exported: Vec<ExportedFunction>,
     /// LLVM functions by name, with the node of the method instance that they are the code of.
     named: Vec<(String, NodeId)>,
     /// What became of each requested method, as lines for build.jl.
-    pub outcomes: String,
+    pub(crate) outcomes: String,
 }
 
 /// What is described, but for its edges.
@@ -46,7 +46,7 @@ struct Described<'j> {
 
 /// Describes what was emitted and what it depends on, and writes the tables. What cannot be described is left out, with the
 /// reason in its status.
-pub fn assemble<'j>(
+pub(crate) fn assemble<'j>(
     emission: Emission<'j>,
     world: &World<'j>,
     statuses: &mut [Status<'j>],
@@ -136,7 +136,7 @@ impl<'j> Described<'j> {
 
 impl Tables {
     /// What the slots and functions are, in words that no number of this build is in.
-    pub fn lasting_names(&self) -> Result<Names, BuildError> {
+    pub(crate) fn lasting_names(&self) -> Result<Names, BuildError> {
         let digests = Digests::of_any_build(Image::parse(&self.bytes)?)?;
         let slots = (0..self.slots)
             .map(|slot| digests.slot(SlotId(slot)).map(|digest| Hex(&digest).to_string()))

@@ -31,13 +31,13 @@ macro_rules! pointers {
 }
 
 /// The set of loaded packages with their build ids, as a number.
-pub fn module_set(roots: &[Module<'_>]) -> u64 {
+pub(crate) fn module_set(roots: &[Module<'_>]) -> u64 {
     // SAFETY: see the module.
     unsafe { loaded::set(&pointers!(roots)).0 }
 }
 
 /// What describes this process's objects; `in_sysimage` are the root modules that every session has.
-pub fn describer(
+pub(crate) fn describer(
     julia: &Stopped,
     modules: &[Module<'_>],
     methods: &[Method<'_>],
@@ -50,13 +50,13 @@ pub fn describer(
 }
 
 /// Which addresses are objects.
-pub fn objects(modules: &[Module<'_>], sysimage: &Sysimage) -> Objects {
+pub(crate) fn objects(modules: &[Module<'_>], sysimage: &Sysimage) -> Objects {
     // SAFETY: see the module; the collector keeps track since `nativecache_worker_start`.
     unsafe { Objects::collect(sysimage.clone(), &pointers!(modules)) }
 }
 
 /// The object at an address that code generation used as one; `None` if nothing vouches for it.
-pub fn object_at<'j>(
+pub(crate) fn object_at<'j>(
     _julia: &'j Stopped,
     describer: &Describer,
     objects: &Objects,
@@ -70,7 +70,7 @@ pub fn object_at<'j>(
 }
 
 /// The binding that `address` points into: its module, its name, and how far behind its beginning.
-pub fn binding_around<'j>(
+pub(crate) fn binding_around<'j>(
     _julia: &'j Stopped,
     describer: &Describer,
     address: usize,
@@ -81,7 +81,7 @@ pub fn binding_around<'j>(
 }
 
 /// Descriptions of handles.
-pub trait Describe {
+pub(crate) trait Describe {
     /// The node of an object.
     fn node(&mut self, object: Object<'_>) -> Result<NodeId, Undescribable>;
     /// The number of a root module's package.
@@ -108,26 +108,26 @@ impl Describe for Describer {
 }
 
 /// The inferred code of `code` that it keeps, or kept, as `data`.
-pub fn code_info<'j>(code: CodeInstance<'j>, data: Object<'j>) -> Option<CodeInfo<'j>> {
+pub(crate) fn code_info<'j>(code: CodeInstance<'j>, data: Object<'j>) -> Option<CodeInfo<'j>> {
     // SAFETY: see the module.
     unsafe { Object::from_ptr(inferred::code_info(code.as_ptr(), data.as_ptr())?) }?.as_kind()
 }
 
 /// Adds the C functions and variables that inferred code names.
-pub fn add_foreign_targets(foreign: &mut ForeignTargets, code: CodeInfo<'_>) {
+pub(crate) fn add_foreign_targets(foreign: &mut ForeignTargets, code: CodeInfo<'_>) {
     // SAFETY: see the module.
     unsafe { foreign.add(code.object().as_ptr()) };
 }
 
 /// What inferred code computes with an address, if anything.
-pub fn computes_with_address(code: CodeInfo<'_>) -> Option<String> {
+pub(crate) fn computes_with_address(code: CodeInfo<'_>) -> Option<String> {
     // SAFETY: see the module.
     unsafe { folded::computes_with_address(code.object().as_ptr()) }
 }
 
 /// One thing that code depends on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Target<'j> {
+pub(crate) enum Target<'j> {
     /// A call, or an inlined call, of this method instance.
     Instance(MethodInstance<'j>),
     /// The methods that match this signature, perhaps none.
@@ -136,7 +136,7 @@ pub enum Target<'j> {
 
 impl<'j> Target<'j> {
     /// The signature that is matched against the method table.
-    pub fn signature(self) -> Object<'j> {
+    pub(crate) fn signature(self) -> Object<'j> {
         match self {
             Target::Instance(instance) => instance.types(),
             Target::Signature(signature) => signature,
@@ -145,18 +145,18 @@ impl<'j> Target<'j> {
 }
 
 /// What every method instance depends on.
-pub struct Dependencies<'j>(record::Dependencies, PhantomData<&'j Stopped>);
+pub(crate) struct Dependencies<'j>(record::Dependencies, PhantomData<&'j Stopped>);
 
 impl<'j> Dependencies<'j> {
     /// Reads all backedges of this process.
-    pub fn collect(methods: &[Method<'j>], tables: &[MethodTable<'j>]) -> Self {
+    pub(crate) fn collect(methods: &[Method<'j>], tables: &[MethodTable<'j>]) -> Self {
         // SAFETY: see the module.
         let found = unsafe { record::Dependencies::collect(&pointers!(methods), &pointers!(tables)) };
         Self(found, PhantomData)
     }
 
     /// What `instance` depends on directly.
-    pub fn of(&self, instance: MethodInstance<'j>) -> impl Iterator<Item = Target<'j>> + '_ {
+    pub(crate) fn of(&self, instance: MethodInstance<'j>) -> impl Iterator<Item = Target<'j>> + '_ {
         // SAFETY: see the module.
         self.0.of(instance.as_ptr()).iter().filter_map(|target| unsafe {
             match *target {
@@ -168,7 +168,7 @@ impl<'j> Dependencies<'j> {
 }
 
 /// The methods that match `signature` in `world`; `None` where Julia itself cannot tell.
-pub fn matching_methods(signature: Object<'_>, world: usize) -> Option<Vec<Method<'_>>> {
+pub(crate) fn matching_methods(signature: Object<'_>, world: usize) -> Option<Vec<Method<'_>>> {
     // SAFETY: see the module.
     unsafe {
         let found = record::matching_methods(signature.as_ptr(), world)?;
@@ -177,13 +177,13 @@ pub fn matching_methods(signature: Object<'_>, world: usize) -> Option<Vec<Metho
 }
 
 /// How many methods of the sysimage are live in a table, and a digest of all others.
-pub fn table_digest(table: MethodTable<'_>, sysimage: &Sysimage, origins: &Origins) -> (u32, u64) {
+pub(crate) fn table_digest(table: MethodTable<'_>, sysimage: &Sysimage, origins: &Origins) -> (u32, u64) {
     // SAFETY: see the module.
     unsafe { record::table_digest(table.as_ptr(), sysimage, origins) }
 }
 
 /// A type name by which another process finds each method table.
-pub fn table_names<'j>(modules: &[Module<'j>]) -> HashMap<MethodTable<'j>, TypeName<'j>> {
+pub(crate) fn table_names<'j>(modules: &[Module<'j>]) -> HashMap<MethodTable<'j>, TypeName<'j>> {
     // SAFETY: see the module.
     unsafe {
         record::table_names(&pointers!(modules))
@@ -194,37 +194,37 @@ pub fn table_names<'j>(modules: &[Module<'j>]) -> HashMap<MethodTable<'j>, TypeN
 }
 
 /// Could this constant be bound anew, so that code would have folded another value?
-pub fn can_change(binding: Binding<'_>) -> bool {
+pub(crate) fn can_change(binding: Binding<'_>) -> bool {
     // SAFETY: see the module.
     unsafe { constants::can_change(binding.address() as *mut _) }
 }
 
 /// The digest of the constant that `module` owns under this name.
-pub fn constant_digest(module: Module<'_>, name: Symbol<'_>) -> Option<u64> {
+pub(crate) fn constant_digest(module: Module<'_>, name: Symbol<'_>) -> Option<u64> {
     // SAFETY: see the module.
     unsafe { constants::digest(module.as_ptr(), name.as_ptr()) }
 }
 
 /// Does a generator make the code of this method instance, one that another session could run in another world?
-pub fn is_generated(instance: MethodInstance<'_>, sysimage: &Range<usize>) -> bool {
+pub(crate) fn is_generated(instance: MethodInstance<'_>, sysimage: &Range<usize>) -> bool {
     // SAFETY: see the module.
     unsafe { generator::is_generated(instance.as_ptr(), sysimage) }
 }
 
 /// The body that the generator of `instance` gives.
-pub fn generated_body(instance: MethodInstance<'_>) -> Option<Object<'_>> {
+pub(crate) fn generated_body(instance: MethodInstance<'_>) -> Option<Object<'_>> {
     // SAFETY: see the module.
     unsafe { Object::from_ptr(generator::generated_body(instance.as_ptr())?) }
 }
 
 /// The body that the generator of `instance` gives, as a digest.
-pub fn body_digest(instance: MethodInstance<'_>) -> Option<u64> {
+pub(crate) fn body_digest(instance: MethodInstance<'_>) -> Option<u64> {
     // SAFETY: see the module.
     unsafe { generator::body_digest(instance.as_ptr()) }
 }
 
 /// The packages that were restored before the one that the method of `instance` belongs to, as a digest.
-pub fn seen_by(
+pub(crate) fn seen_by(
     instance: MethodInstance<'_>,
     origins: &Origins,
     sysimage: &Range<usize>,
@@ -235,13 +235,13 @@ pub fn seen_by(
 }
 
 /// The world of the newest method of the sysimage.
-pub fn base_world(tables: &[MethodTable<'_>], sysimage: &Sysimage) -> usize {
+pub(crate) fn base_world(tables: &[MethodTable<'_>], sysimage: &Sysimage) -> usize {
     // SAFETY: see the module.
     unsafe { untouched::base_world(&pointers!(tables), sysimage) }
 }
 
 /// Does this table hold what the sysimage and packages' images bring, and nothing else?
-pub fn is_original(
+pub(crate) fn is_original(
     table: MethodTable<'_>,
     sysimage: &Sysimage,
     origins: &Origins,
@@ -252,7 +252,7 @@ pub fn is_original(
 }
 
 /// Calls `body` with the names of this build for what the parser made up, among these methods.
-pub fn with_made_up_names<T>(
+pub(crate) fn with_made_up_names<T>(
     methods: &[Method<'_>],
     sysimage: Option<&Sysimage>,
     body: impl FnOnce(&mut Generated<'_>) -> T,
@@ -262,13 +262,13 @@ pub fn with_made_up_names<T>(
 }
 
 /// The packages among the root modules.
-pub fn packages(roots: &[Module<'_>], sysimage: Option<&Sysimage>) -> Packages {
+pub(crate) fn packages(roots: &[Module<'_>], sysimage: Option<&Sysimage>) -> Packages {
     // SAFETY: see the module.
     unsafe { Packages::new(&pointers!(roots), sysimage) }
 }
 
 /// A method instance in the words of a profile, if it has such a text, and which of the packages `of` it needs.
-pub fn statement_of(
+pub(crate) fn statement_of(
     instance: MethodInstance<'_>,
     of: &[Module<'_>],
     packages: &mut Packages,

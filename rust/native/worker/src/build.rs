@@ -25,7 +25,7 @@ use crate::world::World;
 ///
 /// # Safety
 /// In a process that does nothing else, on the one thread that runs Julia.
-pub unsafe fn build(mut julia: Stopped, methods: Kept, request: &Request) -> Result<(), BuildError> {
+pub(crate) unsafe fn build(mut julia: Stopped, methods: Kept, request: &Request) -> Result<(), BuildError> {
     let mut times = StepTimes::start();
     let mut journal = Journal::open(&request.journal)?;
     let sysimage = Sysimage::current().ok_or(BuildError::NoSysimage)?;

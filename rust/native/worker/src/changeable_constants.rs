@@ -11,7 +11,7 @@ use crate::mentioned_names::{constants, held_by, MentionedNames};
 
 /// The modules that have such a constant, by its name.
 #[derive(Default)]
-pub struct ChangeableConstants<'j> {
+pub(crate) struct ChangeableConstants<'j> {
     by_name: HashMap<&'j str, Vec<Module<'j>>>,
     /// Names that a constant of the name holds.
     held: HashMap<&'j str, Vec<&'j str>>,
@@ -19,7 +19,7 @@ pub struct ChangeableConstants<'j> {
 
 impl<'j> ChangeableConstants<'j> {
     /// Those of `modules`; `sysimage` is where its objects lie.
-    pub fn collect(modules: &[Module<'j>], sysimage: &Range<usize>) -> Self {
+    pub(crate) fn collect(modules: &[Module<'j>], sysimage: &Range<usize>) -> Self {
         let mut found = ChangeableConstants::default();
         let of_package =
             |module: &&Module<'j>| !sysimage.contains(&module.address()) && !module.root().is_main();
@@ -42,7 +42,7 @@ impl<'j> ChangeableConstants<'j> {
     }
 
     /// Those that `instance`, of a method, may rest on, with the names that its generator was `given`: always in one order.
-    pub fn used_by(
+    pub(crate) fn used_by(
         &self,
         julia: &'j Stopped,
         instance: MethodInstance<'j>,

@@ -16,13 +16,13 @@ use crate::error::BuildError;
 
 /// One function of which the two libraries say different things.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// The statement that asked for it, or its signature.
-    pub method: String,
+    pub(crate) method: String,
     /// What differs.
-    pub what: String,
+    pub(crate) what: String,
     /// Its number in the library that was there, if it is in it.
-    pub number: Option<u32>,
+    pub(crate) number: Option<u32>,
 }
 
 /// What one library says of a function, without its own numbers.
@@ -34,7 +34,7 @@ struct Said {
 }
 
 /// Compares two libraries. Those of equal bytes differ in nothing.
-pub fn compare(held: &Path, fresh: &Path) -> Result<Vec<Difference>, BuildError> {
+pub(crate) fn compare(held: &Path, fresh: &Path) -> Result<Vec<Difference>, BuildError> {
     let read = |path: &Path| std::fs::read(path).map_err(BuildError::at(path));
     if read(held)? == read(fresh)? {
         return Ok(Vec::new());

@@ -22,7 +22,7 @@ use crate::world::{returns_constant, World};
 
 /// Functions on their way into an image.
 #[derive(Default)]
-pub struct Functions<'j> {
+pub(crate) struct Functions<'j> {
     list: Vec<(MethodInstance<'j>, Function)>,
     index: HashMap<MethodInstance<'j>, usize>,
     /// Results of inference that could not be described: a session has to find them again.
@@ -30,11 +30,11 @@ pub struct Functions<'j> {
 }
 
 /// What [`Functions::finish`] wrote.
-pub struct Finished<'j> {
+pub(crate) struct Finished<'j> {
     /// The numbers of the method instances in the image.
-    pub ids: HashMap<MethodInstance<'j>, FunctionId>,
+    pub(crate) ids: HashMap<MethodInstance<'j>, FunctionId>,
     /// How many results of inference could not be described.
-    pub not_kept: u32,
+    pub(crate) not_kept: u32,
 }
 
 /// What is needed to turn targets into edges, and what was found so far.
@@ -65,7 +65,7 @@ struct Reached<'j> {
 
 impl<'j> Functions<'j> {
     /// Adds a function that has code, or a constant result.
-    pub fn add(&mut self, instance: MethodInstance<'j>, function: Function) {
+    pub(crate) fn add(&mut self, instance: MethodInstance<'j>, function: Function) {
         if !self.index.contains_key(&instance) {
             self.index.insert(instance, self.list.len());
             self.list.push((instance, function));
@@ -74,7 +74,7 @@ impl<'j> Functions<'j> {
 
     /// Adds what the functions depend on, and writes all into the image. What cannot be described
     /// completely is left out, with all that relies on it.
-    pub fn finish(
+    pub(crate) fn finish(
         mut self,
         world: &World<'j>,
         describer: &mut Describer,
@@ -195,7 +195,7 @@ fn edges_only<'j>(
 }
 
 /// A record without machine code.
-pub fn without_code(
+pub(crate) fn without_code(
     method_instance: NodeId,
     rettype: NodeId,
     rettype_const: Option<NodeId>,

@@ -19,8 +19,8 @@ use crate::status::{self, wanted, Refusal, Status};
 use crate::world::World;
 
 /// One code instance of the emitted module.
-pub struct EmittedCode<'j> {
-    pub code: CodeInstance<'j>,
+pub(crate) struct EmittedCode<'j> {
+    pub(crate) code: CodeInstance<'j>,
     /// How it is entered with Julia's calling convention.
     entry: Entry,
     specialised: Option<LLVMValueRef>,
@@ -29,12 +29,12 @@ pub struct EmittedCode<'j> {
 }
 
 /// An emitted module of which everything is known.
-pub struct Emission<'j> {
-    pub module: NativeModule,
-    pub describer: Describer,
-    pub rewritten: Rewritten,
+pub(crate) struct Emission<'j> {
+    pub(crate) module: NativeModule,
+    pub(crate) describer: Describer,
+    pub(crate) rewritten: Rewritten,
     /// What can be installed, in the order of emission.
-    pub codes: Vec<EmittedCode<'j>>,
+    pub(crate) codes: Vec<EmittedCode<'j>>,
 }
 
 /// An exclusion may make another method uncacheable (its caller then needs the method instance as an
@@ -43,7 +43,7 @@ const MAX_ROUNDS: usize = 20;
 
 /// Emits the wanted methods and puts slots in the place of addresses. What holds an unknown address is taken out, with the
 /// reason in its status, and called through `jl_invoke` by the others.
-pub fn emit<'j>(world: &World<'j>, statuses: &mut [Status<'j>]) -> Result<Emission<'j>, BuildError> {
+pub(crate) fn emit<'j>(world: &World<'j>, statuses: &mut [Status<'j>]) -> Result<Emission<'j>, BuildError> {
     use_inferred_code(world, statuses);
     use_sysimage_code(world);
     let provided = JuliasOwn::find().ok_or(BuildError::NoLibjulia)?;
@@ -226,14 +226,14 @@ fn emission_number(name: &str) -> Option<u64> {
 }
 
 /// The LLVM functions of one code instance: its entries and the helpers that only make sense with them.
-pub struct Group<'j> {
-    pub method_instance: MethodInstance<'j>,
-    pub functions: Vec<String>,
+pub(crate) struct Group<'j> {
+    pub(crate) method_instance: MethodInstance<'j>,
+    pub(crate) functions: Vec<String>,
 }
 
 impl<'j> Emission<'j> {
     /// What can be optimised by itself, code instance by code instance.
-    pub fn groups(&self) -> Vec<Group<'j>> {
+    pub(crate) fn groups(&self) -> Vec<Group<'j>> {
         let owners = owners_of(&self.codes);
         let group = |code: &EmittedCode<'j>| {
             let stop = |name: &str| owners.get(name).is_some_and(|owner| *owner != code.code);
@@ -249,12 +249,12 @@ impl<'j> Emission<'j> {
 
 impl<'j> EmittedCode<'j> {
     /// The names of its LLVM functions.
-    pub fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &[String] {
         &self.names
     }
 
     /// The record of this code instance in the image.
-    pub fn describe(
+    pub(crate) fn describe(
         &self,
         world: &World<'j>,
         describer: &mut Describer,
@@ -287,7 +287,7 @@ impl<'j> EmittedCode<'j> {
     }
 
     /// Records why its method instance is not compiled, if it was asked for.
-    pub fn skip(&self, statuses: &mut [Status<'j>], refusal: &Refusal) {
+    pub(crate) fn skip(&self, statuses: &mut [Status<'j>], refusal: &Refusal) {
         status::skip(statuses, self.code.method_instance(), refusal);
     }
 

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// A build, or one of its steps, has failed as a whole.
 #[derive(Debug, Error)]
-pub enum BuildError {
+pub(crate) enum BuildError {
     /// What src/worker.jl handed over is no array of Julia's.
     #[error("what should be an array is none")]
     NoArray,
@@ -66,7 +66,7 @@ pub enum BuildError {
 
 impl BuildError {
     /// For `map_err`: what happened to this file.
-    pub fn at(path: &Path) -> impl FnOnce(io::Error) -> BuildError + '_ {
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> BuildError + '_ {
         move |source| BuildError::Io { what: path.to_owned(), source }
     }
 }

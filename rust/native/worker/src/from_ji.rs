@@ -17,7 +17,7 @@ struct Seen {
 static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
 
 /// Called twice: before the packages are loaded, and right after.
-pub fn look(julia: &Stopped) {
+pub(crate) fn look(julia: &Stopped) {
     let tables = walk::method_tables(julia, &walk::modules(&root_modules(julia)));
     let now: HashSet<usize> = walk::methods(&tables)
         .into_iter()
@@ -33,7 +33,7 @@ pub fn look(julia: &Stopped) {
 }
 
 /// Where the code instances lie that loading the packages brought.
-pub fn code_instances() -> HashSet<usize> {
+pub(crate) fn code_instances() -> HashSet<usize> {
     let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     seen.as_ref().map(|seen| seen.loaded.clone()).unwrap_or_default()
 }

@@ -18,7 +18,7 @@ use crate::status::{Refusal, Status};
 use crate::world::{is_compiled_in, returns_constant};
 
 /// What inference came to. The collector runs in between, so nothing in it is a handle.
-pub struct Inferred {
+pub(crate) struct Inferred {
     outcomes: Vec<Outcome>,
     /// Code instances and their code, which not all of them keep.
     sources: Vec<(Kept, Kept)>,
@@ -36,7 +36,7 @@ enum Outcome {
 
 impl Inferred {
     /// Where each requested method stands.
-    pub fn statuses<'j>(&self, julia: &'j Stopped) -> Vec<Status<'j>> {
+    pub(crate) fn statuses<'j>(&self, julia: &'j Stopped) -> Vec<Status<'j>> {
         let gone = || Status::Failed(Refusal::new(Reason::NotInferred, ""));
         let status = |outcome: &Outcome| match outcome {
             Outcome::Wanted(instance) => instance.as_kind(julia).map_or_else(gone, Status::Wanted),
@@ -48,7 +48,7 @@ impl Inferred {
     }
 
     /// The code that inference gave.
-    pub fn sources<'j>(&self, julia: &'j Stopped) -> HashMap<CodeInstance<'j>, Object<'j>> {
+    pub(crate) fn sources<'j>(&self, julia: &'j Stopped) -> HashMap<CodeInstance<'j>, Object<'j>> {
         let source = |(code, source): &(Kept, Kept)| Some((code.as_kind(julia)?, source.get(julia)));
         self.sources.iter().filter_map(source).collect()
     }
@@ -60,7 +60,7 @@ impl Inferred {
 ///
 /// # Safety
 /// In a process that does nothing else; nobody else changes `methods`.
-pub unsafe fn infer(
+pub(crate) unsafe fn infer(
     julia: &mut Stopped,
     methods: Kept,
     request: &Request,

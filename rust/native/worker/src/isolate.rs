@@ -17,7 +17,7 @@ use crate::status::{exclude, wanted, Status};
 use crate::world::World;
 
 /// Finds out which method instances kill the compiler, and writes the exclude file with them and those that it had.
-pub fn isolate_culprits<'j>(
+pub(crate) fn isolate_culprits<'j>(
     world: &World<'j>,
     mut statuses: Vec<Status<'j>>,
     request: &Request,

@@ -22,21 +22,21 @@ use crate::status::Refusal;
 use crate::world::World;
 
 /// Answers codegen's questions and gathers slots.
-pub struct KnownAddresses<'w, 'j> {
+pub(crate) struct KnownAddresses<'w, 'j> {
     world: &'w World<'j>,
-    pub describer: Describer,
+    pub(crate) describer: Describer,
     objects: Objects,
     foreign: ForeignTargets,
     /// All that are alive, by where they lie.
     code_instances: HashMap<usize, CodeInstance<'j>>,
     mappings: Vec<Range<u64>>,
     /// Why a function's address is unknown: first reason by function name.
-    pub refusals: HashMap<String, Refusal>,
+    pub(crate) refusals: HashMap<String, Refusal>,
 }
 
 impl<'w, 'j> KnownAddresses<'w, 'j> {
     /// `foreign` are the C functions and variables that the code names.
-    pub fn new(world: &'w World<'j>, foreign: ForeignTargets) -> Self {
+    pub(crate) fn new(world: &'w World<'j>, foreign: ForeignTargets) -> Self {
         let World { julia, sysimage, modules, methods, .. } = world;
         let everywhere: Vec<Module<'j>> =
             world.roots.iter().copied().filter(|root| sysimage.data.contains(&root.address())).collect();

@@ -8,7 +8,7 @@ use crate::error::BuildError;
 use crate::lifetime;
 
 /// Runs the C compiler driver as a linker. No shell is involved.
-pub fn link(linker: &str, objects: &[PathBuf], out: &Path) -> Result<(), BuildError> {
+pub(crate) fn link(linker: &str, objects: &[PathBuf], out: &Path) -> Result<(), BuildError> {
     let mut command = Command::new(linker);
     // SAFETY: one system call, which is safe between fork and exec.
     unsafe {

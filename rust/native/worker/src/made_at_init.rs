@@ -65,7 +65,7 @@ static BEFORE: Mutex<Option<HashMap<usize, Globals>>> = Mutex::new(None);
 ///
 /// # Safety
 /// On a Julia thread; nothing else runs.
-pub unsafe fn watch() -> bool {
+pub(crate) unsafe fn watch() -> bool {
     let ours: InitRestored = look_and_init;
     // SAFETY: as the caller says; the function in its place calls the runtime's.
     unsafe {
@@ -108,7 +108,7 @@ fn undefined_fields(value: Object<'_>) -> Vec<u32> {
 
 /// What `__init__` functions have made.
 #[derive(Default)]
-pub struct MadeAtInit<'j> {
+pub(crate) struct MadeAtInit<'j> {
     /// Constants with a value of their own, with their module, by their name and by those of constants that
     /// hold this name.
     constants: BTreeMap<String, String>,
@@ -129,7 +129,7 @@ const MAIN: [&str; 6] = ["Base", "Core", "Main", "InteractiveUtils", "eval", "in
 
 impl<'j> MadeAtInit<'j> {
     /// Compares all modules that there are with what was there before.
-    pub fn collect(julia: &'j Stopped, modules: &[Module<'j>]) -> Self {
+    pub(crate) fn collect(julia: &'j Stopped, modules: &[Module<'j>]) -> Self {
         let mut made = MadeAtInit::default();
         let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(before) = &*before else { return made };
@@ -237,7 +237,7 @@ impl<'j> MadeAtInit<'j> {
     }
 
     /// What of it the code of `instance`, of a method, rests on.
-    pub fn mentioned_by(
+    pub(crate) fn mentioned_by(
         &self,
         instance: MethodInstance<'j>,
         mentions: &MentionedNames<'j>,
@@ -262,7 +262,7 @@ impl<'j> MadeAtInit<'j> {
     }
 
     /// Was a constant of this name made? Generators may look at it as well.
-    pub fn has_constant(&self, name: &str) -> bool {
+    pub(crate) fn has_constant(&self, name: &str) -> bool {
         self.constants.contains_key(name)
     }
 
@@ -288,7 +288,11 @@ impl<'j> MadeAtInit<'j> {
 
     /// A name that was not defined before, in code of `instance`, of a method, that may ask for it, or hand it to something
     /// that does.
-    pub fn named_by(&self, instance: MethodInstance<'j>, mentions: &MentionedNames<'j>) -> Option<String> {
+    pub(crate) fn named_by(
+        &self,
+        instance: MethodInstance<'j>,
+        mentions: &MentionedNames<'j>,
+    ) -> Option<String> {
         if self.defined.is_empty() && self.fields.is_empty() {
             return None;
         }

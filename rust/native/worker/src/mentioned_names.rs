@@ -17,7 +17,7 @@ use crate::bridge::generated_body;
 
 /// The names in one source.
 #[derive(Default)]
-pub struct Names<'j> {
+pub(crate) struct Names<'j> {
     /// Every name: of a global, quoted, or the head of an `Expr`.
     all: HashSet<&'j str>,
     /// Those that are values, symbols, which code can hand on or ask for.
@@ -25,40 +25,40 @@ pub struct Names<'j> {
     /// Types that stand there as objects, and those of objects.
     types: HashSet<TypeName<'j>>,
     /// Does `Main` stand there?
-    pub main: bool,
+    pub(crate) main: bool,
 }
 
 impl<'j> Names<'j> {
     /// The types that stand there as objects.
-    pub fn types(&self) -> impl Iterator<Item = TypeName<'j>> + '_ {
+    pub(crate) fn types(&self) -> impl Iterator<Item = TypeName<'j>> + '_ {
         self.types.iter().copied()
     }
 
     /// Every name that stands there.
-    pub fn all(&self) -> impl Iterator<Item = &'j str> + '_ {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'j str> + '_ {
         self.all.iter().copied()
     }
 
     /// Does this name stand there, as whatever?
-    pub fn contains(&self, name: &str) -> bool {
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.all.contains(name)
     }
 
     /// Does it stand there as a value?
-    pub fn has_symbol(&self, name: &str) -> bool {
+    pub(crate) fn has_symbol(&self, name: &str) -> bool {
         self.symbols.contains(name)
     }
 }
 
 /// The names in the sources that were looked at.
 #[derive(Default)]
-pub struct MentionedNames<'j> {
+pub(crate) struct MentionedNames<'j> {
     of: RefCell<HashMap<Object<'j>, Rc<Names<'j>>>>,
 }
 
 impl<'j> MentionedNames<'j> {
     /// The names in the source from which `instance` is compiled.
-    pub fn names(&self, instance: MethodInstance<'j>) -> Rc<Names<'j>> {
+    pub(crate) fn names(&self, instance: MethodInstance<'j>) -> Rc<Names<'j>> {
         let Some(method) = instance.method() else { return Rc::default() };
         let generated = method.generator().is_some();
         // Generated code is another for each instance.
@@ -78,7 +78,7 @@ impl<'j> MentionedNames<'j> {
     }
 
     /// The first of `wanted` that `instance` mentions; only as a symbol, if so said.
-    pub fn find<'a>(
+    pub(crate) fn find<'a>(
         &self,
         instance: MethodInstance<'j>,
         wanted: &'a BTreeMap<String, String>,
@@ -139,7 +139,7 @@ fn add_names<'j>(node: Object<'j>, depth: u32, names: &mut Names<'j>) {
 
 /// Calls `f` with what inference can take out of a constant `value`, itself included: fields that cannot
 /// change, and the parameters of types.
-pub fn held_by<'j>(value: Object<'j>, f: &mut dyn FnMut(Object<'j>)) {
+pub(crate) fn held_by<'j>(value: Object<'j>, f: &mut dyn FnMut(Object<'j>)) {
     held(value, 0, f);
 }
 
@@ -173,7 +173,7 @@ fn held<'j>(value: Object<'j>, depth: u32, f: &mut dyn FnMut(Object<'j>)) {
 }
 
 /// The constants that these modules own, with their names.
-pub fn constants<'j>(modules: &[Module<'j>]) -> Vec<(&'j str, Object<'j>)> {
+pub(crate) fn constants<'j>(modules: &[Module<'j>]) -> Vec<(&'j str, Object<'j>)> {
     let bindings = modules.iter().flat_map(|module| module.own_bindings());
     bindings.filter_map(|(name, binding)| Some((name, binding.constant()?))).collect()
 }

@@ -40,20 +40,20 @@ extern "C" {
 /// What code generation made of one code instance: 1-based indices, or -1 and -2 for Julia's own entry
 /// points (`jl_fptr_args`, `jl_fptr_sparam`), 0 for nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct FunctionIds {
-    pub function: i32,
-    pub specialised: i32,
+pub(crate) struct FunctionIds {
+    pub(crate) function: i32,
+    pub(crate) specialised: i32,
 }
 
 /// The result of one run of the code generator. Julia owns it, and it is never freed: the process ends.
-pub struct Native(*mut c_void);
+pub(crate) struct Native(*mut c_void);
 
 impl Native {
     /// Emits these method instances and what they need.
     ///
     /// # Safety
     /// The collector is off, no other Julia code runs, all method instances are live and inferred.
-    pub unsafe fn create(methods: &[*mut jl_method_instance_t]) -> Self {
+    pub(crate) unsafe fn create(methods: &[*mut jl_method_instance_t]) -> Self {
         // SAFETY: a fresh array of boxed elements; jl_default_cgparams is initialised with the code generator.
         unsafe {
             let array = jl_sys::jl_alloc_array_1d(jl_sys::jl_array_any_type.cast(), methods.len());
@@ -67,7 +67,7 @@ impl Native {
     }
 
     /// Its module.
-    pub fn module(&self) -> LLVMModuleRef {
+    pub(crate) fn module(&self) -> LLVMModuleRef {
         // SAFETY: the handle came from jl_create_native.
         unsafe { jl_get_llvm_module(self.0) }
     }
@@ -76,7 +76,7 @@ impl Native {
     ///
     /// # Safety
     /// `ci` is a live code instance.
-    pub unsafe fn ids(&self, ci: *mut jl_code_instance_t) -> Option<FunctionIds> {
+    pub(crate) unsafe fn ids(&self, ci: *mut jl_code_instance_t) -> Option<FunctionIds> {
         let (mut function, mut specialised) = (0, 0);
         // SAFETY: as the caller says; 1.5 leaves both untouched when it knows nothing.
         unsafe { jl_get_function_id(self.0, ci, &raw mut function, &raw mut specialised) };
@@ -87,14 +87,14 @@ impl Native {
     ///
     /// # Safety
     /// `index` came from [`Native::ids`] and is positive.
-    pub unsafe fn function(&self, index: i32) -> LLVMValueRef {
+    pub(crate) unsafe fn function(&self, index: i32) -> LLVMValueRef {
         // SAFETY: as the caller says.
         unsafe { jl_get_llvm_function(self.0, (index - 1).cast_unsigned()) }
     }
 }
 
 /// Julia's type inference, called so that what it throws is caught.
-pub struct Inference {
+pub(crate) struct Inference {
     call: Value,
     typeinf_ext: Value,
 }
@@ -102,7 +102,7 @@ pub struct Inference {
 impl Inference {
     /// # Safety
     /// On a Julia thread; `rooted` is a rooted `Vector{Any}`, which keeps what is made here.
-    pub unsafe fn new(rooted: *mut jl_array_t) -> Option<Self> {
+    pub(crate) unsafe fn new(rooted: *mut jl_array_t) -> Option<Self> {
         // jl_call runs in the newest world; inference belongs into its own, which nothing invalidates.
         let source = c"(mi, world) -> ccall(:jl_call_in_typeinf_world, Any, (Ptr{Any}, Cint), \
                        Any[Core.Compiler.typeinf_ext, mi, world], 3)";
@@ -123,7 +123,7 @@ impl Inference {
     ///
     /// # Safety
     /// `mi` is live, the collector is off.
-    pub unsafe fn infer(
+    pub(crate) unsafe fn infer(
         &self,
         mi: *mut jl_method_instance_t,
     ) -> Result<(*mut jl_code_instance_t, Value), (Reason, String)> {
@@ -154,7 +154,7 @@ impl Inference {
     ///
     /// # Safety
     /// No inference is needed in this process any more that a package could have invalidated.
-    pub unsafe fn close(&self) {
+    pub(crate) unsafe fn close(&self) {
         // SAFETY: as the caller says.
         unsafe { jl_set_typeinf_func(self.typeinf_ext) };
     }

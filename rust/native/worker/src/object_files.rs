@@ -15,17 +15,17 @@ use nativecache_store::trust;
 use crate::error::BuildError;
 
 /// What an object was made of: see `parts::key_of`.
-pub type Key = [u8; 16];
+pub(crate) type Key = [u8; 16];
 
 const MAGIC: &[u8; 8] = b"NCOBJ\x00\x00\x01";
 
 /// Object files by key.
 #[derive(Default)]
-pub struct ObjectFiles(BTreeMap<Key, Vec<u8>>);
+pub(crate) struct ObjectFiles(BTreeMap<Key, Vec<u8>>);
 
 impl ObjectFiles {
     /// Those in the file; none if it is not there, not trusted, or not whole.
-    pub fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         Self::trusted_bytes(path).as_deref().and_then(Self::parse).unwrap_or_default()
     }
 
@@ -59,17 +59,17 @@ impl ObjectFiles {
     }
 
     /// The object that was made of this.
-    pub fn get(&self, key: &Key) -> Option<&[u8]> {
+    pub(crate) fn get(&self, key: &Key) -> Option<&[u8]> {
         self.0.get(key).map(Vec::as_slice)
     }
 
     /// Adds an object.
-    pub fn insert(&mut self, key: Key, object: Vec<u8>) {
+    pub(crate) fn insert(&mut self, key: Key, object: Vec<u8>) {
         self.0.insert(key, object);
     }
 
     /// Writes a new file, for the next build.
-    pub fn write(&self, path: &Path) -> Result<(), BuildError> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), BuildError> {
         let mut bytes = MAGIC.to_vec();
         for (key, object) in &self.0 {
             bytes.extend_from_slice(key);

@@ -22,10 +22,10 @@ use crate::request::Request;
 
 /// How many parts were made, and how many there are.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Made {
-    pub compiled: usize,
-    pub all: usize,
-    pub processes: usize,
+pub(crate) struct Made {
+    pub(crate) compiled: usize,
+    pub(crate) all: usize,
+    pub(crate) processes: usize,
 }
 
 /// Each needs some memory of its own, and inference, which comes before, has one process whatever there is.
@@ -38,7 +38,7 @@ struct Job {
 }
 
 /// A module in parts.
-pub struct Split {
+pub(crate) struct Split {
     parts: Vec<Part>,
     /// The object of what is left of the module: the tables.
     tables: PathBuf,
@@ -46,7 +46,11 @@ pub struct Split {
 }
 
 /// Splits the module of a library, and writes the object of its tables.
-pub fn split(mut module: NativeModule, tables: &Tables, request: &Request) -> Result<Split, BuildError> {
+pub(crate) fn split(
+    mut module: NativeModule,
+    tables: &Tables,
+    request: &Request,
+) -> Result<Split, BuildError> {
     let id = content_hash(&tables.bytes).0;
     let parts = module.finish_in_parts(&tables.exported, tables.slots, id, &tables.lasting_names()?)?;
     module.verify()?;
@@ -60,7 +64,7 @@ pub fn split(mut module: NativeModule, tables: &Tables, request: &Request) -> Re
 ///
 /// # Safety
 /// This process has one thread that matters, and no Julia code runs.
-pub unsafe fn compile(
+pub(crate) unsafe fn compile(
     split: Split,
     request: &Request,
     journal: &mut Journal,

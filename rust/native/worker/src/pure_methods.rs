@@ -10,14 +10,14 @@ use crate::mentioned_names::{constants, held_by, MentionedNames};
 
 /// Pure methods, those of the sysimage not among them, by what code that calls them mentions.
 #[derive(Default)]
-pub struct PureMethods<'j> {
+pub(crate) struct PureMethods<'j> {
     by_type: HashMap<TypeName<'j>, Vec<Method<'j>>>,
     by_name: HashMap<&'j str, Vec<Method<'j>>>,
 }
 
 impl<'j> PureMethods<'j> {
     /// Those among `methods`; `sysimage` is where its objects lie.
-    pub fn collect(methods: &[Method<'j>], modules: &[Module<'j>], sysimage: &Range<usize>) -> Self {
+    pub(crate) fn collect(methods: &[Method<'j>], modules: &[Module<'j>], sysimage: &Range<usize>) -> Self {
         let mut pure = PureMethods::default();
         for method in methods {
             if !method.is_pure() || sysimage.contains(&method.address()) {
@@ -50,7 +50,7 @@ impl<'j> PureMethods<'j> {
     }
 
     /// What `instance`, of a method, may have called of them: the instances that there are.
-    pub fn called_by(
+    pub(crate) fn called_by(
         &self,
         instance: MethodInstance<'j>,
         mentions: &MentionedNames<'j>,

@@ -23,7 +23,7 @@ use crate::sysimage_functions::{harmless, is_in_stateful_module, is_stateful, Wi
 
 /// What a piece of code was found to read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// Nothing but its arguments, and constants that cannot change.
     Nothing,
     /// This could not be looked through.
@@ -34,13 +34,13 @@ pub enum Reading {
 
 /// What was found, and the names of the constants of packages on which the answer rests.
 #[derive(Clone, Debug)]
-pub struct Finding<'j> {
-    pub reading: Reading,
-    pub constants: BTreeSet<&'j str>,
+pub(crate) struct Finding<'j> {
+    pub(crate) reading: Reading,
+    pub(crate) constants: BTreeSet<&'j str>,
 }
 
 /// Looks through lowered code.
-pub struct StateReaders<'w, 'j> {
+pub(crate) struct StateReaders<'w, 'j> {
     /// Where the sysimage's objects lie.
     sysimage: &'w Range<usize>,
     made: &'w MadeAtInit<'j>,
@@ -72,7 +72,7 @@ struct Search<'s, 'w, 'j> {
 
 impl<'w, 'j> StateReaders<'w, 'j> {
     /// `sysimage` is where its objects lie, `made` what `__init__` functions have made.
-    pub fn new(julia: &'j Stopped, sysimage: &'w Range<usize>, made: &'w MadeAtInit<'j>) -> Self {
+    pub(crate) fn new(julia: &'j Stopped, sysimage: &'w Range<usize>, made: &'w MadeAtInit<'j>) -> Self {
         let mut constructors: HashMap<_, Vec<Method<'j>>> = HashMap::new();
         for method in MethodTable::of_types(julia).into_iter().flat_map(MethodTable::methods) {
             if !sysimage.contains(&method.address()) {
@@ -85,7 +85,7 @@ impl<'w, 'j> StateReaders<'w, 'j> {
     }
 
     /// What a pure method reads.
-    pub fn of_method(&self, method: Method<'j>) -> Finding<'j> {
+    pub(crate) fn of_method(&self, method: Method<'j>) -> Finding<'j> {
         let mut search = self.search(method);
         search.given(method.signature());
         search.add_method(method);
@@ -93,7 +93,7 @@ impl<'w, 'j> StateReaders<'w, 'j> {
     }
 
     /// What the generator of a method reads, if it has one.
-    pub fn of_generator(&self, method: Method<'j>) -> Finding<'j> {
+    pub(crate) fn of_generator(&self, method: Method<'j>) -> Finding<'j> {
         let mut search = self.search(method);
         method.generator().into_iter().for_each(|stub| search.add_generator(stub));
         search.run()

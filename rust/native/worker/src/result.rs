@@ -13,26 +13,26 @@ use crate::error::BuildError;
 use crate::parts::Made;
 
 /// How long the steps took.
-pub struct StepTimes {
+pub(crate) struct StepTimes {
     since: Instant,
     steps: Vec<(&'static str, f64)>,
 }
 
 impl StepTimes {
     /// The first step begins now.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         StepTimes { since: Instant::now(), steps: Vec::new() }
     }
 
     /// This step ends, and another begins.
-    pub fn end(&mut self, step: &'static str) {
+    pub(crate) fn end(&mut self, step: &'static str) {
         self.steps.push((step, self.since.elapsed().as_secs_f64()));
         self.since = Instant::now();
     }
 }
 
 /// What became of a requested method, as the line that `nativecache_peek` gives in a session.
-pub fn outcome_line(entry: &Entry) -> String {
+pub(crate) fn outcome_line(entry: &Entry) -> String {
     match &entry.bucket {
         Bucket::Compiled(_) => line("compiled", None, &entry.statement, ""),
         Bucket::Skipped { reason, detail } => line("skipped", Some(*reason), &entry.statement, detail),
@@ -41,7 +41,7 @@ pub fn outcome_line(entry: &Entry) -> String {
 }
 
 /// Writes the result file.
-pub fn write(
+pub(crate) fn write(
     path: &Path,
     tables: &Tables,
     differences: &[Difference],

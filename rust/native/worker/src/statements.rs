@@ -18,7 +18,7 @@ use crate::error::BuildError;
 
 /// Reads `statements`, writes them with the names of this build into `current`, and adds to `reasons`
 /// which of them name something that is not there, as lines `number<TAB>code<TAB>detail`. `modules` are all that are loaded.
-pub fn to_current<'j>(
+pub(crate) fn to_current<'j>(
     julia: &'j Stopped,
     modules: Array<'j>,
     statements: &Path,
@@ -53,7 +53,7 @@ fn all_methods<'j>(julia: &'j Stopped, roots: &[Module<'j>]) -> Vec<Method<'j>> 
 /// Writes what the statements were found to be into `file`, as lines `number<TAB>statement<TAB>package…`:
 /// which of the `packages`, root modules, it needs, each by name and uuid. Those that were not found, or have no lasting name,
 /// are not in it. `methods` has a method instance for each statement, or `nothing`.
-pub fn to_lasting<'j>(
+pub(crate) fn to_lasting<'j>(
     julia: &'j Stopped,
     modules: Array<'j>,
     packages: Array<'j>,

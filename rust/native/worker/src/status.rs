@@ -13,16 +13,16 @@ use crate::world::World;
 
 /// Why a method is not in the library.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The kind of trouble.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
     /// What exactly.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 impl Refusal {
     /// For `reason`, with what exactly.
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Refusal { reason, detail: detail.into() }
     }
 }
@@ -35,7 +35,7 @@ impl From<Undescribable> for Refusal {
 
 /// Where one requested method stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Status<'j> {
+pub(crate) enum Status<'j> {
     /// To be compiled.
     Wanted(MethodInstance<'j>),
     /// Inference found that it returns a constant.
@@ -47,7 +47,7 @@ pub enum Status<'j> {
 }
 
 /// The method instances that are to be compiled.
-pub fn wanted<'j>(statuses: &[Status<'j>]) -> Vec<MethodInstance<'j>> {
+pub(crate) fn wanted<'j>(statuses: &[Status<'j>]) -> Vec<MethodInstance<'j>> {
     let instance = |status: &Status<'j>| match status {
         Status::Wanted(instance) => Some(*instance),
         _ => None,
@@ -56,14 +56,14 @@ pub fn wanted<'j>(statuses: &[Status<'j>]) -> Vec<MethodInstance<'j>> {
 }
 
 /// Says why `instance` is not compiled, wherever it was asked for.
-pub fn skip<'j>(statuses: &mut [Status<'j>], instance: MethodInstance<'j>, refusal: &Refusal) {
+pub(crate) fn skip<'j>(statuses: &mut [Status<'j>], instance: MethodInstance<'j>, refusal: &Refusal) {
     for status in statuses.iter_mut().filter(|status| **status == Status::Wanted(instance)) {
         *status = Status::Skipped(refusal.clone());
     }
 }
 
 /// Takes out what killed an earlier worker: method instances as [`instance_text`] has them.
-pub fn exclude<'j>(world: &World<'j>, statuses: &mut [Status<'j>], excluded: &[String]) {
+pub(crate) fn exclude<'j>(world: &World<'j>, statuses: &mut [Status<'j>], excluded: &[String]) {
     if excluded.is_empty() {
         return;
     }
@@ -83,7 +83,7 @@ pub fn exclude<'j>(world: &World<'j>, statuses: &mut [Status<'j>], excluded: &[S
 }
 
 /// What the library says of a requested method.
-pub fn entry<'j>(
+pub(crate) fn entry<'j>(
     statement: &str,
     status: &Status<'j>,
     functions: &HashMap<MethodInstance<'j>, FunctionId>,

@@ -2,7 +2,7 @@
 
 /// What a function does with what it is given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum With {
+pub(crate) enum With {
     /// It may hand it on, or call a type that it is given.
     Uses,
     /// It calls its first argument.
@@ -69,17 +69,17 @@ const STATEFUL_MODULES: &[&str] = &[
 ];
 
 /// What the function of Core or Base of this name does with what it is given, if it is known to read nothing.
-pub fn harmless(name: &str) -> Option<With> {
+pub(crate) fn harmless(name: &str) -> Option<With> {
     HARMLESS.iter().find(|(known, _)| *known == name).map(|(_, with)| *with)
 }
 
 /// Does the answer of the function, or do objects of the type, of this name depend on the process?
-pub fn is_stateful(name: &str) -> bool {
+pub(crate) fn is_stateful(name: &str) -> bool {
     STATEFUL.contains(&name)
 }
 
 /// Does everything in this module, by its dotted path, count as such?
-pub fn is_in_stateful_module(module: &str) -> bool {
+pub(crate) fn is_in_stateful_module(module: &str) -> bool {
     STATEFUL_MODULES.iter().any(|listed| {
         module == *listed || module.strip_prefix(listed).is_some_and(|rest| rest.starts_with('.'))
     })

@@ -18,36 +18,36 @@ use crate::mentioned_names::MentionedNames;
 use crate::pure_methods::PureMethods;
 
 /// What is alive in this process, and what is known of it.
-pub struct World<'j> {
+pub(crate) struct World<'j> {
     /// The collector does not run, and nothing else does.
-    pub julia: &'j Stopped,
-    pub sysimage: Sysimage,
-    pub roots: Vec<Module<'j>>,
-    pub modules: Vec<Module<'j>>,
-    pub methods: Vec<Method<'j>>,
-    pub tables: Vec<MethodTable<'j>>,
-    pub code_instances: Vec<CodeInstance<'j>>,
+    pub(crate) julia: &'j Stopped,
+    pub(crate) sysimage: Sysimage,
+    pub(crate) roots: Vec<Module<'j>>,
+    pub(crate) modules: Vec<Module<'j>>,
+    pub(crate) methods: Vec<Method<'j>>,
+    pub(crate) tables: Vec<MethodTable<'j>>,
+    pub(crate) code_instances: Vec<CodeInstance<'j>>,
     /// Where the code instances lie that came with the packages' .ji files.
-    pub from_ji: HashSet<usize>,
+    pub(crate) from_ji: HashSet<usize>,
     /// What `__init__` functions have made.
-    pub made_at_init: MadeAtInit<'j>,
+    pub(crate) made_at_init: MadeAtInit<'j>,
     /// The names in methods' sources.
-    pub mentions: MentionedNames<'j>,
+    pub(crate) mentions: MentionedNames<'j>,
     /// Methods that inference may have called.
-    pub pure: PureMethods<'j>,
+    pub(crate) pure: PureMethods<'j>,
     /// Constants that a session could bind anew.
-    pub changeable: ChangeableConstants<'j>,
+    pub(crate) changeable: ChangeableConstants<'j>,
     /// Code that callers may inline, as inference left it: code generation forgets some of it.
     inlineable: HashMap<CodeInstance<'j>, Object<'j>>,
     /// Inferred code from which code generation starts; it forgets what callers may not inline.
     sources: HashMap<CodeInstance<'j>, Object<'j>>,
     /// The newest world when this process began.
-    pub start: usize,
+    pub(crate) start: usize,
 }
 
 impl<'j> World<'j> {
     /// Looks at everything. `inferred` is code that inference gave and that its code instances have not kept.
-    pub fn read(
+    pub(crate) fn read(
         julia: &'j Stopped,
         sysimage: Sysimage,
         start: usize,
@@ -92,33 +92,33 @@ impl<'j> World<'j> {
     }
 
     /// The code from which that of `code` is generated.
-    pub fn source(&self, code: CodeInstance<'j>) -> Option<CodeInfo<'j>> {
+    pub(crate) fn source(&self, code: CodeInstance<'j>) -> Option<CodeInfo<'j>> {
         bridge::code_info(code, self.kept_source(code)?)
     }
 
     /// The code from which that of `code` is generated, in the form in which it is kept: compressed or not.
-    pub fn kept_source(&self, code: CodeInstance<'j>) -> Option<Object<'j>> {
+    pub(crate) fn kept_source(&self, code: CodeInstance<'j>) -> Option<Object<'j>> {
         self.sources.get(&code).copied()
     }
 
     /// The code of `code` that callers may inline.
-    pub fn inlineable(&self, code: CodeInstance<'j>) -> Option<Object<'j>> {
+    pub(crate) fn inlineable(&self, code: CodeInstance<'j>) -> Option<Object<'j>> {
         self.inlineable.get(&code).copied()
     }
 
     /// Is it the sysimage's, with machine code there?
-    pub fn has_sysimage_code(&self, code: CodeInstance<'j>) -> bool {
+    pub(crate) fn has_sysimage_code(&self, code: CodeInstance<'j>) -> bool {
         is_compiled_in(&self.sysimage, code)
     }
 
     /// Has Julia forget the inferred code of `code`: its callers then call it through `jl_invoke`.
-    pub fn forget_inferred(&self, code: CodeInstance<'j>) {
+    pub(crate) fn forget_inferred(&self, code: CodeInstance<'j>) {
         // SAFETY: in a build process, which has its own idea of what is inferred.
         unsafe { code.set_inferred(make::nothing(self.julia)) };
     }
 
     /// Has Julia remember the inferred code of `code`.
-    pub fn remember_inferred(&self, code: CodeInstance<'j>) {
+    pub(crate) fn remember_inferred(&self, code: CodeInstance<'j>) {
         if let Some(source) = self.kept_source(code) {
             // SAFETY: in a build process, and it is this code.
             unsafe { code.set_inferred(source) };
@@ -127,11 +127,11 @@ impl<'j> World<'j> {
 }
 
 /// Does this code instance belong to the sysimage, and its machine code too?
-pub fn is_compiled_in(sysimage: &Sysimage, code: CodeInstance<'_>) -> bool {
+pub(crate) fn is_compiled_in(sysimage: &Sysimage, code: CodeInstance<'_>) -> bool {
     sysimage.data.contains(&code.address()) && sysimage.span.contains(&code.specptr())
 }
 
 /// Does nothing run when it is called, since inference knows what comes out?
-pub fn returns_constant(code: CodeInstance<'_>) -> bool {
+pub(crate) fn returns_constant(code: CodeInstance<'_>) -> bool {
     code.invoke() == Some(Invoke::ConstReturn)
 }
