@@ -98,7 +98,7 @@ end
 function stamp()
     sum = hash((VERSION, Base.GIT_VERSION_INFO.commit, prefix()))
     files = [joinpath(ROOT, name) for name in ("Cargo.toml", "Cargo.lock", "Project.toml", "deps/build.jl",
-             "src/lines.jl", "src/mutation.jl", "src/signature.jl", "src/worker.jl")]
+             "src/store/lines.jl", "src/mutation.jl", "src/store/signature.jl", "src/processes/worker.jl")]
     COMPANIONS && push!(files, joinpath(ROOT, "rust/companion/Cargo.lock"))
     for (folder, _, names) in walkdir(joinpath(ROOT, "rust"))
         # Not the tests and the fuzzers, which write files there.

@@ -1,4 +1,4 @@
-# rust/native/image/src/reason.rs: each reason is provoked, here or in the file named, and its words are those
+# rust/store/src/reason.rs: each reason is provoked, here or in the file named, and its words are those
 # of the table. A reason that cannot be provoked in a test says why.
 
 using Libdl: Libdl
@@ -142,7 +142,9 @@ end
         provoked(name, julia!(box, "using NativeCache, Why\n$message"; flags = flags, env = env).out)
     end
     # Julia writes these beside the sources.
-    foreach(file -> occursin(r"\.jl\.\d+\.(cov|mem)$", file) && rm(joinpath(ROOT, "src", file)), readdir(joinpath(ROOT, "src")))
+    for (folder, _, files) in walkdir(joinpath(ROOT, "src")), file in files
+        occursin(r"\.jl\.\d+\.(cov|mem)$", file) && rm(joinpath(folder, file))
+    end
     add_package(box, "Inside", "module Inside\nusing NativeCache\nconst SAID = NativeCache.status().message\nend";
         deps = ["NativeCache" => "1402d8af-b1ee-4baf-ab8c-666e41cddb50"])
     provoked(:GeneratingOutput, julia!(box, "using Inside\nprint(Inside.SAID)").out)
@@ -197,7 +199,7 @@ end
             mkpath(dirname(joinpath(copy, part)))
             cp(joinpath(ROOT, part), joinpath(copy, part))
         end
-        load = joinpath(copy, "src", "load.jl")
+        load = joinpath(copy, "src", "session", "load.jl")
         write(load, replace(read(load, String), old => new))
         provoked(name, julia!(box, "pushfirst!(LOAD_PATH, $(repr(copy)))\nusing NativeCache\nprint(NativeCache.status(\"Why\").message)").out)
     end

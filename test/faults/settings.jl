@@ -1,5 +1,5 @@
 # Settings: whatever bytes a preference file has, a session is as it would be without the bad lines, and both
-# readers, the one of src/config.jl and the one that sessions use (rust/session), find the same.
+# readers, the one of src/settings/config.jl and the one that sessions use (rust/session), find the same.
 
 # What mutations are made of: words of the grammar, bytes that tear it, and the corpus of the fuzzer of rust/session's.
 const SETTING_WORDS = ["auto", "trace", "linker", "timeout", "max_size", "fade", "nonsense", " = ", "=", "\"", "\"now\"", "now",

@@ -2,7 +2,7 @@
 //! the inline fields of a struct for pointers, and writes symbols, type variables and small integers so that they cannot
 //! be read back.
 //!
-//! What is written, Julia's parser and src/signature.jl read back to the same type. What cannot be written so is an
+//! What is written, Julia's parser and src/store/signature.jl read back to the same type. What cannot be written so is an
 //! error that says why. Nothing here calls Julia code, allocates in Julia's heap or follows anything but the layouts that
 //! the runtime itself keeps.
 

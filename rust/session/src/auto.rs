@@ -1,5 +1,5 @@
 //! Building by itself: a package that has a profile and no library for its build, and a profile that has
-//! learnt something. What is to be built is a file in the store's `queue`; src/queue.jl works it off in a
+//! learnt something. What is to be built is a file in the store's `queue`; src/processes/queue.jl works it off in a
 //! process that no session waits for, one on a machine at a time.
 
 use std::ffi::OsStr;
@@ -152,7 +152,7 @@ fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), SessionError> {
         "--compile=min",
         "-O0",
     ]);
-    command.arg(sources.join("queue.jl")).arg(root.join(QUEUE)).arg(if wait { "wait" } else { "background" });
+    command.arg(sources.join("processes/queue.jl")).arg(root.join(QUEUE)).arg(if wait { "wait" } else { "background" });
     command.env("JULIA_NATIVECACHE", "off").env_remove("JULIA_LOAD_PATH").env_remove("JULIA_PROJECT");
     command
         .stdin(Stdio::null())
@@ -206,7 +206,7 @@ impl HowStarted {
         arguments.push(format!("-J{}", text(process::text_option(|options| options.image_file))));
         arguments.push(format!("-O{}", options.opt_level));
         arguments.push(format!("-g{}", options.debug_level));
-        // As src/build.jl has them.
+        // As src/build/build.jl has them.
         let mut flag = |name: &str, value: i8, values: &[(i8, &str)]| {
             if let Some((_, word)) = values.iter().find(|(number, _)| *number == value) {
                 arguments.push(format!("--{name}={word}"));
@@ -243,7 +243,7 @@ impl HowStarted {
         let mut out = String::new();
         let mut argument = |text: &str| out.push_str(&format!("argument\t{}\n", text::escape(text)));
         self.arguments.iter().for_each(|text| argument(text));
-        argument(&here.sources.join("background.jl").to_string_lossy());
+        argument(&here.sources.join("processes/background.jl").to_string_lossy());
         for package in packages {
             out.push_str(&format!("package\t{}\t{}\n", dashed(package.uuid), text::escape(&package.name)));
         }

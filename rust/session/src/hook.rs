@@ -1,7 +1,7 @@
 //! What happens in a session when a package is loaded: find its libraries, link them, keep account.
 //!
 //! It is all done here, since Julia code on the load path would have to be compiled in every
-//! session, which costs more than it does. src/store.jl says where the libraries lie.
+//! session, which costs more than it does. src/store/store.jl says where the libraries lie.
 
 use std::collections::HashSet;
 use std::ffi::{c_char, c_int, c_void};
@@ -447,7 +447,7 @@ fn message_of(id: i64, counts: &LinkCounts) -> String {
     }
 }
 
-/// The folder of a package in the store, as `package_folder` of src/store.jl names it: `Name-` and all digits of its
+/// The folder of a package in the store, as `package_folder` of src/store/store.jl names it: `Name-` and all digits of its
 /// uuid, so that packages of one name share nothing.
 pub(crate) fn package_folder(name: &str, uuid: [u8; 16]) -> String {
     if uuid == [0; 16] {

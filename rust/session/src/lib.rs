@@ -196,7 +196,7 @@ pub unsafe extern "C" fn nativecache_signature(value: *mut jl_sys::jl_value_t) -
     })
 }
 
-/// A text as a field of a line: what src/lines.jl must agree with.
+/// A text as a field of a line: what src/store/lines.jl must agree with.
 ///
 /// # Safety
 /// `text` is NUL-terminated.

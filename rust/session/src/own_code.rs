@@ -17,7 +17,7 @@ type FptrArgs = unsafe extern "C" fn(*mut jl_value_t, *mut *mut jl_value_t, u32)
 /// The first call puts a function into its method table's cache; that one does nothing else.
 static WARMING: AtomicBool = AtomicBool::new(false);
 
-/// For `loaded` and `ended` of src/load.jl. Where they are as the package's image has them, they need no
+/// For `loaded` and `ended` of src/session/load.jl. Where they are as the package's image has them, they need no
 /// compiler from now on; where not, Julia compiles them.
 ///
 /// # Safety

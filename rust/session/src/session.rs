@@ -22,7 +22,7 @@ use nativecache_store::lines as text;
 use crate::error::SessionError;
 use crate::locks::acquire;
 
-/// What a link has come to; the layout is known to src/load.jl.
+/// What a link has come to; the layout is known to src/session/load.jl.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct LinkCounts {

@@ -345,7 +345,7 @@ impl Summary {
 
 /// A folder for each package, and for each set of packages that must be loaded together.
 pub(crate) fn folder_name(packages: &[PackageName]) -> String {
-    /// A name may have 255 bytes; src/layers.jl does the same.
+    /// A name may have 255 bytes; src/store/profiles.jl does the same.
     const LONGEST: usize = 240;
     let name = packages.iter().map(|p| package_folder(&p.name, p.uuid)).collect::<Vec<_>>().join("+");
     if name.len() <= LONGEST {

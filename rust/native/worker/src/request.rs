@@ -1,4 +1,4 @@
-//! The request file that src/build.jl writes: lines `key<TAB>value…`.
+//! The request file that src/build/build.jl writes: lines `key<TAB>value…`.
 
 use std::collections::HashMap;
 use std::fs;

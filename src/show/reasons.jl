@@ -1,13 +1,9 @@
-# Why a library or a method is not used: the table is rust/native/image/src/reason.rs, here is how to ask it.
+# Why a library or a method is not used: the table is rust/store/src/reason.rs, here is how to ask it.
 
 "The entry of the table for a code: (name, text, advice)."
 function reason_entry(code::Integer)
     plain = (Symbol("Reason", code), string("reason ", code), "")
-    handle = Libdl.dlopen(LIBRARY; throw_error = false)
-    handle === nothing && return plain
-    address = Libdl.dlsym(handle, :nativecache_reason; throw_error = false)
-    address === nothing && return plain
-    fields = fields_of(taken(ccall(address, Ptr{UInt8}, (Int32,), code)))
+    fields = fields_of(reason_line(code))
     return length(fields) == 3 ? (Symbol(fields[1]), fields[2], fields[3]) : plain
 end
 
@@ -59,6 +55,3 @@ function reasons()
     end
     return list
 end
-
-# The one thing that has to be said without the Rust library, which has all other texts.
-const NOT_BUILT = "run Pkg.build(\"NativeCache\") or deps/build.jl"

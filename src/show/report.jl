@@ -125,7 +125,7 @@ function probe(folder, script, cached, which, limit)
     environment["JULIA_NATIVECACHE"] = cached ? "on" : "off"
     environment["JULIA_NATIVECACHE_TRACE"] = "no"       # what is measured must not change what it measures
     environment["JULIA_NATIVECACHE_AUTO"] = "off"
-    trace, probe_script = joinpath(folder, "trace"), joinpath(@__DIR__, "probe.jl")
+    trace, probe_script = joinpath(folder, "trace"), joinpath(SOURCES, "processes", "probe.jl")
     command = setenv(`$(julia_command()) --trace-compile=$trace $probe_script $folder $(cached ? "cached" : "plain") $script`, environment)
     spawned = time()
     log = joinpath(folder, "log")

@@ -76,12 +76,12 @@ function phases(data)
     return counts
 end
 
-include("lines.jl")     # how texts become fields of lines
+include("../store/lines.jl")     # how texts become fields of lines
 
 "A field of a line. Types are not shown by `show`, to which packages add methods of their own."
 field(text) = escape_field(string(text))
 
-const LIBRARY = joinpath(@__DIR__, "..", "deps", "lib", "libnativecache.so")
+const LIBRARY = joinpath(@__DIR__, "..", "..", "deps", "lib", "libnativecache.so")
 
 function field(type::Type)
     # Who has no cache is not asked for signatures.

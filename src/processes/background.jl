@@ -2,7 +2,7 @@
 # queue.jl starts it. What it prints goes to background.log in the store.
 
 let here = Base.PkgId(Base.UUID("1402d8af-b1ee-4baf-ab8c-666e41cddb50"), "NativeCache")
-    Base.locate_package(here) === nothing && push!(LOAD_PATH, dirname(@__DIR__))
+    Base.locate_package(here) === nothing && push!(LOAD_PATH, dirname(dirname(@__DIR__)))
     Base.require(here)
 end
 

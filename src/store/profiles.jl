@@ -87,9 +87,6 @@ end
 
 # ---- reading ----
 
-read_layer_text(folder::String, name::String) =
-    taken(ccall((:nativecache_profile_read, LIBRARY), Ptr{UInt8}, (Cstring, Cstring), folder, name))
-
 function parse_layer(name::String, path::String, text::AbstractString, ids::Vector{PkgId})
     header = Dict{String,String}()
     packages = PkgId[]
@@ -196,8 +193,7 @@ function put_layer(ids::Vector{PkgId}, name::String, text::String; mode::Int)
     limits = profile_limits()
     mktemp() do path, io
         with_failing_writes(() -> (write(io, text); close(io)))
-        answer = taken(ccall((:nativecache_profile_merge, LIBRARY), Ptr{UInt8},
-            (Cstring, Cstring, Cstring, Int32, UInt32, UInt32), folder, name, path, mode, limits.methods, limits.sessions))
+        answer = merge_profile(folder, name, path, mode, limits.methods, limits.sessions)
         isempty(answer) && error(last_error())
         return nothing
     end

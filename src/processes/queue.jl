@@ -12,7 +12,7 @@ const WAIT = ARGS[2] == "wait"      # a session waits for it
 const LOCK_EX, LOCK_NB = 2, 4
 const O_RDWR, O_CREAT, O_NOFOLLOW, O_CLOEXEC = 2, 0o100, 0o400000, 0o2000000
 
-include("lines.jl")     # how texts become fields of lines
+include("../store/lines.jl")     # how texts become fields of lines
 
 say(words...) = (println(stdout, words...); flush(stdout))
 

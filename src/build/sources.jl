@@ -19,7 +19,7 @@ struct Source
     message::String
 end
 
-const RUNNER = joinpath(@__DIR__, VERSION < v"1.6" ? "runner.jl" : "companion/runner.jl")
+const RUNNER = joinpath(SOURCES, VERSION < v"1.6" ? "processes" : "companion", "runner.jl")
 
 "Layers that one call of `build` has begun to write: the first source replaces, the others add."
 const Begun = Set{Tuple{Vector{PkgId},String}}

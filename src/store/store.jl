@@ -53,15 +53,6 @@ end
 # Others must not be able to write to what sessions run, whatever the umask says.
 const FOLDER_MODE = 0o755
 
-"Why nothing at this path is trusted, or an empty string: others could have put it there. See docs/trust.md."
-function distrust(path::AbstractString)
-    handle = Libdl.dlopen(LIBRARY; throw_error = false)
-    handle === nothing && return "libnativecache is not built"
-    address = Libdl.dlsym(handle, :nativecache_distrust; throw_error = false)
-    address === nothing && return "libnativecache was built from another version of NativeCache"
-    return taken(ccall(address, Ptr{UInt8}, (Cstring,), path))
-end
-
 "The folder, made if it is not there; an error if others can write to it or to one above it."
 function trusted_folder(path::AbstractString)
     mkpath(path; mode = FOLDER_MODE)

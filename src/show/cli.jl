@@ -151,7 +151,7 @@ function load_named(name)
 end
 
 function package_version()
-    found = match(r"^version\s*=\s*\"([^\"]+)\""m, read(joinpath(dirname(@__DIR__), "Project.toml"), String))
+    found = match(r"^version\s*=\s*\"([^\"]+)\""m, read(joinpath(dirname(SOURCES), "Project.toml"), String))
     return found === nothing ? "" : found[1]
 end
 

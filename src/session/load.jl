@@ -4,7 +4,7 @@
 # Julia function here has to be compiled in every session, for 2 ms and 1 ms more for each
 # call in it. So there are three functions of one call. Nothing here throws, prints or waits.
 
-const LIBRARY = normpath(joinpath(@__DIR__, "..", "deps", "lib", "libnativecache.so"))
+const LIBRARY = normpath(joinpath(SOURCES, "..", "deps", "lib", "libnativecache.so"))
 
 "Objects that linked code refers to, filled by libnativecache: they live as long as the session."
 const ROOTS = Any[]
@@ -38,7 +38,7 @@ precompile(ended, ())
 
 "Trace this session into the profiles: what `trace!` calls."
 function trace_session()
-    text = taken(ccall((:nativecache_trace, LIBRARY), Ptr{UInt8}, ()))
+    text = trace_lines()
     isempty(text) && error("NativeCache: nothing was traced: ", last_error())
     return parse_trace(text)
 end

@@ -64,7 +64,7 @@ struct Success
     milliseconds::Dict{Int,Float64}                     # statement number => what inferring it took
 end
 
-const WORKER_LIBRARY = normpath(joinpath(@__DIR__, "..", "deps", "lib", "libnativecache_worker.so"))
+const WORKER_LIBRARY = normpath(joinpath(SOURCES, "..", "deps", "lib", "libnativecache_worker.so"))
 
 # A worker that dies is started again without the culprit; each of these many at most.
 const MAX_CULPRITS = 100
@@ -192,7 +192,7 @@ end
 function julia_environment()
     load_path = copy(LOAD_PATH)
     here = Base.root_module_key(@__MODULE__)
-    Base.locate_package(here) === nothing && push!(load_path, dirname(dirname(@__DIR__)))
+    Base.locate_package(here) === nothing && push!(load_path, dirname(dirname(SOURCES)))
     # In the environment an empty entry means the defaults, and none means none.
     environment = copy(ENV)
     environment["JULIA_LOAD_PATH"] = join(load_path, Sys.iswindows() ? ';' : ':')
@@ -207,7 +207,7 @@ function julia_environment()
 end
 
 function run_worker(job::Job, work::String)
-    script = joinpath(@__DIR__, "worker.jl")
+    script = joinpath(SOURCES, "processes", "worker.jl")
     command = setenv(`$(julia_command()) $script $work`, julia_environment())
     journal = joinpath(work, "journal")
     now() = time_ns() / 1e9     # unlike time(), never set back

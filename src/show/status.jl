@@ -104,16 +104,6 @@ function nothing_of(name, ids)
     return Status(name, nothing, (MethodItem[] for _ in 1:6)..., 0, 0.0, 0, message, reason, NaN, NaN, LayerStatus[])
 end
 
-"The string that libnativecache gave away."
-function taken(text::Ptr{UInt8})
-    text == C_NULL && return ""
-    copy = unsafe_string(text)
-    ccall((:nativecache_free, LIBRARY), Cvoid, (Ptr{UInt8},), text)
-    return copy
-end
-
-last_error() = taken(ccall((:nativecache_last_error, LIBRARY), Ptr{UInt8}, ()))
-
 "A reason with its text, the detail and what to do."
 function told(name::Symbol, detail = ""; with_advice = true)
     text, advice = reason(name)

@@ -18,9 +18,9 @@ const START_WORLD = ccall(:jl_get_world_counter, UInt, ())     # nothing is defi
 
 module NativeCacheWorker
 
-Base.include(NativeCacheWorker, "mutation.jl")      # protections that a test takes out
-Base.include(NativeCacheWorker, "lines.jl")         # how texts become fields of lines
-Base.include(NativeCacheWorker, "signature.jl")     # from the text of a signature to its type
+Base.include(NativeCacheWorker, "../mutation.jl")      # protections that a test takes out
+Base.include(NativeCacheWorker, "../store/lines.jl")         # how texts become fields of lines
+Base.include(NativeCacheWorker, "../store/signature.jl")     # from the text of a signature to its type
 
 # Codes of `Reason` in rust/image.
 const NO_SUCH_METHOD = "200"
