@@ -195,6 +195,9 @@ fn visit<F: FnMut(Object, &CStr) -> bool>(mut each: F) {
     )(|| unsafe { libc::dl_iterate_phdr(Some(copy::<F>), (&raw mut each).cast()) });
 }
 
+/// Why the loader refused a library, or has no such symbol in it.
+pub use libloading::Error as LoadError;
+
 /// A library that was mapped here, and is unmapped when this is dropped.
 pub struct Library(ManuallyDrop<libloading::os::unix::Library>);
 

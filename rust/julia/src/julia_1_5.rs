@@ -166,6 +166,7 @@ extern "C" {
     ) -> *mut jl_value_t;
     pub fn jl_compress_ir(method: *mut jl_method_t, code: *mut jl_value_t) -> *mut jl_array_t;
     pub fn jl_ir_flag_inlineable(data: *mut jl_array_t) -> u8;
+    pub fn jl_array_del_end(array: *mut jl_array_t, count: size_t);
     pub fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: *mut jl_value_t);
 
     // Calling conventions of code instances; only their addresses are used.

@@ -5,11 +5,13 @@
 //! Nothing here knows what a library of NativeCache is: that is `nativecache-runtime`.
 
 pub mod addresses;
+pub mod c_symbols;
 pub mod code_digest;
 pub mod collector;
 pub mod compiler;
 pub mod definitions;
 pub mod elf;
+pub mod frame_lookup;
 pub mod handles;
 pub mod inspect;
 pub mod julia_1_5;
@@ -26,10 +28,7 @@ pub mod origin;
 pub mod packages;
 pub mod paths;
 pub mod process;
-pub mod raw_method_roots;
 pub mod raw_packages;
-pub mod raw_specialisations;
-pub mod raw_symbols;
 pub mod root_modules;
 pub mod signature;
 pub mod specialisations;

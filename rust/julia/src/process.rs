@@ -5,9 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use crate::elf::global_symbol;
 use crate::julia_1_5::{
-    jl_exit, jl_gc_safepoint, jl_generating_output, jl_options, jl_sigatomic_begin, jl_sigatomic_end,
-    jl_signal_pending, jl_ver_string, Options,
+    jl_exit, jl_gc_safepoint, jl_generating_output, jl_git_commit, jl_module_build_id, jl_options,
+    jl_sigatomic_begin, jl_sigatomic_end, jl_signal_pending, jl_threading_enabled, jl_ver_string, Options,
 };
 
 /// What the command line said, set before any Julia code ran.
@@ -76,4 +77,81 @@ pub unsafe fn uninterrupted<T: Copy>(body: impl FnOnce() -> T) -> T {
 /// An address in libjulia's own code.
 pub fn address_in_runtime() -> usize {
     jl_exit as *const () as usize
+}
+
+/// Flags of the command line that change what Julia compiles, as numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct CompilerFlags {
+    /// `-O`.
+    pub optimization: i8,
+    /// `-g`.
+    pub debug_info: i8,
+    /// `--check-bounds`.
+    pub bounds_checks: i8,
+    /// `--inline`.
+    pub inlining: i8,
+    /// `--math-mode`.
+    pub math_mode: i8,
+    /// `--polly`.
+    pub polly: i8,
+}
+
+/// The flags of this process.
+pub fn compiler_flags() -> CompilerFlags {
+    let options = options();
+    CompilerFlags {
+        optimization: options.opt_level,
+        debug_info: options.debug_level,
+        bounds_checks: options.check_bounds,
+        inlining: options.can_inline,
+        math_mode: options.fast_math,
+        polly: options.polly,
+    }
+}
+
+/// The commit of Julia's sources that this one was built from.
+pub fn commit() -> String {
+    // SAFETY: a constant string of libjulia.
+    unsafe { CStr::from_ptr(jl_git_commit()) }.to_string_lossy().into_owned()
+}
+
+/// Was libjulia built for more than one thread? 1 if so.
+pub fn threads_of_build() -> i32 {
+    // SAFETY: no preconditions.
+    unsafe { jl_threading_enabled() }
+}
+
+/// The build ids of Core and Base.
+pub fn build_ids_of_core_and_base() -> [u64; 2] {
+    // SAFETY: both modules exist from start-up on, and are never freed.
+    unsafe { [jl_module_build_id(jl_sys::jl_core_module), jl_module_build_id(jl_sys::jl_base_module)] }
+}
+
+/// What LLVM says of this machine's CPU, as a sorted list; the LLVM that libjulia has loaded is asked. `None` if it cannot be
+/// asked.
+pub fn cpu_features() -> Option<Vec<String>> {
+    type GetFeatures = unsafe extern "C" fn() -> *mut c_char;
+    type Dispose = unsafe extern "C" fn(*mut c_char);
+    // SAFETY: libLLVM is in the process's global scope since libjulia links to it; both functions
+    // have had these signatures since LLVM 8.
+    let features = unsafe {
+        let get = global_symbol(c"LLVMGetHostCPUFeatures");
+        let dispose = global_symbol(c"LLVMDisposeMessage");
+        if get.is_null() || dispose.is_null() {
+            return None;
+        }
+        let get: GetFeatures = std::mem::transmute(get);
+        let dispose: Dispose = std::mem::transmute(dispose);
+        let features = get();
+        if features.is_null() {
+            return None;
+        }
+        let copy = CStr::from_ptr(features).to_string_lossy().into_owned();
+        dispose(features);
+        copy
+    };
+    let mut present: Vec<String> =
+        features.split(',').filter_map(|feature| feature.strip_prefix('+')).map(str::to_owned).collect();
+    present.sort_unstable();
+    Some(present)
 }

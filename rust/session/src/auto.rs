@@ -16,7 +16,6 @@ use nativecache_julia::handles::{Array, Module};
 use nativecache_julia::kept::Kept;
 use nativecache_julia::process;
 use nativecache_julia::stopped::Stopped;
-use nativecache_runtime::load::key;
 use nativecache_runtime::trace::PackageName;
 use nativecache_signals::with_failing_writes;
 use nativecache_store::file;
@@ -54,7 +53,7 @@ pub(crate) unsafe fn loaded(stale: &[Stale]) -> Result<bool, SessionError> {
         return Ok(false);
     }
     let root = here.writable()?;
-    let hash = format!("{:016x}", key::hash());
+    let key = format!("{:016x}", nativecache_runtime::load::key::hash());
     let mut wanted: Vec<Vec<PackageName>> = Vec::new();
     {
         // SAFETY: as the caller says.
@@ -64,7 +63,7 @@ pub(crate) unsafe fn loaded(stale: &[Stale]) -> Result<bool, SessionError> {
             let package = PackageName { name: module.as_str().to_owned(), uuid: module.uuid() };
             let folder = root.join("profiles").join(folder_name(std::slice::from_ref(&package)));
             // Tried with this build of the package, and it came to nothing: only the user tries again.
-            if !folder.join(format!("failed-{hash}-{:016x}", stale.build_id)).exists() {
+            if !folder.join(format!("failed-{key}-{:016x}", stale.build_id)).exists() {
                 wanted.push(vec![package]);
             }
         }
@@ -116,9 +115,9 @@ unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result
     let session = unsafe { HowStarted::of_this()? };
     let queue = root.join(QUEUE);
     file::create_folder(&queue).map_err(SessionError::at(&queue))?;
-    let hash = key::hash();
+    let key = nativecache_runtime::load::key::hash();
     for packages in wanted {
-        let job = queue.join(format!("{}-{hash:016x}.job", folder_name(packages)));
+        let job = queue.join(format!("{}-{key:016x}.job", folder_name(packages)));
         store::write(&job, session.job(here, packages).as_bytes())?;
     }
     let wait = here.settings.auto == Auto::Now;
@@ -152,7 +151,11 @@ fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), SessionError> {
         "--compile=min",
         "-O0",
     ]);
-    command.arg(sources.join("processes/queue.jl")).arg(root.join(QUEUE)).arg(if wait { "wait" } else { "background" });
+    command.arg(sources.join("processes/queue.jl")).arg(root.join(QUEUE)).arg(if wait {
+        "wait"
+    } else {
+        "background"
+    });
     command.env("JULIA_NATIVECACHE", "off").env_remove("JULIA_LOAD_PATH").env_remove("JULIA_PROJECT");
     command
         .stdin(Stdio::null())

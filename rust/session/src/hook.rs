@@ -9,15 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use jl_sys::{jl_module_t, jl_value_t};
+use jl_sys::jl_module_t;
 use nativecache_image::Reason;
-use nativecache_julia::handles::{Array, Module, Object, Text};
+use nativecache_julia::handles::{Array, Module, Object, RawObject, Text};
 use nativecache_julia::kept::Kept;
 use nativecache_julia::process::{self, uninterrupted};
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_mutation::mutation;
-use nativecache_runtime::load::frames;
+use nativecache_runtime::load::{frames, key};
 use nativecache_store::boundary::{fail, hand_out, last_error};
 use nativecache_store::{lines as text, Hex};
 
@@ -201,7 +201,7 @@ unsafe fn start(module: *mut jl_module_t) -> Result<Hook, SessionError> {
     let hook = Hook {
         module: keep(module.into()),
         depots: keep(base::<Array<'_>>(julia, "DEPOT_PATH")?.into()),
-        folder: store.join(format!("{:016x}", nativecache_runtime::load::key::hash())),
+        folder: store.join(format!("{:016x}", key::hash())),
         store,
         found: Vec::new(),
         stale: Vec::new(),
@@ -282,10 +282,15 @@ fn out_of_place() -> Option<Reason> {
     (!known).then_some(Reason::ThreadState)
 }
 
-unsafe extern "C" fn instance_at(address: *mut c_void) -> *mut jl_value_t {
-    let found = guard(None, || with_session(|s| Ok(s.instance_at(address as usize))));
-    // SAFETY: `nothing` exists since Julia started.
-    found.map_or_else(|| unsafe { jl_sys::jl_nothing }, |mi| mi.cast())
+unsafe extern "C" fn instance_at(address: *mut c_void) -> RawObject {
+    let found = guard(None, || {
+        with_session(|session| {
+            // SAFETY: called by Julia, on one of its threads.
+            let julia = unsafe { Stopped::new() };
+            Ok(session.instance_at(&julia, address as usize).map(|instance| instance.get(&julia).as_ptr()))
+        })
+    });
+    found.unwrap_or(std::ptr::null_mut())
 }
 
 unsafe extern "C" fn owns(address: *mut c_void) -> c_int {

@@ -26,11 +26,12 @@ use nativecache_julia::handles::{Array, Object};
 use nativecache_julia::process::uninterrupted;
 use nativecache_julia::signature;
 use nativecache_julia::stopped::Stopped;
-use nativecache_runtime::load::{key, library};
+use nativecache_runtime::load::library;
+use nativecache_runtime::load::outcomes::Outcomes;
 use nativecache_store::boundary::{self, hand_out};
 use nativecache_store::{lines as text, settings, trust};
 
-use boundary::guard;
+pub use boundary::guard;
 use error::{guard as session_guard, SessionError};
 use session::{with_session, LinkCounts};
 
@@ -50,7 +51,7 @@ unsafe fn array<'j>(
 /// A number that differs when the key differs, for the name of the store's folder.
 #[no_mangle]
 pub extern "C" fn nativecache_key_hash() -> u64 {
-    guard(0, || Ok(key::hash()))
+    guard(0, || Ok(nativecache_runtime::load::key::hash()))
 }
 
 /// A number that differs when the set of root modules, or a build id of one, differs.
@@ -140,9 +141,9 @@ pub unsafe extern "C" fn nativecache_installed(id: i64, out: ArrayArgument<'_, '
             // SAFETY: as the caller says.
             let out = unsafe { array(&julia, out)? };
             with_session(|session| {
-                for code in session.library(id)?.code_instances() {
-                    // SAFETY: code instances are alive as long as their methods; a `Vector{Any}`.
-                    unsafe { Object::from_ptr(code.cast()).into_iter().for_each(|code| out.push(code)) };
+                for code in Outcomes::of(session.library(id)?, &julia).code_instances() {
+                    // SAFETY: a `Vector{Any}`.
+                    unsafe { out.push(code.object()) };
                 }
                 Ok(0)
             })
@@ -235,6 +236,23 @@ pub extern "C" fn nativecache_last_error() -> *mut c_char {
 pub unsafe extern "C" fn nativecache_free(text: *mut c_char) {
     // SAFETY: hand_out allocates with malloc.
     unsafe { libc::free(text.cast()) }
+}
+
+/// What became of a requested method in a build, as the line that `nativecache_peek` gives.
+#[must_use]
+pub fn outcome_line(entry: &nativecache_image::Entry) -> String {
+    use nativecache_image::Bucket;
+    match &entry.bucket {
+        Bucket::Compiled(_) => text::line("compiled", None, &entry.statement, ""),
+        Bucket::Skipped { reason, detail } => text::line("skipped", Some(*reason), &entry.statement, detail),
+        Bucket::Failed { reason, detail } => text::line("failed", Some(*reason), &entry.statement, detail),
+    }
+}
+
+/// What the comparison of two libraries found, as a line of the same form.
+#[must_use]
+pub fn difference_line(method: &str, what: &str) -> String {
+    text::line("different", None, method, what)
 }
 
 /// # Safety

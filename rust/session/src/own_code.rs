@@ -7,9 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jl_sys::jl_value_t;
-use nativecache_julia::handles::{make, Object};
+use nativecache_julia::handles::{make, Invoke, Object};
 use nativecache_julia::stopped::Stopped;
-use nativecache_runtime::load::install::{install, Compiled, InvokePointer};
+use nativecache_runtime::load::install::{install, Compiled};
 
 /// What Julia's `jl_fptr_args` calls: the function, its arguments, their number.
 type FptrArgs = unsafe extern "C" fn(*mut jl_value_t, *mut *mut jl_value_t, u32) -> *mut jl_value_t;
@@ -44,12 +44,12 @@ unsafe fn give(julia: &Stopped, function: Object<'_>, code: FptrArgs) -> bool {
     let mut given = false;
     for instance in method.specialisations() {
         let compiled = Compiled {
-            method_instance: instance.as_ptr(),
-            rettype: nothing.type_of().object().as_ptr(),
-            rettype_const: nothing.as_ptr(),
-            inferred: std::ptr::null_mut(),
-            invoke: InvokePointer::Args,
-            spec: code as usize,
+            method_instance: instance,
+            returns: nothing.type_of().object(),
+            constant: Some(nothing),
+            inferred: None,
+            invoke: Some(Invoke::Args),
+            specptr: Some(code as usize),
         };
         // SAFETY: the function takes no arguments and returns nothing, in each world.
         given |= unsafe { install(&compiled, julia.world()) }.is_ok();

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
-use jl_sys::jl_method_instance_t;
 use nativecache_image::{BucketRef, EntryId, FunctionId, Reason};
 use nativecache_julia::handles::Array;
 use nativecache_julia::kept::Kept;
@@ -13,8 +12,9 @@ use nativecache_julia::walk;
 use nativecache_runtime::error::Rejected;
 use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
-use nativecache_runtime::load::link::{Counts, Linked};
+use nativecache_runtime::load::link::Linked;
 use nativecache_runtime::load::loaded;
+use nativecache_runtime::load::outcomes::{Counts, Outcomes};
 
 use nativecache_store::boundary::fail;
 use nativecache_store::lines as text;
@@ -76,9 +76,7 @@ pub(crate) fn keep_in(roots: Kept) -> Result<(), SessionError> {
 
 /// A number that differs when the set of root modules, or a build id of one, differs.
 pub(crate) fn module_set(julia: &Stopped, loaded: Array<'_>) -> u64 {
-    let roots: Vec<_> = walk::root_modules(julia, loaded).into_iter().map(|module| module.as_ptr()).collect();
-    // SAFETY: live root modules.
-    unsafe { loaded::set(&roots).0 }
+    loaded::hash_of_set(&walk::root_modules(julia, loaded))
 }
 
 impl Session {
@@ -102,7 +100,7 @@ impl Session {
             Ok(found) => found,
             Err(rejected) => {
                 fail(rejected.to_string());
-                let reason_code = i32::from(rejected.reason.code());
+                let reason_code = i32::from(rejected.reason().code());
                 (-1, LinkCounts { reason_code, ..LinkCounts::default() })
             }
         }
@@ -127,28 +125,21 @@ impl Session {
             let index = if let Some(known) = known {
                 known
             } else {
-                let roots = roots.as_kind::<Array<'_>>(julia).ok_or_else(unrooted)?;
-                // SAFETY: as the caller says.
+                let roots = roots.as_kind::<Array<'_>>(julia).ok_or(Rejected::Unrooted)?;
+                // SAFETY: as the caller says; the session's lock is held.
                 let linked = unsafe {
-                    Linked::open(
-                        file,
-                        start,
-                        loaded.as_ptr(),
-                        roots.as_ptr(),
-                        key::of_process(),
-                        verdict.clone(),
-                    )
+                    Linked::open(file, start, julia, [loaded, roots], key::of_process(), verdict.clone())
                 }?;
-                if linked.rejection().is_some_and(|rejected| rejected.reason == Reason::Replaced) {
+                if linked.rejection().is_some_and(|rejected| rejected.reason() == Reason::Replaced) {
                     continue;
                 }
                 self.libraries.push(linked);
                 self.libraries.len() - 1
             };
-            let counts = self.libraries.get(index).map(counts_of).unwrap_or_default();
+            let counts = self.libraries.get(index).map(|linked| counts_of(julia, linked)).unwrap_or_default();
             return Ok((i64::try_from(index).unwrap_or(-1), counts));
         }
-        Err(Rejected::new(Reason::Replaced, path.display().to_string()))
+        Err(Rejected::Replaced(path.to_owned()))
     }
 
     /// Tries again what waits in a library.
@@ -166,8 +157,8 @@ impl Session {
         let index = usize::try_from(id).map_err(|_| SessionError::NoLibrary(id))?;
         let linked = self.libraries.get_mut(index).ok_or(SessionError::NoLibrary(id))?;
         // SAFETY: as the caller says.
-        unsafe { linked.retry(loaded.as_ptr(), roots.as_ptr()) };
-        Ok(counts_of(linked))
+        unsafe { linked.retry(julia, [loaded, roots]) };
+        Ok(counts_of(julia, linked))
     }
 
     /// The library with this number.
@@ -187,21 +178,17 @@ impl Session {
     }
 
     /// The method instance whose cached code holds `address`.
-    pub(crate) fn instance_at(&self, address: usize) -> Option<*mut jl_method_instance_t> {
-        self.libraries.iter().find(|l| l.owns(address))?.instance_at(address)
+    pub(crate) fn instance_at(&self, julia: &Stopped, address: usize) -> Option<Kept> {
+        self.libraries.iter().find(|l| l.owns(address))?.instance_at(address, julia)
     }
 }
 
-fn unrooted() -> Rejected {
-    Rejected::new(Reason::Unresolved, "nothing keeps its objects alive")
-}
-
-fn counts_of(linked: &Linked) -> LinkCounts {
+fn counts_of(julia: &Stopped, linked: &Linked) -> LinkCounts {
     let Counts { requested, installed, waiting, skipped, rejected, failed, functions, slots } =
-        linked.counts();
+        Outcomes::of(linked, julia).counts();
     let reason_code = linked.rejection().map_or(0, |rejected| {
         fail(rejected.to_string());
-        i32::from(rejected.reason.code())
+        i32::from(rejected.reason().code())
     });
     LinkCounts {
         requested,
@@ -232,7 +219,7 @@ pub(crate) fn peek(path: &Path) -> Result<(String, LinkCounts), Rejected> {
     };
     let mut lines = String::new();
     for i in 0..image.entry_count() {
-        let entry = image.entry(EntryId(i)).map_err(|e| Rejected::new(Reason::Malformed, e.to_string()))?;
+        let entry = image.entry(EntryId(i))?;
         lines.push_str(&match entry.bucket {
             BucketRef::Compiled(_) => text::line("compiled", None, entry.statement, ""),
             BucketRef::Skipped { reason, detail } => {

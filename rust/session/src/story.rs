@@ -14,7 +14,7 @@ use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
-use nativecache_runtime::load::link::Outcome;
+use nativecache_runtime::load::outcomes::{Outcome, Outcomes};
 use nativecache_store::boundary::hand_out;
 use nativecache_store::{lines as text, Hex};
 
@@ -47,7 +47,7 @@ impl<'j> Ends<'j> {
             Some(world) => self.after(world)?,
             None => outcome.detail.clone(),
         };
-        Ok(text::line(outcome.bucket, outcome.reason, &outcome.statement, &detail))
+        Ok(text::line(outcome.bucket.name(), outcome.reason, &outcome.statement, &detail))
     }
 }
 
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
         let julia = unsafe { Stopped::new() };
         with_session(|session| {
             let (mut ends, mut lines) = (Ends::new(&julia), String::new());
-            for outcome in session.library(id)?.outcomes() {
+            for outcome in Outcomes::of(session.library(id)?, &julia).requested() {
                 lines.push_str(&ends.line(&outcome)?);
             }
             Ok(hand_out(&lines))
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn nativecache_method(mi: *mut jl_method_instance_t) -> *m
             }
             for library in session.libraries() {
                 let path = text::escape(&library.path().to_string_lossy());
-                for outcome in library.of_method_instance(mi) {
+                for outcome in Outcomes::of(library, &julia).of_method_instance(instance) {
                     let _ = write!(lines, "library\t{path}\t{}", ends.line(&outcome)?);
                 }
             }
@@ -150,7 +150,8 @@ fn inspection(path: &Path) -> String {
     let mut lines = String::new();
     let problem = |lines: &mut String, rejected: &nativecache_runtime::error::Rejected| {
         // Writing to a String cannot fail.
-        let _ = writeln!(lines, "problem\t{}\t{}", rejected.reason.code(), text::escape(&rejected.detail));
+        let _ =
+            writeln!(lines, "problem\t{}\t{}", rejected.reason().code(), text::escape(&rejected.detail()));
     };
     let file = match LibraryFile::open(path) {
         Ok(file) => file,
@@ -170,8 +171,8 @@ fn inspection(path: &Path) -> String {
         .filter_map(|i| image.key_component(i).ok())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    if let Err(rejected) = key::check(&built, key::of_process()) {
-        problem(&mut lines, &rejected);
+    if let Err(difference) = key::check(&built, key::of_process()) {
+        problem(&mut lines, &difference.into());
     }
     for (name, value) in &built {
         let here = key::of_process().iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());

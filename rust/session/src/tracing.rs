@@ -127,10 +127,9 @@ unsafe fn session(here: &Here) -> Result<Summary, SessionError> {
     let trace = {
         // SAFETY: as the caller says.
         let julia = unsafe { Stopped::new() };
-        let home = here.module.as_kind::<Module<'_>>(&julia).map(Module::as_ptr);
+        let home = here.module.as_kind(&julia);
         let options = Options { focus: None, home, marked: false, inferred: false };
-        // SAFETY: the modules that are loaded.
-        unsafe { trace(loaded_modules(&julia)?.as_ptr(), options, None) }
+        trace(&julia, loaded_modules(&julia)?, options, None)
     };
     let limits = here.settings.limits;
     let folder = here.writable()?.join(PROFILES);
@@ -157,8 +156,7 @@ pub extern "C" fn nativecache_trace_mark() {
         guard((), || {
             // SAFETY: on a Julia thread.
             let julia = unsafe { Stopped::new() };
-            // SAFETY: the modules that are loaded.
-            let mark = unsafe { Mark::now(loaded_modules(&julia)?.as_ptr()) };
+            let mark = Mark::now(&julia, loaded_modules(&julia)?);
             *MARK.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
             Ok(())
         });
@@ -205,13 +203,12 @@ pub unsafe extern "C" fn nativecache_trace_into(
             };
             let mark = MARK.lock().unwrap_or_else(PoisonError::into_inner);
             let options = Options {
-                focus: focus.map(Module::as_ptr),
-                home: named("NativeCache", "").map(Module::as_ptr),
+                focus,
+                home: named("NativeCache", ""),
                 marked: mark.is_some(),
                 inferred: process::is_generating_output(),
             };
-            // SAFETY: the modules that are loaded.
-            let trace = unsafe { trace(modules.as_ptr(), options, mark.as_ref()) };
+            let trace = trace(&julia, modules, options, mark.as_ref());
             let unlimited = Limits { methods: 0, sessions: 0 };
             let folder = Path::new(OsStr::from_bytes(folder.to_bytes()));
             let (layer, from) = (layer.to_string_lossy(), from.to_string_lossy());
@@ -276,7 +273,7 @@ pub unsafe extern "C" fn nativecache_profile_read(
             (folder, CStr::from_ptr(layer).to_string_lossy())
         };
         if folder.exists() {
-            trust::check(folder)?;
+            trust::check(folder).map_err(nativecache_runtime::error::Rejected::from)?;
         }
         Ok(hand_out(&store::load(folder, &layer)?.to_string()))
     })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use nativecache_image::{FunctionId, Reason};
+use nativecache_image::FunctionId;
 use nativecache_julia::kept::Kept;
 use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::error::Rejected;
@@ -68,7 +68,7 @@ pub(crate) fn verdict<T>(path: &Path, body: impl FnOnce(Result<&[FunctionId], Re
     let verdicts = VERDICTS.lock().unwrap_or_else(PoisonError::into_inner);
     match verdicts.get(path) {
         Some(Ok(refused)) => body(Ok(refused)),
-        Some(Err(why)) => body(Err(Rejected::new(Reason::Unproved, why.clone()))),
-        None => body(Err(Rejected::new(Reason::Unproved, "it was not compared"))),
+        Some(Err(why)) => body(Err(Rejected::Unproved(why.clone()))),
+        None => body(Err(Rejected::Unproved("it was not compared".to_owned()))),
     }
 }

@@ -146,6 +146,11 @@ impl<'j> CodeInstance<'j> {
         self.raw().isspecsig != 0
     }
 
+    /// The code that callers may inline, in compressed form.
+    pub fn inlineable(self) -> Option<Array<'j>> {
+        self.inferred().filter(|code| is_inlineable(*code))?.as_kind()
+    }
+
     /// Puts code in place: what is called from now on. `specptr` and its kind before `invoke`, for a thread that sees
     /// `invoke` must see them too.
     ///
@@ -230,6 +235,20 @@ impl<'j> CodeInfo<'j> {
     /// The lowered code of a method; `None` if it has none of its own, as a generated function.
     pub fn of_method(method: Method<'j>) -> Option<Self> {
         CodeInfo::from_kept(method, method.source()?)
+    }
+
+    /// The inferred code that a code instance keeps or kept as `inferred`: a `CodeInfo` already, or its compressed form.
+    /// `None` if it is no code, or the instance is of no method.
+    pub fn from_inferred(of: CodeInstance<'j>, inferred: Object<'j>) -> Option<Self> {
+        let method = of.method_instance().method()?;
+        if !is_compressed(inferred) {
+            return inferred.as_kind();
+        }
+        // SAFETY: the compressed form of code of this method.
+        let code = unsafe {
+            Object::from_ptr(jl_uncompress_ir(method.as_ptr(), of.as_ptr(), inferred.as_ptr().cast()))
+        };
+        code?.as_kind()
     }
 
     /// Its compressed form, which refers to the method's roots by number.
@@ -340,5 +359,53 @@ impl<'j> Object<'j> {
             self.is_intrinsic()
                 .then(|| CStr::from_ptr(jl_intrinsic_name(*self.as_ptr().cast::<i32>())).to_str().ok())?
         }
+    }
+}
+
+handle! {
+    /// In code, a value of which more is known from here on.
+    PiNode, jl_value_t, jl_pinode_type
+}
+
+impl<'j> PiNode<'j> {
+    /// The value.
+    pub fn value(self) -> Option<Object<'j>> {
+        self.object().reference(0)
+    }
+}
+
+handle! {
+    /// In code, a value for a [`PhiCNode`].
+    UpsilonNode, jl_value_t, jl_upsilonnode_type
+}
+
+impl<'j> UpsilonNode<'j> {
+    /// The value; `None` where there is none on this way.
+    pub fn value(self) -> Option<Object<'j>> {
+        self.object().reference(0)
+    }
+}
+
+handle! {
+    /// In code, a value that depends on where control came from.
+    PhiNode, jl_value_t, jl_phinode_type
+}
+
+impl<'j> PhiNode<'j> {
+    /// The values, one for each way. The edges are the first field.
+    pub fn values(self) -> Option<Array<'j>> {
+        self.object().reference(1)?.as_kind()
+    }
+}
+
+handle! {
+    /// In code, a value that depends on where an exception was thrown.
+    PhiCNode, jl_value_t, jl_phicnode_type
+}
+
+impl<'j> PhiCNode<'j> {
+    /// The values, one for each way.
+    pub fn values(self) -> Option<Array<'j>> {
+        self.object().reference(0)?.as_kind()
     }
 }

@@ -3,7 +3,7 @@
 use jl_sys::{jl_array_t, jl_svec_t, jl_value_t};
 
 use super::{handle, Kind, Object};
-use crate::julia_1_5::jl_array_ptr_1d_push;
+use crate::julia_1_5::{jl_array_del_end, jl_array_ptr_1d_push, write_barrier};
 use crate::stopped::Stopped;
 
 handle! {
@@ -54,6 +54,18 @@ impl<'j> SVec<'j> {
     /// The items that are assigned.
     pub fn items(self) -> impl DoubleEndedIterator<Item = Object<'j>> {
         self.places().flatten()
+    }
+
+    /// Puts `item` in a place.
+    ///
+    /// # Safety
+    /// There is such a place, and no other thread sees the vector.
+    pub unsafe fn set(self, index: usize, item: Object<'j>) {
+        // SAFETY: as the caller says; the collector is told that the vector may be older than the item.
+        unsafe {
+            *self.as_ptr().add(1).cast::<*mut jl_value_t>().add(index) = item.as_ptr();
+            write_barrier(self.object().as_ptr());
+        }
     }
 }
 
@@ -179,6 +191,21 @@ impl<'j> Array<'j> {
         unsafe { std::slice::from_raw_parts(self.raw().data.cast::<u8>(), bytes) }
     }
 
+    /// Writes the items of a fresh array of plain bits. `None` if its items are references, or take another number of
+    /// bytes.
+    ///
+    /// # Safety
+    /// It was made in this stretch of work, and nobody else has it; its items may be any bits.
+    pub unsafe fn fill_bytes(self, bytes: &[u8]) -> Option<()> {
+        let length = self.len() * usize::from(self.raw().elsize);
+        if self.holds_references() || length != bytes.len() {
+            return None;
+        }
+        // SAFETY: items of `elsize` bytes lie one after another, and nobody has a reference to them.
+        unsafe { self.raw().data.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), length) };
+        Some(())
+    }
+
     /// Appends to a `Vector{Any}`.
     ///
     /// # Safety
@@ -186,5 +213,14 @@ impl<'j> Array<'j> {
     pub unsafe fn push(self, item: Object<'_>) {
         // SAFETY: as the caller says.
         unsafe { jl_array_ptr_1d_push(self.as_ptr(), item.as_ptr()) };
+    }
+
+    /// Takes the last item away.
+    ///
+    /// # Safety
+    /// It is a `Vector` with at least one item, and no other thread uses it.
+    pub unsafe fn drop_last(self) {
+        // SAFETY: as the caller says.
+        unsafe { jl_array_del_end(self.as_ptr(), 1) };
     }
 }

@@ -1,11 +1,22 @@
 //! New objects. What Julia's functions would throw about is checked first, and `None` says that it cannot be made: no
 //! exception may pass through frames of Rust.
 
-use jl_sys::jl_value_t;
+use std::ffi::CString;
 
-use super::{Array, DataType, Module, Object, Symbol, TypeVar};
+use jl_sys::jl_value_t;
+use smallvec::SmallVec;
+
+use super::{Array, DataType, Module, Object, Symbol, TypeName, TypeVar};
+use crate::elf::global_symbol;
 use crate::julia_1_5::{jl_apply_tuple_type_v, jl_new_bits};
 use crate::stopped::Stopped;
+
+/// Few objects, as parameters and fields are: pointers for a function of Julia, which may write to them.
+type Pointers = SmallVec<[*mut jl_value_t; 8]>;
+
+fn pointers(objects: &[Object<'_>]) -> Pointers {
+    objects.iter().map(|object| object.as_ptr()).collect()
+}
 
 /// Calls a function of Julia; `None` if it throws.
 ///
@@ -17,14 +28,22 @@ pub unsafe fn call<'j>(
     function: Object<'j>,
     arguments: &[Object<'j>],
 ) -> Option<Object<'j>> {
-    let mut pointers: Vec<*mut jl_value_t> = arguments.iter().map(|argument| argument.as_ptr()).collect();
-    let count = i32::try_from(pointers.len()).ok()?;
-    // SAFETY: as the caller says; jl_call catches what the function throws, and then gives null.
-    unsafe { Object::from_ptr(jl_sys::jl_call(function.as_ptr(), pointers.as_mut_ptr(), count)) }
+    // SAFETY: as the caller says.
+    unsafe { call_pointers(function, pointers(arguments)) }
 }
 
+/// # Safety
+/// As [`call`], with live objects.
+unsafe fn call_pointers<'j>(function: Object<'j>, mut arguments: Pointers) -> Option<Object<'j>> {
+    let count = i32::try_from(arguments.len()).ok()?;
+    // SAFETY: as the caller says; jl_call catches what the function throws, and then gives null.
+    unsafe { Object::from_ptr(jl_sys::jl_call(function.as_ptr(), arguments.as_mut_ptr(), count)) }
+}
+
+/// Can it be a bound of a variable, or a member of a union? A `Vararg` cannot.
 fn is_type_or_variable(object: Object<'_>) -> bool {
-    object.is_type() || object.is::<TypeVar<'_>>()
+    let is_vararg = || object.type_name().is_some_and(TypeName::is_vararg);
+    object.is::<TypeVar<'_>>() || (object.is_type() && !is_vararg())
 }
 
 impl<'j> TypeVar<'j> {
@@ -40,7 +59,7 @@ impl<'j> TypeVar<'j> {
 
 /// `body where variable`.
 pub fn union_all<'j>(variable: TypeVar<'j>, body: Object<'j>) -> Option<Object<'j>> {
-    if !is_type_or_variable(body) {
+    if !body.is_type() && !body.is::<TypeVar<'_>>() {
         return None;
     }
     // SAFETY: the body is what jl_type_unionall takes.
@@ -52,35 +71,64 @@ pub fn union<'j>(_julia: &'j Stopped, members: &[Object<'j>]) -> Option<Object<'
     if !members.iter().copied().all(is_type_or_variable) {
         return None;
     }
-    let mut members: Vec<*mut jl_value_t> = members.iter().map(|member| member.as_ptr()).collect();
+    let mut members = pointers(members);
     // SAFETY: the members are what jl_type_union takes.
     unsafe { Object::from_ptr(jl_sys::jl_type_union(members.as_mut_ptr(), members.len())) }
 }
 
-/// A type with these parameters; `None` if Julia will not have them.
-pub fn apply<'j>(julia: &'j Stopped, ty: Object<'j>, parameters: &[Object<'j>]) -> Option<Object<'j>> {
-    let apply = Module::core(julia).constant(Symbol::new(julia, "apply_type"))?;
-    let arguments: Vec<Object<'j>> = std::iter::once(ty).chain(parameters.iter().copied()).collect();
-    // SAFETY: a builtin, which runs nothing else.
-    unsafe { call(julia, apply, &arguments) }
+/// Gives types their parameters.
+#[derive(Clone, Copy)]
+pub struct Apply<'j> {
+    /// `Core.apply_type`.
+    function: Object<'j>,
 }
 
-/// A tuple type.
-pub fn tuple<'j>(julia: &'j Stopped, parameters: &[Object<'j>]) -> Option<Object<'j>> {
-    // A `Vararg` of negative length, or before the end, is an error: those go the way on which exceptions are caught.
-    let is_plain = |parameter: &Object<'j>| match parameter.as_kind::<DataType<'j>>() {
-        Some(ty) => !ty.name().is_vararg(),
-        None => parameter.is_type() && !parameter.type_name().is_some_and(super::TypeName::is_vararg),
-    };
-    if parameters.iter().all(is_plain) {
-        let mut pointers: Vec<*mut jl_value_t> =
-            parameters.iter().map(|parameter| parameter.as_ptr()).collect();
-        // SAFETY: types, and none of them a `Vararg`.
-        return unsafe { Object::from_ptr(jl_apply_tuple_type_v(pointers.as_mut_ptr(), pointers.len())) };
+impl<'j> Apply<'j> {
+    /// With the builtin of Core.
+    pub fn new(julia: &'j Stopped) -> Option<Self> {
+        let function = Module::core(julia).constant(Symbol::new(julia, "apply_type"))?;
+        Some(Apply { function })
     }
-    // SAFETY: exists from start-up on.
-    let any_tuple = unsafe { Object::from_ptr(jl_sys::jl_anytuple_type.cast()) }?;
-    apply(julia, any_tuple, parameters)
+
+    /// A type with these parameters; `None` if Julia will not have them.
+    pub fn to(self, ty: Object<'j>, parameters: &[Object<'j>]) -> Option<Object<'j>> {
+        let mut arguments = Pointers::with_capacity(parameters.len() + 1);
+        arguments.push(ty.as_ptr());
+        arguments.extend(parameters.iter().map(|parameter| parameter.as_ptr()));
+        // SAFETY: a builtin, which runs nothing else.
+        unsafe { call_pointers(self.function, arguments) }
+    }
+
+    /// A tuple type; `None` if Julia will not have these parameters.
+    pub fn tuple(self, parameters: &[Object<'j>]) -> Option<Object<'j>> {
+        // What is no type, and a `Vararg` of negative length or before the end, is an error: those go the way on which
+        // exceptions are caught.
+        let is_plain = |parameter: &Object<'j>| match parameter.as_kind::<DataType<'j>>() {
+            Some(ty) => !ty.name().is_vararg(),
+            None => parameter.is_type() && !parameter.type_name().is_some_and(TypeName::is_vararg),
+        };
+        if parameters.iter().all(is_plain) {
+            let mut parameters = pointers(parameters);
+            // SAFETY: types, and none of them a `Vararg`.
+            return unsafe {
+                Object::from_ptr(jl_apply_tuple_type_v(parameters.as_mut_ptr(), parameters.len()))
+            };
+        }
+        // SAFETY: exists from start-up on.
+        let any_tuple = unsafe { Object::from_ptr(jl_sys::jl_anytuple_type.cast()) }?;
+        self.to(any_tuple, parameters)
+    }
+}
+
+/// Why no struct can be made of some fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WrongFields {
+    /// The type has another number of them, or no layout.
+    Count,
+    /// One is not of the declared type.
+    Types,
+    /// The struct is not made so: a mutable one as an immutable one, or an abstract one.
+    Kind,
 }
 
 impl<'j> DataType<'j> {
@@ -90,7 +138,7 @@ impl<'j> DataType<'j> {
             return None;
         }
         // jl_new_bits reads whole words for primitive types.
-        let mut data = vec![0u64; bytes.len() / 8 + 1];
+        let mut data: SmallVec<[u64; 8]> = SmallVec::from_elem(0, bytes.len() / 8 + 1);
         // SAFETY: `data` has room for the bytes; the type is one of bits of this size.
         unsafe {
             data.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
@@ -99,46 +147,65 @@ impl<'j> DataType<'j> {
     }
 
     /// Can a struct of this type have these fields? `None` stands for one that is not defined.
-    pub fn takes_fields(self, fields: &[Option<Object<'j>>]) -> bool {
+    fn check_fields(
+        self,
+        fields: impl ExactSizeIterator<Item = Option<Object<'j>>>,
+    ) -> Result<(), WrongFields> {
         if self.field_count() != Some(fields.len()) {
-            return false;
+            return Err(WrongFields::Count);
         }
-        let Some(types) = self.field_types() else { return false };
-        types.places().zip(fields).all(|(ty, field)| match (ty, field) {
+        let types = self.field_types().ok_or(WrongFields::Types)?;
+        let fits = |(ty, field): (Option<Object<'j>>, Option<Object<'j>>)| match (ty, field) {
+            (_, None) => true,
             (Some(ty), Some(field)) => field.is_a(ty),
-            (Some(_), None) => true,
-            (None, _) => false,
-        })
+            (None, Some(_)) => false,
+        };
+        if types.places().zip(fields).all(fits) {
+            Ok(())
+        } else {
+            Err(WrongFields::Types)
+        }
     }
 
     /// An immutable struct, or an expression, with these fields.
-    pub fn new_struct(self, fields: &[Object<'j>]) -> Option<Object<'j>> {
+    ///
+    /// # Errors
+    /// If there can be none.
+    pub fn new_struct(self, fields: &[Object<'j>]) -> Result<Object<'j>, WrongFields> {
+        self.check_fields(fields.iter().copied().map(Some))?;
         // SAFETY: exists from start-up on.
         let is_expr = self.as_ptr() == unsafe { jl_sys::jl_expr_type };
-        let places: Vec<Option<Object<'j>>> = fields.iter().copied().map(Some).collect();
-        if (self.is_mutable() && !is_expr) || !self.takes_fields(&places) {
-            return None;
+        if self.is_mutable() && !is_expr {
+            return Err(WrongFields::Kind);
         }
-        let mut pointers: Vec<*mut jl_value_t> = fields.iter().map(|field| field.as_ptr()).collect();
-        let count = u32::try_from(pointers.len()).ok()?;
+        let mut fields = pointers(fields);
+        let count = u32::try_from(fields.len()).map_err(|_| WrongFields::Count)?;
         // SAFETY: the checks are those of jl_new_structv (datatype.c).
-        unsafe { Object::from_ptr(jl_sys::jl_new_structv(self.as_ptr(), pointers.as_mut_ptr(), count)) }
+        let new =
+            unsafe { Object::from_ptr(jl_sys::jl_new_structv(self.as_ptr(), fields.as_mut_ptr(), count)) };
+        new.ok_or(WrongFields::Kind)
     }
 
-    /// A mutable struct with these fields.
-    pub fn new_mutable(self, fields: &[Option<Object<'j>>]) -> Option<Object<'j>> {
-        if self.is_abstract() || !self.takes_fields(fields) {
-            return None;
+    /// A new struct with these fields, `None` for one that is not defined; of a mutable type, or one that the caller alone
+    /// has an instance of.
+    ///
+    /// # Errors
+    /// If there can be none.
+    pub fn new_mutable(self, fields: &[Option<Object<'j>>]) -> Result<Object<'j>, WrongFields> {
+        self.check_fields(fields.iter().copied())?;
+        if self.is_abstract() {
+            return Err(WrongFields::Kind);
         }
         // SAFETY: a type with a layout; each field takes what it gets.
         unsafe {
-            let new = Object::from_ptr(jl_sys::jl_new_struct_uninit(self.as_ptr()))?;
+            let new =
+                Object::from_ptr(jl_sys::jl_new_struct_uninit(self.as_ptr())).ok_or(WrongFields::Kind)?;
             for (index, field) in fields.iter().enumerate() {
                 if let Some(field) = field {
                     jl_sys::jl_set_nth_field(new.as_ptr(), index, field.as_ptr());
                 }
             }
-            Some(new)
+            Ok(new)
         }
     }
 
@@ -152,6 +219,26 @@ impl<'j> DataType<'j> {
         }
         // SAFETY: an instantiation of Array with one dimension.
         unsafe { Array::from_ptr(jl_sys::jl_alloc_array_1d(self.object().as_ptr(), length)) }
+    }
+}
+
+/// A new `Vector{UInt8}` with these bytes, after `change` has changed some of them; `None` if that gives it up.
+pub fn byte_vector<'j>(
+    _julia: &'j Stopped,
+    bytes: &[u8],
+    change: impl FnOnce(&mut [u8]) -> Option<()>,
+) -> Option<Array<'j>> {
+    // SAFETY: the type exists from start-up on; the items of a fresh vector of it are bytes, which nobody else has.
+    unsafe {
+        let array = jl_sys::jl_alloc_array_1d(jl_sys::jl_array_uint8_type.cast(), bytes.len());
+        let data = (*array).data.cast::<u8>();
+        data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        if bytes.is_empty() {
+            change(&mut [])?;
+        } else {
+            change(std::slice::from_raw_parts_mut(data, bytes.len()))?;
+        }
+        Array::from_ptr(array)
     }
 }
 
@@ -175,10 +262,17 @@ impl<'j> Array<'j> {
 }
 
 /// An expression.
-pub fn expr<'j>(julia: &'j Stopped, head: Symbol<'j>, arguments: &[Object<'j>]) -> Option<Object<'j>> {
+///
+/// # Errors
+/// If Julia's expressions should not be of a head and arguments.
+pub fn expr<'j>(
+    julia: &'j Stopped,
+    head: Symbol<'j>,
+    arguments: &[Object<'j>],
+) -> Result<Object<'j>, WrongFields> {
     let list = Array::of_any(julia, arguments.iter().copied().map(Some));
     // SAFETY: exists from start-up on.
-    let ty = unsafe { DataType::from_ptr(jl_sys::jl_expr_type) }?;
+    let ty = unsafe { DataType::from_ptr_unchecked(jl_sys::jl_expr_type) };
     ty.new_struct(&[head.into(), list.into()])
 }
 
@@ -200,15 +294,16 @@ pub fn nothing(_julia: &Stopped) -> Object<'_> {
     unsafe { Object::at(jl_sys::jl_nothing as usize) }
 }
 
-/// The object that a global variable of libjulia refers to (`jl_any_type`, say).
+/// The object that a global variable of libjulia refers to; `None` if there is no such variable.
 ///
 /// # Safety
-/// `variable` is null or such a variable.
-pub unsafe fn builtin<'j>(_julia: &'j Stopped, variable: *const *mut jl_value_t) -> Option<Object<'j>> {
-    // SAFETY: as the caller says.
+/// The variable of this name, if there is one, is one that refers to an object from start-up on (`jl_any_type`, say).
+pub unsafe fn builtin<'j>(_julia: &'j Stopped, variable: &str) -> Option<Object<'j>> {
+    let name = CString::new(variable).ok()?;
+    let variable = global_symbol(&name).cast::<*mut jl_value_t>();
     if variable.is_null() {
-        None
-    } else {
-        unsafe { Object::from_ptr(*variable) }
+        return None;
     }
+    // SAFETY: as the caller says.
+    unsafe { Object::from_ptr(*variable) }
 }

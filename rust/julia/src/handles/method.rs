@@ -4,11 +4,11 @@ use jl_sys::{
     jl_method_instance_t, jl_method_t, jl_methtable_t, jl_typemap_entry_t, jl_typemap_level_t, jl_value_t,
 };
 
-use super::{handle, Array, CodeInstance, Kind, Module, Object, SVec, Symbol};
+use super::{handle, Array, CodeInstance, DataType, Kind, Module, Object, SVec, Symbol};
 use crate::julia_1_5::{
-    jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for, jl_methtable_lookup,
-    jl_new_method_instance_uninit, jl_rettype_inferred, jl_specializations_get_linfo, write_barrier,
-    RuntimeLock,
+    jl_matching_methods, jl_method_instance_add_backedge, jl_method_table_add_backedge, jl_method_table_for,
+    jl_methtable_lookup, jl_new_method_instance_uninit, jl_rettype_inferred, jl_specializations_get_linfo,
+    write_barrier, RuntimeLock,
 };
 use crate::stopped::Stopped;
 
@@ -107,6 +107,22 @@ impl<'j> Method<'j> {
         table.into_iter().flat_map(SVec::items).filter_map(Object::as_kind)
     }
 
+    /// The methods that match a call with these types in `world`; `None` where Julia itself cannot tell.
+    pub fn matching(types: Object<'j>, world: usize) -> Option<Vec<Method<'j>>> {
+        // What is no tuple type of data is not asked about.
+        if !types.is_type() || !types.without_wheres().is::<DataType<'j>>() {
+            return None;
+        }
+        let (mut min, mut max) = (0usize, usize::MAX);
+        // SAFETY: a live tuple type. The result is `false` or a vector of svec(type, parameters, method, …).
+        let found = unsafe {
+            let found = jl_matching_methods(types.as_ptr().cast(), -1, 0, world, &raw mut min, &raw mut max);
+            Object::from_ptr(found)?
+        };
+        let found: Array<'j> = found.as_kind()?;
+        found.places().map(|entry| entry?.as_kind::<SVec<'j>>()?.get(2)?.as_kind()).collect()
+    }
+
     /// Runs `body` with the roots while no other thread changes them. Nothing in it may run Julia code or throw.
     pub fn with_roots<T>(self, body: impl FnOnce(RootsLocked<'j>) -> T) -> T {
         // SAFETY: the method's own lock protects its roots (dump.c); the collector is off.
@@ -145,6 +161,16 @@ impl<'j> Method<'j> {
             let found = jl_specializations_get_linfo(self.as_ptr(), types.as_ptr(), parameters.as_ptr());
             MethodInstance::from_ptr_unchecked(found)
         }
+    }
+
+    /// Puts another list in the place of its roots.
+    ///
+    /// # Safety
+    /// Its compressed code refers to them by number: nobody reads it before the old ones are back. No other thread uses
+    /// the method.
+    pub unsafe fn set_roots(self, roots: Option<Array<'j>>) {
+        // SAFETY: as the caller says; the collector is off, so that no barrier is needed until they are back.
+        unsafe { (*self.as_ptr()).roots = roots.map_or(std::ptr::null_mut(), Array::as_ptr) };
     }
 }
 
@@ -287,6 +313,22 @@ impl<'j> MethodInstance<'j> {
         }
     }
 
+    /// Is `caller` among the last `count` that were added as callers?
+    pub fn was_lately_added(self, caller: MethodInstance<'j>, count: usize) -> bool {
+        // SAFETY: null or an array.
+        let list = unsafe { Array::from_ptr(self.raw().backedges) };
+        list.is_some_and(|list| list.places().rev().take(count).any(|known| known == Some(caller.object())))
+    }
+
+    /// Forgets code that was not inferred.
+    ///
+    /// # Safety
+    /// Nobody else holds on to it, or infers this method instance meanwhile.
+    pub unsafe fn forget_uninferred(self) {
+        // SAFETY: as the caller says.
+        unsafe { (*self.as_ptr()).uninferred = std::ptr::null_mut() };
+    }
+
     /// The code instance with which inference is done in this world.
     pub fn inferred_in(self, world: usize) -> Option<CodeInstance<'j>> {
         // SAFETY: gives a code instance, `nothing` or null.
@@ -342,10 +384,7 @@ impl<'j> MethodTable<'j> {
     /// Its entries, those of deleted methods included, in the map's own order.
     pub fn entries(self) -> Vec<TypeMapEntry<'j>> {
         let mut found = Vec::new();
-        // SAFETY: null, `nothing`, an entry or a level.
-        if let Some(map) = unsafe { Object::from_ptr(self.raw().defs) } {
-            add_entries(map, &mut found);
-        }
+        self.visit_entries(|entry| found.push(entry));
         found
     }
 
@@ -354,7 +393,7 @@ impl<'j> MethodTable<'j> {
         let mut found = Vec::new();
         // SAFETY: null, `nothing`, an entry or a level.
         if let Some(map) = unsafe { Object::from_ptr(self.raw().cache) } {
-            add_entries(map, &mut found);
+            visit_entries(map, &mut |entry| found.push(entry));
         }
         found
     }
@@ -407,10 +446,35 @@ impl<'j> MethodTable<'j> {
             }
         }
     }
+
+    /// Calls `visit` with each of its entries, those of deleted methods included, in the map's own order.
+    pub fn visit_entries(self, mut visit: impl FnMut(TypeMapEntry<'j>)) {
+        // SAFETY: null, `nothing`, an entry or a level.
+        if let Some(map) = unsafe { Object::from_ptr(self.raw().defs) } {
+            visit_entries(map, &mut visit);
+        }
+    }
+
+    /// Calls `visit` with each entry of its cache for dispatch, in the map's own order.
+    pub fn visit_cached(self, mut visit: impl FnMut(TypeMapEntry<'j>)) {
+        // SAFETY: null, `nothing`, an entry or a level.
+        if let Some(map) = unsafe { Object::from_ptr(self.raw().cache) } {
+            visit_entries(map, &mut visit);
+        }
+    }
+
+    /// The signatures that found no method, or too many, each with who asked.
+    pub fn backedge_pairs(self) -> impl Iterator<Item = (Object<'j>, Object<'j>)> {
+        // SAFETY: null or an array, in which signatures and callers take turns (gf.c).
+        let list = unsafe { Array::from_ptr(self.raw().backedges) };
+        list.into_iter().flat_map(|list| {
+            (0..list.len() / 2).filter_map(move |pair| Some((list.get(2 * pair)?, list.get(2 * pair + 1)?)))
+        })
+    }
 }
 
 /// The shapes are those of typemap.c's jl_typemap_visitor.
-fn add_entries<'j>(map: Object<'j>, found: &mut Vec<TypeMapEntry<'j>>) {
+fn visit_entries<'j>(map: Object<'j>, visit: &mut dyn FnMut(TypeMapEntry<'j>)) {
     // SAFETY: the type exists from start-up on.
     if map.has_tag(unsafe { jl_sys::jl_typemap_level_type }) {
         // SAFETY: a live level; its parts are null, arrays of pairs, and maps.
@@ -418,14 +482,13 @@ fn add_entries<'j>(map: Object<'j>, found: &mut Vec<TypeMapEntry<'j>>) {
             let level = &*map.as_ptr().cast::<jl_typemap_level_t>();
             for array in [level.targ, level.arg1] {
                 let Some(array) = Array::from_ptr(array) else { continue };
-                let below: Vec<Object<'j>> = array.places().skip(1).step_by(2).flatten().collect();
-                for map in below {
-                    add_entries(map, found);
+                for map in array.places().skip(1).step_by(2).flatten() {
+                    visit_entries(map, visit);
                 }
             }
             for map in [level.linear.cast::<jl_value_t>(), level.any] {
                 if let Some(map) = Object::from_ptr(map) {
-                    add_entries(map, found);
+                    visit_entries(map, visit);
                 }
             }
         }
@@ -433,7 +496,7 @@ fn add_entries<'j>(map: Object<'j>, found: &mut Vec<TypeMapEntry<'j>>) {
     }
     let mut at = TypeMapEntry::of(map);
     while let Some(entry) = at {
-        found.push(entry);
+        visit(entry);
         at = entry.next();
     }
 }
@@ -470,6 +533,11 @@ impl<'j> TypeMapEntry<'j> {
     /// The last world in which it holds.
     pub fn max_world(self) -> usize {
         self.raw().max_world
+    }
+
+    /// The first world in which it holds.
+    pub fn min_world(self) -> usize {
+        self.raw().min_world
     }
 
     /// Does it hold in the newest world and all that come?

@@ -7,6 +7,7 @@
 mod code;
 mod collections;
 mod contents;
+mod inline;
 pub mod make;
 mod method;
 mod module;
@@ -20,9 +21,13 @@ use jl_sys::{jl_datatype_t, jl_taggedvalue_t, jl_value_t};
 
 use crate::stopped::Stopped;
 
-pub use code::{is_compressed, is_inlineable, CodeInfo, CodeInstance, Expr, GlobalRef, Invoke, QuoteNode};
+pub use code::{
+    is_compressed, is_inlineable, CodeInfo, CodeInstance, Expr, GlobalRef, Invoke, PhiCNode, PhiNode, PiNode,
+    QuoteNode, UpsilonNode,
+};
 pub use collections::{Array, SVec};
 pub use contents::{Contents, Part};
+pub use inline::{Inline, InlineField};
 pub use method::{
     Definition, Method, MethodInstance, MethodTable, RootsLocked, SpecialisationsLocked, TypeMapEntry,
 };
@@ -34,6 +39,9 @@ pub use types::{DataType, Field, Primitive, TypeName, TypeVar, Union, UnionAll};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(transparent)]
 pub struct Object<'j>(NonNull<jl_value_t>, PhantomData<&'j Stopped>);
+
+/// An object, or null, as functions of C take and give it: for the declarations of such functions only.
+pub type RawObject = *mut jl_value_t;
 
 /// A kind of object that has a handle of its own.
 pub trait Kind<'j>: Sized + Copy + Into<Object<'j>> {
@@ -73,6 +81,11 @@ impl<'j> Object<'j> {
     /// Where it lies.
     pub fn address(self) -> usize {
         self.0.as_ptr() as usize
+    }
+
+    /// The pointer, for what is kept without a `Stopped`.
+    pub(crate) fn as_non_null(self) -> NonNull<jl_value_t> {
+        self.0
     }
 
     /// The object as one of this kind, if it is one.
@@ -207,6 +220,20 @@ impl<'j> Object<'j> {
         let field = self.type_of().field(index).filter(|field| field.is_reference)?;
         // SAFETY: the field lies in the object and holds an object or null.
         unsafe { Object::from_ptr(*self.as_ptr().cast::<u8>().add(field.offset).cast::<*mut jl_value_t>()) }
+    }
+
+    /// What is in field `index`, if the field is defined; a new object where it lies inline.
+    pub fn field(self, index: u32) -> Option<Object<'j>> {
+        let ty = self.type_of();
+        if index as usize >= ty.field_count()? {
+            return None;
+        }
+        // SAFETY: the type has this field, and the functions throw about nothing else.
+        unsafe {
+            let defined = jl_sys::jl_field_isdefined(self.as_ptr(), index as usize) != 0;
+            let field = || Object::from_ptr(jl_sys::jl_get_nth_field(self.as_ptr(), index as usize));
+            defined.then(field).flatten()
+        }
     }
 }
 

@@ -142,6 +142,21 @@ impl<'j> Module<'j> {
         found
     }
 
+    /// Calls `visit` with all bindings in its table, in no order.
+    pub fn visit_bindings(self, visit: impl FnMut(Binding<'j>)) {
+        let table = &self.raw().bindings;
+        // SAFETY: an open hash of (key, value) words (htable.h), `size` words long, whose values are bindings.
+        unsafe {
+            std::slice::from_raw_parts(table.table, table.size)
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .filter(|pair| pair[1] != HT_NOTFOUND)
+                .filter_map(|pair| Binding::from_ptr(pair[1].cast()))
+                .for_each(visit);
+        }
+    }
+
     /// Gives `add` the symbols of its table, unless there are more than `most`.
     pub fn add_symbols(self, most: usize, add: &mut dyn FnMut(Symbol<'j>)) {
         // SAFETY: another thread that looks for a name may make the table larger, under the same lock (module.c); the

@@ -25,6 +25,13 @@ impl<'j> Symbol<'j> {
         unsafe { Symbol::from_ptr_unchecked(jl_sys::jl_symbol_n(name.as_ptr().cast(), name.len())) }
     }
 
+    /// The symbol of these bytes, cut at a NUL.
+    pub fn from_bytes(_julia: &'j Stopped, name: &[u8]) -> Self {
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        // SAFETY: jl_symbol_n copies the bytes, and throws only at a NUL.
+        unsafe { Symbol::from_ptr_unchecked(jl_sys::jl_symbol_n(name.as_ptr().cast(), name.len())) }
+    }
+
     /// Its name, which may be made of any bytes but NUL.
     pub fn bytes(self) -> &'j [u8] {
         // SAFETY: the name follows the struct and ends with a NUL (julia.h, `jl_symbol_name`).

@@ -3,7 +3,7 @@
 use jl_sys::{jl_datatype_t, jl_tvar_t, jl_typename_t, jl_unionall_t, jl_uniontype_t};
 
 use super::{handle, MethodTable, Module, Object, SVec, Symbol};
-use crate::julia_1_5::{jl_has_free_typevars, jl_types_equal};
+use crate::julia_1_5::{jl_has_empty_intersection, jl_has_free_typevars, jl_types_equal};
 use crate::layout;
 
 handle! {
@@ -213,6 +213,18 @@ impl<'j> DataType<'j> {
     pub fn is_tuple(self) -> bool {
         self.name().is_tuple()
     }
+
+    /// Is it `Int64` or `UInt64`?
+    pub fn is_integer_word(self) -> bool {
+        // SAFETY: exist from start-up on.
+        unsafe { [jl_sys::jl_int64_type, jl_sys::jl_uint64_type].contains(&self.as_ptr()) }
+    }
+
+    /// Is it the type of a builtin function, which has no methods?
+    pub fn is_of_builtin(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.raw().super_ == unsafe { jl_sys::jl_builtin_type }
+    }
 }
 
 handle! {
@@ -279,6 +291,23 @@ impl<'j> TypeName<'j> {
     pub fn is_type_of_types(self) -> bool {
         // SAFETY: exists from start-up on.
         self.as_ptr() == unsafe { jl_sys::jl_type_typename }
+    }
+
+    /// Does subtyping treat its types in a way of their own: tuples, `Vararg`, `Type` and the types of types?
+    pub fn is_special(self) -> bool {
+        // SAFETY: the types exist from start-up on.
+        unsafe {
+            [
+                jl_sys::jl_type_typename,
+                jl_sys::jl_tuple_typename,
+                jl_sys::jl_vararg_typename,
+                (*jl_sys::jl_datatype_type).name,
+                (*jl_sys::jl_unionall_type).name,
+                (*jl_sys::jl_uniontype_type).name,
+                (*jl_sys::jl_typeofbottom_type).name,
+            ]
+            .contains(&self.as_ptr())
+        }
     }
 }
 
@@ -396,6 +425,14 @@ impl<'j> Object<'j> {
             || (self.is_type()
                 && other.is_type()
                 && unsafe { jl_types_equal(self.as_ptr(), other.as_ptr()) } != 0)
+    }
+
+    /// Have these two types no instance in common? May say no where they have none.
+    pub fn is_disjoint(self, other: Object<'_>) -> bool {
+        // SAFETY: both are alive, and types.
+        self.is_type()
+            && other.is_type()
+            && unsafe { jl_has_empty_intersection(self.as_ptr(), other.as_ptr()) } != 0
     }
 
     /// Does it mention a variable that no `where` of its own binds?

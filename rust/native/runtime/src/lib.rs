@@ -6,4 +6,5 @@ pub mod edges;
 pub mod error;
 pub mod load;
 pub mod objects;
+pub mod raw;
 pub mod trace;

@@ -10,7 +10,6 @@ use nativecache_runtime::load::key;
 use nativecache_runtime::objects::describe::Describer;
 use nativecache_store::Hex;
 
-use crate::bridge::Describe;
 use crate::edges::{without_code, Finished, Functions};
 use crate::emission::Emission;
 use crate::error::BuildError;
@@ -38,7 +37,7 @@ pub(crate) struct Tables {
 /// What is described, but for its edges.
 struct Described<'j> {
     module: NativeModule,
-    describer: Describer,
+    describer: Describer<'j>,
     functions: Functions<'j>,
     exported: Vec<ExportedFunction>,
     named: Vec<(String, NodeId)>,
@@ -90,7 +89,10 @@ fn describe<'j>(emission: Emission<'j>, world: &World<'j>, statuses: &mut [Statu
 }
 
 /// The record of a code instance whose result is a constant.
-fn constant_function(code: CodeInstance<'_>, describer: &mut Describer) -> Result<Function, Undescribable> {
+fn constant_function<'j>(
+    code: CodeInstance<'j>,
+    describer: &mut Describer<'j>,
+) -> Result<Function, Undescribable> {
     let instance = describer.node(code.method_instance().into())?;
     let rettype = describer.node(code.returns())?;
     let constant = code.constant().map(|constant| describer.node(constant)).transpose()?;

@@ -6,7 +6,8 @@ use std::ops::Range;
 use nativecache_julia::handles::{MethodInstance, Module, Symbol};
 use nativecache_julia::stopped::Stopped;
 
-use crate::bridge::can_change;
+use nativecache_runtime::edges::constants::can_change;
+
 use crate::mentioned_names::{constants, held_by, MentionedNames};
 
 /// The modules that have such a constant, by its name.

@@ -10,10 +10,11 @@ use nativecache_image::{
 use nativecache_julia::handles::{
     make, CodeInstance, Method, MethodInstance, MethodTable, Module, Object, Symbol, TypeName,
 };
+use nativecache_runtime::edges::record::{table_digest, table_names, Dependencies, Target};
+use nativecache_runtime::edges::{constants, generator, untouched};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::objects::describe::Describer;
 
-use crate::bridge::{self, Dependencies, Describe, Target};
 use crate::error::BuildError;
 use crate::instance_text::instance_text;
 use crate::reads_state::{Finding, Reading, StateReaders};
@@ -77,7 +78,7 @@ impl<'j> Functions<'j> {
     pub(crate) fn finish(
         mut self,
         world: &World<'j>,
-        describer: &mut Describer,
+        describer: &mut Describer<'j>,
         statuses: &mut [Status<'j>],
     ) -> Result<Finished<'j>, BuildError> {
         let mut maker = EdgeMaker::new(world);
@@ -104,13 +105,13 @@ impl<'j> Functions<'j> {
 
     /// Method instances that inference looked at and that the session will not have from its sysimage:
     /// their edges count too, since what was found about them went into their callers.
-    fn add_inferred(&mut self, maker: &EdgeMaker<'_, 'j>, describer: &mut Describer) {
+    fn add_inferred(&mut self, maker: &EdgeMaker<'_, 'j>, describer: &mut Describer<'j>) {
         let mut seen: HashSet<MethodInstance<'j>> = self.index.keys().copied().collect();
         let mut found: Vec<(String, MethodInstance<'j>)> = Vec::new();
         let mut stack: Vec<MethodInstance<'j>> = self.list.iter().map(|(instance, _)| *instance).collect();
         while let Some(instance) = stack.pop() {
             for target in maker.dependencies.of(instance) {
-                let Target::Instance(callee) = target else { continue };
+                let Target::Instance(callee) = *target else { continue };
                 if seen.insert(callee) && !maker.in_sysimage(callee) {
                     found.push((instance_text(callee), callee));
                     stack.push(callee);
@@ -138,7 +139,7 @@ impl<'j> Functions<'j> {
         self,
         rejected: &HashMap<usize, Undescribable>,
         depends: &[Vec<usize>],
-        describer: &mut Describer,
+        describer: &mut Describer<'j>,
     ) -> Result<Finished<'j>, BuildError> {
         let mut numbers: Vec<Option<u32>> = Vec::new();
         let mut next = 0u32;
@@ -173,22 +174,32 @@ fn refusal_of(error: &Undescribable) -> Refusal {
 fn inferred<'j>(
     code: CodeInstance<'j>,
     world: &World<'j>,
-    describer: &mut Describer,
+    describer: &mut Describer<'j>,
 ) -> Result<Function, Undescribable> {
     let constant = code.constant().map(|constant| describer.node(constant)).transpose()?;
     let invoke = if returns_constant(code) { Invoke::ConstReturn } else { Invoke::Inferred };
-    let inferred = world.inlineable(code).map(|data| describer.code(code, data)).transpose()?;
+    let inferred = world.inlineable(code).map(|data| describe_inferred(describer, code, data)).transpose()?;
     let (instance, rettype) =
         (describer.node(code.method_instance().into())?, describer.node(code.returns())?);
     let inlineable = inferred.is_some();
     Ok(Function { inferred, inlineable, ..without_code(instance, rettype, constant, invoke) })
 }
 
+/// The node of the inferred code that callers of `code` may inline.
+pub(crate) fn describe_inferred<'j>(
+    describer: &mut Describer<'j>,
+    code: CodeInstance<'j>,
+    compressed: Object<'j>,
+) -> Result<NodeId, Undescribable> {
+    // SAFETY: `World::read` took it from this code instance; in a build process nothing else runs.
+    unsafe { describer.code(code, compressed) }
+}
+
 /// A function of which only the edges count: nothing is claimed about its result.
 fn edges_only<'j>(
     instance: MethodInstance<'j>,
     world: &World<'j>,
-    describer: &mut Describer,
+    describer: &mut Describer<'j>,
 ) -> Result<Function, Undescribable> {
     let rettype = describer.node(make::any(world.julia))?;
     Ok(without_code(describer.node(instance.into())?, rettype, None, Invoke::EdgesOnly))
@@ -243,7 +254,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
             world,
             newest: world.julia.world(),
             dependencies: Dependencies::collect(&world.methods, &world.tables),
-            names: bridge::table_names(&world.modules),
+            names: table_names(&world.modules),
             tables: HashMap::new(),
             made: HashMap::new(),
             bodies: HashMap::new(),
@@ -266,7 +277,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         &mut self,
         instance: MethodInstance<'j>,
         functions: &HashMap<MethodInstance<'j>, usize>,
-        describer: &mut Describer,
+        describer: &mut Describer<'j>,
     ) -> (Result<Vec<EdgeId>, Undescribable>, Vec<usize>) {
         let reached = match self.reach(instance, functions) {
             Ok(reached) => reached,
@@ -299,7 +310,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
             if of_method {
                 reached.looked_at.push(at);
             }
-            if bridge::is_generated(at, &self.world.sysimage.data) {
+            if generator::is_generated(at, &self.world.sysimage.data) {
                 reached.generated.push(at);
             }
             let pure = mutation!("edges: what inference calls itself needs none", of_method, false)
@@ -312,7 +323,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
                 }
             }
             let called = pure.into_iter().flatten().map(Target::Instance);
-            for target in self.dependencies.of(at).chain(called).collect::<Vec<_>>() {
+            for target in self.dependencies.of(at).iter().copied().chain(called).collect::<Vec<_>>() {
                 reached.targets.push(target);
                 let Target::Instance(callee) = target else { continue };
                 let invoked = mutation!(
@@ -337,7 +348,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         &mut self,
         reached: Reached<'j>,
         instance: MethodInstance<'j>,
-        describer: &mut Describer,
+        describer: &mut Describer<'j>,
     ) -> Result<Vec<EdgeId>, Undescribable> {
         let mut edges = Vec::new();
         for target in reached.targets {
@@ -359,7 +370,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         &mut self,
         at: MethodInstance<'j>,
         instance: MethodInstance<'j>,
-        describer: &mut Describer,
+        describer: &mut Describer<'j>,
     ) -> Result<Vec<EdgeId>, Undescribable> {
         let Some(method) = at.method() else { return Ok(Vec::new()) };
         let julia = self.world.julia;
@@ -372,7 +383,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
                 continue;
             }
             let symbol = Symbol::new(julia, name);
-            let Some(value) = bridge::constant_digest(module, symbol) else { continue };
+            let Some(value) = constants::digest(module, symbol) else { continue };
             let table = self.table_of(instance.types(), "a function without a method table", describer)?;
             let target = EdgeTarget::Constant(describer.node(module.into())?);
             let methods = vec![describer.node(symbol.into())?, describer.node(make::box_u64(julia, value))?];
@@ -403,8 +414,8 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
             if mentions.names(at).contains("isdefined") {
                 return Some(named);
             }
-            stack.extend(self.dependencies.of(at).filter_map(|target| match target {
-                Target::Instance(callee) => seen.insert(callee).then_some(callee),
+            stack.extend(self.dependencies.of(at).iter().filter_map(|target| match target {
+                Target::Instance(callee) => seen.insert(*callee).then_some(*callee),
                 Target::Signature(_) => None,
             }));
         }
@@ -429,7 +440,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         let method = callee.method()?;
         let newest = self.newest;
         let invoked = *self.invoked.entry(callee).or_insert_with(|| {
-            let found = bridge::matching_methods(callee.types(), newest);
+            let found = Method::matching(callee.types(), newest);
             found.is_none_or(|found| found.last() != Some(&method))
         });
         invoked.then_some(method)
@@ -439,7 +450,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
     fn generated(
         &mut self,
         instance: MethodInstance<'j>,
-        describer: &mut Describer,
+        describer: &mut Describer<'j>,
     ) -> Result<EdgeId, Undescribable> {
         if let Some(known) = self.bodies.get(&instance) {
             return known.clone();
@@ -452,10 +463,11 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
     fn make_generated(
         &mut self,
         instance: MethodInstance<'j>,
-        describer: &mut Describer,
+        describer: &mut Describer<'j>,
     ) -> Result<EdgeId, Undescribable> {
         let refused = |detail| Undescribable { reason: Reason::GeneratedFunction, detail };
-        let body = bridge::body_digest(instance).ok_or_else(|| {
+        // SAFETY: in a build process nothing else runs, and what the generator reads is looked at below.
+        let body = unsafe { generator::body_digest(self.world.julia, instance) }.ok_or_else(|| {
             refused(format!("the body of {} holds an object of this process", instance_text(instance)))
         })?;
         let reading = instance.method().map(|method| {
@@ -472,7 +484,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
             Some(Reading::Unknown(_)) | None => 0,
             Some(Reading::Nothing) => {
                 let World { sysimage, roots, .. } = self.world;
-                bridge::seen_by(instance, describer.origins(), &sysimage.data, roots).unwrap_or(0)
+                generator::seen_by(instance, describer.origins(), &sysimage.data, roots, None).unwrap_or(0)
             }
         };
         let mut numbers = Vec::new();
@@ -485,7 +497,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         Ok(describer.image.edge(Edge { table, target, methods: numbers })?)
     }
 
-    fn edge(&mut self, target: Target<'j>, describer: &mut Describer) -> Result<EdgeId, Undescribable> {
+    fn edge(&mut self, target: Target<'j>, describer: &mut Describer<'j>) -> Result<EdgeId, Undescribable> {
         if let Some(known) = self.made.get(&target) {
             return known.clone();
         }
@@ -494,14 +506,14 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         made
     }
 
-    fn make(&mut self, target: Target<'j>, describer: &mut Describer) -> Result<EdgeId, Undescribable> {
+    fn make(&mut self, target: Target<'j>, describer: &mut Describer<'j>) -> Result<EdgeId, Undescribable> {
         let signature = target.signature();
         let described = match target {
             Target::Instance(instance) => EdgeTarget::MethodInstance(describer.node(instance.into())?),
             Target::Signature(signature) => EdgeTarget::Signature(describer.node(signature)?),
         };
         let table = self.table_of(signature, "a call without a method table", describer)?;
-        let matches = bridge::matching_methods(signature, self.newest)
+        let matches = Method::matching(signature, self.newest)
             .ok_or_else(|| unknown("a call that matches too many methods"))?;
         let mut methods = Vec::with_capacity(matches.len());
         for method in matches {
@@ -512,11 +524,11 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
 
     /// Lets sessions with the same packages take the tables' digests as proved, if this process has
     /// nothing in them that those could lack.
-    fn note_base_world(&self, describer: &mut Describer) {
+    fn note_base_world(&self, describer: &mut Describer<'j>) {
         let World { tables, sysimage, .. } = self.world;
-        let base = bridge::base_world(tables, sysimage);
+        let base = untouched::base_world(tables, sysimage);
         let original =
-            |table: &MethodTable<'j>| bridge::is_original(*table, sysimage, describer.origins(), base);
+            |table: &MethodTable<'j>| untouched::is_original(*table, sysimage, describer.origins(), base);
         if self.tables.keys().all(original) {
             describer.image.set_base_world(base as u64);
         }
@@ -527,7 +539,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         &mut self,
         signature: Object<'j>,
         without: &str,
-        describer: &mut Describer,
+        describer: &mut Describer<'j>,
     ) -> Result<TableId, Undescribable> {
         let table = MethodTable::of_signature(signature).ok_or_else(|| unknown(without))?;
         if let Some(id) = self.tables.get(&table) {
@@ -536,7 +548,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         let name = self.names.get(&table).copied();
         let name = name.ok_or_else(|| unknown("a method table without a type name"))?;
         let typename = describer.node(name.into())?;
-        let (live, digest) = bridge::table_digest(table, &self.world.sysimage, describer.origins());
+        let (live, digest) = table_digest(table, &self.world.sysimage, describer.origins());
         let id = describer.image.table(Table { typename, live, digest })?;
         self.tables.insert(table, id);
         Ok(id)

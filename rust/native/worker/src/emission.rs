@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use nativecache_codegen::llvm_sys::prelude::LLVMValueRef;
 use nativecache_codegen::{value_name, Closure, NativeModule, Rewritten};
 use nativecache_image::{CodeIndex, Function, Invoke, Reason, SlotId};
+use nativecache_julia::c_symbols::JuliasOwn;
 use nativecache_julia::compiler::{Entry, GeneratedCode, LlvmPointer};
 use nativecache_julia::handles::{CodeInstance, MethodInstance};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::objects::describe::Describer;
-use nativecache_runtime::objects::foreign::{ForeignTargets, JuliasOwn};
+use nativecache_runtime::objects::folded::computes_with_address;
+use nativecache_runtime::objects::foreign::ForeignTargets;
 
-use crate::bridge::{self, Describe};
+use crate::edges::describe_inferred;
 use crate::error::BuildError;
 use crate::known_addresses::KnownAddresses;
 use crate::status::{self, wanted, Refusal, Status};
@@ -31,7 +33,7 @@ pub(crate) struct EmittedCode<'j> {
 /// An emitted module of which everything is known.
 pub(crate) struct Emission<'j> {
     pub(crate) module: NativeModule,
-    pub(crate) describer: Describer,
+    pub(crate) describer: Describer<'j>,
     pub(crate) rewritten: Rewritten,
     /// What can be installed, in the order of emission.
     pub(crate) codes: Vec<EmittedCode<'j>>,
@@ -113,10 +115,10 @@ fn refusal_of_source<'j>(
     let Some(source) = world.source(code) else {
         return Some(Refusal::new(Reason::NotInferred, "its inferred code is not known"));
     };
-    bridge::add_foreign_targets(foreign, source);
+    foreign.add(world.julia, source);
     let computed = mutation!(
         "addresses: what is computed of one is data",
-        bridge::computes_with_address(source),
+        computes_with_address(source),
         None::<String>
     );
     computed.map(|what| {
@@ -257,14 +259,15 @@ impl<'j> EmittedCode<'j> {
     pub(crate) fn describe(
         &self,
         world: &World<'j>,
-        describer: &mut Describer,
+        describer: &mut Describer<'j>,
         code_index: &mut dyn FnMut(LLVMValueRef) -> CodeIndex,
     ) -> Result<Function, Undescribable> {
         let code = self.code;
         let method_instance = describer.node(code.method_instance().into())?;
         let rettype = describer.node(code.returns())?;
         let rettype_const = code.constant().map(|constant| describer.node(constant)).transpose()?;
-        let inferred = world.inlineable(code).map(|data| describer.code(code, data)).transpose()?;
+        let inferred =
+            world.inlineable(code).map(|data| describe_inferred(describer, code, data)).transpose()?;
         let spec = self.specialised.map(&mut *code_index);
         let invoke = match self.entry {
             Entry::Wrapper(function) => Invoke::Wrapper(code_index(value(function))),

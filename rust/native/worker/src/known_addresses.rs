@@ -11,20 +11,20 @@ use std::ops::Range;
 
 use nativecache_codegen::{Addresses, Answer, Callee, SlotUse, Thunk, ThunkLiteral, Use};
 use nativecache_image::{NodeId, Reason, Slot};
-use nativecache_julia::addresses::Objects;
 use nativecache_julia::handles::{CodeInstance, Invoke, Module, Object};
+use nativecache_julia::object_addresses::Objects;
+use nativecache_julia::object_paths::Paths;
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::objects::describe::Describer;
 use nativecache_runtime::objects::foreign::{exported_symbol, ForeignTargets};
 
-use crate::bridge::{self, Describe};
 use crate::status::Refusal;
 use crate::world::World;
 
 /// Answers codegen's questions and gathers slots.
 pub(crate) struct KnownAddresses<'w, 'j> {
     world: &'w World<'j>,
-    pub(crate) describer: Describer,
+    pub(crate) describer: Describer<'j>,
     objects: Objects,
     foreign: ForeignTargets,
     /// All that are alive, by where they lie.
@@ -42,8 +42,9 @@ impl<'w, 'j> KnownAddresses<'w, 'j> {
             world.roots.iter().copied().filter(|root| sysimage.data.contains(&root.address())).collect();
         KnownAddresses {
             world,
-            describer: bridge::describer(julia, modules, methods, &everywhere, sysimage),
-            objects: bridge::objects(modules, sysimage),
+            describer: Describer::new(julia, Paths::collect(julia, modules, methods), everywhere, sysimage),
+            // SAFETY: `nativecache_worker_start` has called it.
+            objects: unsafe { Objects::collect(julia, sysimage.clone(), modules) },
             foreign,
             code_instances: world.code_instances.iter().map(|code| (code.address(), *code)).collect(),
             mappings: mappings(),
@@ -64,16 +65,24 @@ impl<'w, 'j> KnownAddresses<'w, 'j> {
         self.slot(Slot::Object(node))
     }
 
+    /// The object at an address that code generation used as one; `None` if nothing vouches for it.
+    fn object_at(&self, at: usize) -> Option<Object<'j>> {
+        if self.describer.paths().knows(at) {
+            // SAFETY: a path leads to an object there.
+            return Some(unsafe { Object::at(at) });
+        }
+        self.objects.object_at(self.world.julia, at)
+    }
+
     /// The slot of what a value is: a binding, an object, or a C variable, through `unsafe_load(cglobal(…))`.
     fn value(&mut self, at: usize) -> Option<Result<u32, Undescribable>> {
-        let julia = self.world.julia;
-        if let Some((module, name, offset)) = bridge::binding_around(julia, &self.describer, at) {
+        if let Some((module, name, offset)) = self.describer.paths().binding_around(at) {
             let module = self.describer.node(module.into());
             return Some(
                 module.and_then(|module| self.slot(Slot::Binding { module, name: name.to_owned(), offset })),
             );
         }
-        if let Some(object) = bridge::object_at(julia, &self.describer, &self.objects, at) {
+        if let Some(object) = self.object_at(at) {
             return Some(self.object(object));
         }
         let (library, name) = self.foreign.get(at).cloned().or_else(|| exported_symbol(at))?;

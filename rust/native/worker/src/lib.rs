@@ -4,7 +4,6 @@
 //! and a text that `nativecache_last_error` hands out.
 
 mod assemble;
-mod bridge;
 mod build;
 mod changeable_constants;
 mod compare;
@@ -42,6 +41,7 @@ use nativecache_julia::loading::keep_track_of_objects;
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::walk::root_modules;
 use nativecache_runtime::load::key;
+use nativecache_runtime::load::loaded::hash_of_set;
 use nativecache_store::boundary::{guard, hand_out, last_error};
 
 use error::BuildError;
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn nativecache_module_set(modules: *mut c_void) -> u64 {
         let julia = unsafe { Stopped::new() };
         // SAFETY: as the caller says.
         let modules = unsafe { array(&julia, modules) }?;
-        Ok(bridge::module_set(&root_modules(&julia, modules)))
+        Ok(hash_of_set(&root_modules(&julia, modules)))
     })
 }
 

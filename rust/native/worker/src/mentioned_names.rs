@@ -13,7 +13,8 @@ use nativecache_julia::handles::{
     TypeVar, Union,
 };
 
-use crate::bridge::generated_body;
+use nativecache_julia::stopped::Stopped;
+use nativecache_runtime::edges::generator::generated_body;
 
 /// The names in one source.
 #[derive(Default)]
@@ -51,12 +52,17 @@ impl<'j> Names<'j> {
 }
 
 /// The names in the sources that were looked at.
-#[derive(Default)]
 pub(crate) struct MentionedNames<'j> {
+    julia: &'j Stopped,
     of: RefCell<HashMap<Object<'j>, Rc<Names<'j>>>>,
 }
 
 impl<'j> MentionedNames<'j> {
+    /// Nothing has been looked at.
+    pub(crate) fn new(julia: &'j Stopped) -> Self {
+        MentionedNames { julia, of: RefCell::default() }
+    }
+
     /// The names in the source from which `instance` is compiled.
     pub(crate) fn names(&self, instance: MethodInstance<'j>) -> Rc<Names<'j>> {
         let Some(method) = instance.method() else { return Rc::default() };
@@ -66,7 +72,12 @@ impl<'j> MentionedNames<'j> {
         if let Some(known) = self.of.borrow().get(&key) {
             return Rc::clone(known);
         }
-        let source = if generated { generated_body(instance) } else { method.source() };
+        let source = if generated {
+            // SAFETY: in a build process nothing else runs, and what a generator reads is looked at in reads_state.rs.
+            unsafe { generated_body(self.julia, instance) }
+        } else {
+            method.source()
+        };
         let code = source.and_then(|source| CodeInfo::from_kept(method, source));
         let mut names = Names::default();
         for statement in code.and_then(CodeInfo::statements).into_iter().flat_map(|list| list.items()) {

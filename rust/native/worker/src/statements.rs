@@ -7,13 +7,14 @@ use std::path::Path;
 use nativecache_image::Reason;
 use nativecache_julia::handles::{Array, Method, MethodInstance, Module, Object};
 use nativecache_julia::lasting_names::{replace_lasting, LastingNames};
+use nativecache_julia::packages::Packages;
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_julia::walk;
+use nativecache_runtime::trace::statement_of;
 use nativecache_store::fields::{escape, line, lines, unescape};
 use nativecache_store::Hex;
 
-use crate::bridge;
 use crate::error::BuildError;
 
 /// Reads `statements`, writes them with the names of this build into `current`, and adds to `reasons`
@@ -63,18 +64,17 @@ pub(crate) fn to_lasting<'j>(
     let roots = walk::root_modules(julia, modules);
     let sysimage = Sysimage::current();
     let of: Vec<Module<'j>> = packages.items().filter_map(Object::as_kind).collect();
-    let mut packages = bridge::packages(&roots, sysimage.as_ref());
+    let mut packages = Packages::new(julia, &roots, sysimage.as_ref());
+    let mut names = LastingNames::new(all_methods(julia, &roots), sysimage.as_ref());
     let mut out = String::new();
-    bridge::with_made_up_names(&all_methods(julia, &roots), sysimage.as_ref(), |generated| {
-        for (number, method) in methods.places().enumerate() {
-            let instance = method.and_then(Object::as_kind::<MethodInstance<'j>>);
-            // Top-level code has no text.
-            let Some(instance) = instance.filter(|instance| instance.method().is_some()) else { continue };
-            let (text, owners) = bridge::statement_of(instance, &of, &mut packages, generated);
-            let Some(text) = text else { continue };
-            let owners = owners.iter().map(|owner| format!("{} {}", owner.name, Hex(&owner.uuid)));
-            out.push_str(&line([(number + 1).to_string(), text].into_iter().chain(owners)));
-        }
-    });
+    for (number, method) in methods.places().enumerate() {
+        let instance = method.and_then(Object::as_kind::<MethodInstance<'j>>);
+        // Top-level code has no text.
+        let Some(instance) = instance.filter(|instance| instance.method().is_some()) else { continue };
+        let (text, owners) = statement_of(instance, &of, &mut packages, &mut names);
+        let Ok(text) = text else { continue };
+        let owners = owners.iter().map(|owner| format!("{} {}", owner.name, Hex(&owner.uuid)));
+        out.push_str(&line([(number + 1).to_string(), text].into_iter().chain(owners)));
+    }
     fs::write(file, out).map_err(BuildError::at(file))
 }

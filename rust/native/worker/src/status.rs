@@ -7,7 +7,6 @@ use nativecache_julia::handles::{CodeInstance, MethodInstance};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::objects::describe::Describer;
 
-use crate::bridge::Describe;
 use crate::instance_text::instance_text;
 use crate::world::World;
 
@@ -87,7 +86,7 @@ pub(crate) fn entry<'j>(
     statement: &str,
     status: &Status<'j>,
     functions: &HashMap<MethodInstance<'j>, FunctionId>,
-    describer: &mut Describer,
+    describer: &mut Describer<'j>,
 ) -> Entry {
     let mut package = None;
     let bucket = match status {

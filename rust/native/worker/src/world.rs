@@ -10,7 +10,6 @@ use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_julia::walk;
 
-use crate::bridge;
 use crate::changeable_constants::ChangeableConstants;
 use crate::from_ji;
 use crate::made_at_init::MadeAtInit;
@@ -75,7 +74,7 @@ impl<'j> World<'j> {
         World {
             from_ji: from_ji::code_instances(),
             made_at_init: MadeAtInit::collect(julia, &modules),
-            mentions: MentionedNames::default(),
+            mentions: MentionedNames::new(julia),
             pure: PureMethods::collect(&methods, &modules, &sysimage.data),
             changeable: ChangeableConstants::collect(&modules, &sysimage.data),
             julia,
@@ -93,7 +92,7 @@ impl<'j> World<'j> {
 
     /// The code from which that of `code` is generated.
     pub(crate) fn source(&self, code: CodeInstance<'j>) -> Option<CodeInfo<'j>> {
-        bridge::code_info(code, self.kept_source(code)?)
+        CodeInfo::from_inferred(code, self.kept_source(code)?)
     }
 
     /// The code from which that of `code` is generated, in the form in which it is kept: compressed or not.

@@ -10,21 +10,15 @@
 //! | `cpu target` | `-C`, for the same reason |
 //! | `cpu features` | the machine must have all that the code was compiled for |
 
-use nativecache_julia::sysimage::{gnu_build_id, sysimage_path};
-use nativecache_mutation::mutation;
-use std::ffi::CStr;
+use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
-use libc::c_char;
 use nativecache_image::{content_hash, Reason, FORMAT_VERSION};
+use nativecache_julia::process;
+use nativecache_julia::sysimage::{gnu_build_id, sysimage_path};
+use nativecache_mutation::mutation;
 use nativecache_store::lines::key_lines;
-
-use crate::error::Rejected;
-use nativecache_julia::elf::global_symbol;
-use nativecache_julia::julia_1_5::{
-    jl_git_commit, jl_module_build_id, jl_options, jl_threading_enabled, jl_ver_string,
-};
 
 /// The component that is compared as a set: the library's features must be among the machine's.
 pub const CPU_FEATURES: &str = "cpu features";
@@ -51,67 +45,99 @@ pub fn of_process() -> &'static [(String, String)] {
 
 /// A number that differs when the key of this process differs, for the name of the store's folder.
 pub fn hash() -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = content_hash(key_lines(of_process()).as_bytes()).0;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let hash = content_hash(key_lines(of_process()).as_bytes()).0;
+    hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// What this Julia and this machine add to the key, in a fixed order.
 fn of_julia() -> Vec<(String, String)> {
-    // SAFETY: jl_options and the version strings are constant once Julia runs.
-    let options = unsafe { &jl_options };
-    let text = |p: *const c_char| {
-        if p.is_null() {
-            String::new()
-        } else {
-            // SAFETY: libjulia's strings are NUL-terminated.
-            unsafe { CStr::from_ptr(p) }.to_string_lossy().into_owned()
-        }
-    };
-    // SAFETY: no preconditions.
-    let julia = unsafe { format!("{} {}", text(jl_ver_string()), text(jl_git_commit())) };
+    let (version, commit) = (process::version(), process::commit());
+    let flags = process::compiler_flags();
+    let target = String::from_utf8_lossy(process::text_option(|options| options.cpu_target));
     let mut key = vec![
-        ("julia".to_owned(), julia),
+        ("julia".to_owned(), format!("{version} {commit}")),
         ("sysimage".to_owned(), sysimage_identity()),
         ("machine".to_owned(), std::env::consts::ARCH.to_owned()),
-        // SAFETY: no preconditions.
-        ("threads build".to_owned(), unsafe { jl_threading_enabled() }.to_string()),
+        ("threads build".to_owned(), process::threads_of_build().to_string()),
     ];
     for (name, value) in [
-        ("optimization (-O)", options.opt_level),
-        ("debug info (-g)", options.debug_level),
-        ("bounds checks (--check-bounds)", options.check_bounds),
-        ("inlining (--inline)", options.can_inline),
-        ("math mode (--math-mode)", options.fast_math),
-        ("polly (--polly)", options.polly),
+        ("optimization (-O)", flags.optimization),
+        ("debug info (-g)", flags.debug_info),
+        ("bounds checks (--check-bounds)", flags.bounds_checks),
+        ("inlining (--inline)", flags.inlining),
+        ("math mode (--math-mode)", flags.math_mode),
+        ("polly (--polly)", flags.polly),
     ] {
         key.push((name.to_owned(), value.to_string()));
     }
-    key.push(("cpu target (-C)".to_owned(), text(options.cpu_target)));
-    key.push((CPU_FEATURES.to_owned(), cpu_features()));
+    key.push(("cpu target (-C)".to_owned(), target.into_owned()));
+    let features = process::cpu_features().map_or_else(|| "unknown".to_owned(), |present| present.join(","));
+    key.push((CPU_FEATURES.to_owned(), features));
     key
 }
 
+/// In what a library's key differs from a session's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyDifference {
+    /// The library does not say what this component was.
+    NotRecorded(String),
+    /// A component has another value.
+    Differs {
+        /// Which one.
+        name: String,
+        /// Its value when the library was built.
+        at_build: String,
+        /// Its value in this session.
+        now: String,
+    },
+    /// The library records a component that this session knows nothing of.
+    Unknown(String),
+    /// This machine lacks CPU features that the code was compiled for.
+    CpuFeatures(Vec<String>),
+}
+
+impl KeyDifference {
+    /// The kind of trouble.
+    pub fn reason(&self) -> Reason {
+        match self {
+            KeyDifference::CpuFeatures(_) => Reason::CpuFeatures,
+            _ => Reason::KeyDiffers,
+        }
+    }
+}
+
+impl fmt::Display for KeyDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyDifference::NotRecorded(name) => write!(f, "{name}: not recorded"),
+            KeyDifference::Differs { name, at_build, now } => {
+                write!(f, "{name}: built with {at_build}, this session has {now}")
+            }
+            KeyDifference::Unknown(name) => write!(f, "{name}: unknown here"),
+            KeyDifference::CpuFeatures(missing) => f.write_str(&missing.join(", ")),
+        }
+    }
+}
+
 /// Compares a library's key with this process's.
-pub fn check(library: &[(String, String)], session: &[(String, String)]) -> Result<(), Rejected> {
+pub fn check(library: &[(String, String)], session: &[(String, String)]) -> Result<(), KeyDifference> {
     for (name, now) in session {
-        let Some((_, then)) = library.iter().find(|(n, _)| n == name) else {
-            return Err(Rejected::new(Reason::KeyDiffers, format!("{name}: not recorded")));
+        let Some((_, at_build)) = library.iter().find(|(n, _)| n == name) else {
+            return Err(KeyDifference::NotRecorded(name.clone()));
         };
         if name == CPU_FEATURES {
-            let missing: Vec<&str> =
-                then.split(',').filter(|f| !f.is_empty() && !now.split(',').any(|n| n == *f)).collect();
+            let is_missing = |feature: &&str| !feature.is_empty() && !now.split(',').any(|n| n == *feature);
+            let missing: Vec<String> = at_build.split(',').filter(is_missing).map(str::to_owned).collect();
             if mutation!("key: more CPU features are as good", !missing.is_empty(), false) {
-                return Err(Rejected::new(Reason::CpuFeatures, missing.join(", ")));
+                return Err(KeyDifference::CpuFeatures(missing));
             }
-        } else if mutation!("key: components are not compared", now != then, false) {
-            return Err(Rejected::new(
-                Reason::KeyDiffers,
-                format!("{name}: built with {then}, this session has {now}"),
-            ));
+        } else if mutation!("key: components are not compared", now != at_build, false) {
+            let (name, at_build, now) = (name.clone(), at_build.clone(), now.clone());
+            return Err(KeyDifference::Differs { name, at_build, now });
         }
     }
     match library.iter().find(|(name, _)| !session.iter().any(|(n, _)| n == name)) {
-        Some((name, _)) => Err(Rejected::new(Reason::KeyDiffers, format!("{name}: unknown here"))),
+        Some((name, _)) => Err(KeyDifference::Unknown(name.clone())),
         None => Ok(()),
     }
 }
@@ -119,41 +145,13 @@ pub fn check(library: &[(String, String)], session: &[(String, String)]) -> Resu
 /// Build ids of Core and Base, and what identifies the sysimage's file: PackageCompiler adds to a
 /// sysimage without giving Base another build id.
 fn sysimage_identity() -> String {
-    // SAFETY: both modules exist from start-up on.
-    let (core, base) =
-        unsafe { (jl_module_build_id(jl_sys::jl_core_module), jl_module_build_id(jl_sys::jl_base_module)) };
+    let [core, base] = process::build_ids_of_core_and_base();
     let file = sysimage_path();
     let file_id = file.as_ref().and_then(|path| gnu_build_id(path)).or_else(|| {
         let meta = std::fs::metadata(file.as_ref()?).ok()?;
         Some(format!("{} bytes of {}", meta.size(), meta.mtime()))
     });
     format!("{core:x}-{base:x}-{}", file_id.unwrap_or_else(|| "unknown".to_owned()))
-}
-
-/// What LLVM says of this machine's CPU, as a sorted list; the LLVM that libjulia has loaded is asked.
-fn cpu_features() -> String {
-    type GetFeatures = unsafe extern "C" fn() -> *mut c_char;
-    type Dispose = unsafe extern "C" fn(*mut c_char);
-    // SAFETY: libLLVM is in the process's global scope since libjulia links to it; both functions
-    // have had these signatures since LLVM 8.
-    unsafe {
-        let get = global_symbol(c"LLVMGetHostCPUFeatures");
-        let dispose = global_symbol(c"LLVMDisposeMessage");
-        if get.is_null() || dispose.is_null() {
-            return "unknown".to_owned();
-        }
-        let get: GetFeatures = std::mem::transmute(get);
-        let dispose: Dispose = std::mem::transmute(dispose);
-        let text = get();
-        if text.is_null() {
-            return "unknown".to_owned();
-        }
-        let features = CStr::from_ptr(text).to_string_lossy().into_owned();
-        dispose(text);
-        let mut present: Vec<&str> = features.split(',').filter_map(|f| f.strip_prefix('+')).collect();
-        present.sort_unstable();
-        present.join(",")
-    }
 }
 
 #[cfg(test)]
@@ -170,8 +168,8 @@ mod tests {
         assert!(check(&a, &a).is_ok());
         let b = key(&[("julia", "1.5.3"), ("optimization (-O)", "3")]);
         let error = check(&a, &b).unwrap_err();
-        assert_eq!(error.reason, Reason::KeyDiffers);
-        assert_eq!(error.detail, "optimization (-O): built with 2, this session has 3");
+        assert_eq!(error.reason(), Reason::KeyDiffers);
+        assert_eq!(error.to_string(), "optimization (-O): built with 2, this session has 3");
         assert!(check(&a[..1], &a).is_err(), "a component that was not recorded is no match");
         assert!(check(&a, &a[..1]).is_err(), "a component unknown here is no match");
     }
@@ -198,8 +196,8 @@ mod tests {
             let mut library = session.clone();
             library[at].1 = "then".to_owned();
             let error = check(&library, &session).unwrap_err();
-            assert_eq!(error.reason, Reason::KeyDiffers);
-            assert_eq!(error.detail, format!("{name}: built with then, this session has now"));
+            assert_eq!(error.reason(), Reason::KeyDiffers);
+            assert_eq!(error.to_string(), format!("{name}: built with then, this session has now"));
             library[at].1 = "now".to_owned();
             assert!(check(&library, &session).is_ok());
         }
@@ -211,6 +209,6 @@ mod tests {
         let more = key(&[(CPU_FEATURES, "avx,avx2,sse2")]);
         assert!(check(&less, &more).is_ok());
         let error = check(&more, &less).unwrap_err();
-        assert_eq!((error.reason, error.detail.as_str()), (Reason::CpuFeatures, "avx2"));
+        assert_eq!((error.reason(), error.to_string().as_str()), (Reason::CpuFeatures, "avx2"));
     }
 }

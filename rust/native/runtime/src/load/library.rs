@@ -12,15 +12,15 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libc::c_void;
-use nativecache_image::{Hash, Image, Reason, Trailer, TRAILER_SIZE};
+use nativecache_image::{Hash, Image, ImageError, Trailer, TRAILER_SIZE};
+use nativecache_julia::elf::{Library, Object};
+use nativecache_julia::sysimage::{Sysimage, TLS_OFFSET};
+use nativecache_store::trust::{self, unreadable};
 
 use crate::error::Rejected;
-use nativecache_julia::elf::{Library, Object};
-use nativecache_julia::sysimage::Sysimage;
-use nativecache_store::trust::{self, unreadable};
 
 /// Larger files are looked at in their last bytes before they are read into memory.
 const LARGE: u64 = 64 << 20;
@@ -48,7 +48,7 @@ impl LibraryFile {
             .map_err(|e| unreadable(path, &e))?;
         let meta = file.metadata().map_err(|e| unreadable(path, &e))?;
         if !meta.is_file() {
-            return Err(Rejected::new(Reason::Unreadable, format!("{}: no file", path.display())));
+            return Err(Rejected::NoFile(path.to_owned()));
         }
         trust::check_one(&real, &meta)?;
         let (tables, image_hash) = read(&mut file, meta.len(), path)?;
@@ -63,7 +63,7 @@ impl LibraryFile {
 
     /// The tables, read in place.
     pub fn image(&self) -> Result<Image<'_>, Rejected> {
-        Image::parse(&self.tables).map_err(|e| Rejected::new(e.reason(), e.to_string()))
+        Ok(Image::parse(&self.tables)?)
     }
 
     /// Where the file lies.
@@ -87,7 +87,7 @@ impl LibraryFile {
         // the name that it was loaded under.
         let found = std::fs::metadata(&self.path).map_err(|e| unreadable(&self.path, &e))?;
         if (found.dev(), found.ino(), found.len()) != (self.identity.0, self.identity.1, self.bytes) {
-            return Err(Rejected::new(Reason::Replaced, self.path.display().to_string()));
+            return Err(Rejected::Replaced(self.path.clone()));
         }
         Code::load(&self.path, self.image_hash.0)
     }
@@ -95,8 +95,7 @@ impl LibraryFile {
 
 /// The file's tables, when all of it is as it was written.
 fn read(file: &mut File, len: u64, path: &Path) -> Result<(Vec<u8>, Hash), Rejected> {
-    let named =
-        |e: nativecache_image::ImageError| Rejected::new(e.reason(), format!("{}: {e}", path.display()));
+    let damaged = |error: ImageError| Rejected::Damaged(path.to_owned(), Arc::new(error));
     if len >= TRAILER_SIZE as u64 {
         let mut tail = [0; TRAILER_SIZE];
         file.read_exact_at(&mut tail, len - TRAILER_SIZE as u64).map_err(|e| unreadable(path, &e))?;
@@ -104,17 +103,17 @@ fn read(file: &mut File, len: u64, path: &Path) -> Result<(Vec<u8>, Hash), Rejec
             Ok(trailer) => {
                 // A file that grows meanwhile must not make this one grow.
                 let read = nativecache_image::read_verified(&mut file.take(len), &trailer, len);
-                let tables = read.map_err(|e| unreadable(path, &e))?.map_err(named)?;
+                let tables = read.map_err(|e| unreadable(path, &e))?.map_err(damaged)?;
                 return Ok((tables, trailer.image_hash));
             }
-            Err(error) if len > LARGE => return Err(named(error)),
+            Err(error) if len > LARGE => return Err(damaged(error)),
             // The whole file says better what it is instead.
             Err(_) => {}
         }
     }
     let mut bytes = Vec::new();
     file.take(len).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
-    let layout = nativecache_image::verify(&bytes).map_err(named)?;
+    let layout = nativecache_image::verify(&bytes).map_err(damaged)?;
     Ok((layout.image_bytes(&bytes).to_vec(), layout.image_hash))
 }
 
@@ -145,29 +144,23 @@ impl Code {
     fn load(path: &Path, image_id: [u8; 16]) -> Result<Self, Rejected> {
         let offset = Sysimage::current().map_or(0, |sysimage| sysimage.tls_offset);
         if offset == 0 {
-            return Err(Rejected::new(Reason::ThreadState, String::new()));
+            return Err(Rejected::ThreadState);
         }
         // SAFETY: the content hash says that this is a file that NativeCache wrote, and those have
         // no initialisers.
         let library =
-            unsafe { Library::open(path) }.map_err(|e| Rejected::new(Reason::LinkFailed, e.to_string()))?;
+            unsafe { Library::open(path) }.map_err(|error| Rejected::LinkFailed(Arc::new(error)))?;
         let [build_id, tls_offset, slots, functions] = library
-            .symbols([
-                c"nativecache_build_id",
-                c"jl_tls_offset",
-                c"nativecache_slots",
-                c"nativecache_functions",
-            ])
-            .map_err(|e| Rejected::new(Reason::SymbolMissing, e.to_string()))?;
+            .symbols([c"nativecache_build_id", TLS_OFFSET, c"nativecache_slots", c"nativecache_functions"])
+            .map_err(|error| Rejected::SymbolMissing(Arc::new(error)))?;
         // SAFETY: the symbols' types are those that codegen's `finish` gives them; nothing of the library runs yet.
         unsafe {
             if *(build_id as *const [u8; 16]) != image_id {
-                return Err(Rejected::new(Reason::Replaced, "code and tables are of two builds"));
+                return Err(Rejected::TwoBuilds);
             }
             *(tls_offset as *mut usize) = offset;
         }
-        let object = Object::at(functions)
-            .ok_or_else(|| Rejected::new(Reason::LinkFailed, "the loader does not list the library"))?;
+        let object = Object::at(functions).ok_or(Rejected::NotListed)?;
         let range = object.span();
         CODE.lock().unwrap_or_else(PoisonError::into_inner).push(range.clone());
         Ok(Code {

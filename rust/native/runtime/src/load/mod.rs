@@ -3,8 +3,13 @@
 pub mod frames;
 pub mod imports;
 pub mod install;
+mod installer;
 pub mod key;
 pub mod library;
 pub mod link;
 pub mod loaded;
+mod mapped;
+pub mod moment;
+pub mod outcomes;
 pub mod stage_times;
+pub mod state;

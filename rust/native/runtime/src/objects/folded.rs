@@ -6,14 +6,13 @@
 //! where such an address goes: it may be loaded from, stored, passed on and returned, where it stays as it is and is
 //! found; anything else is computing.
 
-use std::ffi::CStr;
-
-use jl_sys::{jl_datatype_t, jl_expr_t};
+use nativecache_julia::handles::{
+    Array, CodeInfo, DataType, Expr, GlobalRef, Object, PhiCNode, PhiNode, PiNode, QuoteNode, Symbol,
+    UpsilonNode,
+};
 
 use crate::objects::foreign::is_cglobal;
-use nativecache_julia::julia_1_5::{jl_get_binding, jl_intrinsic_name};
-use nativecache_julia::object::{array_items, is, is_type, symbol_str, type_of, Value};
-use nativecache_julia::paths::holds_pointer;
+use crate::objects::inferred;
 
 /// What becomes of a statement that uses an address.
 enum Effect {
@@ -25,22 +24,20 @@ enum Effect {
     Computes(String),
 }
 
-/// What the code computes with an address that code generation would fold, if anything: the name of the operation.
-///
-/// # Safety
-/// `code` is a live CodeInfo, optimised; the collector is off.
-pub unsafe fn computes_with_address(code: Value) -> Option<String> {
-    // SAFETY: CodeInfo's first field is `code`, a Vector{Any}.
-    let statements = unsafe { array_items((*code.cast::<Value>()).cast()) };
-    let mut addresses = vec![false; statements.len()];
+/// Operands, `None` for one that is not assigned.
+type Operands<'j> = [Option<Object<'j>>];
+
+/// What optimised code computes with an address that code generation would fold, if anything: the name of the operation.
+pub fn computes_with_address(code: CodeInfo<'_>) -> Option<String> {
+    let statements: Vec<Option<Object<'_>>> = code.statements().into_iter().flat_map(Array::places).collect();
+    let mut addresses = Addresses(vec![false; statements.len()]);
     loop {
         let mut changed = false;
         for (at, statement) in statements.iter().enumerate() {
-            // SAFETY: statements are live trees.
-            match unsafe { effect(*statement, &addresses) } {
+            match statement.map_or(Effect::Harmless, |statement| addresses.effect(statement)) {
                 Effect::Harmless => {}
                 Effect::Computes(what) => return Some(what),
-                Effect::PassesOn => changed |= !std::mem::replace(&mut addresses[at], true),
+                Effect::PassesOn => changed |= !std::mem::replace(&mut addresses.0[at], true),
             }
         }
         if !changed {
@@ -49,49 +46,48 @@ pub unsafe fn computes_with_address(code: Value) -> Option<String> {
     }
 }
 
-unsafe fn effect(statement: Value, addresses: &[bool]) -> Effect {
-    if statement.is_null() {
-        return Effect::Harmless;
-    }
-    // SAFETY: kinds are checked before casts. The first field of a PiNode and an UpsilonNode is their value, that of a
-    // PhiNode is `edges` and the second `values`, that of a PhiCNode is `values`.
-    unsafe {
-        let first = || *statement.cast::<Value>();
-        let holds = |v: Value| is_address(v, addresses);
-        let any = |array: Value| array_items(array.cast()).iter().any(|v| holds(*v));
-        let passes = |yes: bool| if yes { Effect::PassesOn } else { Effect::Harmless };
-        if is(statement, jl_sys::jl_expr_type) {
-            return expression(statement.cast(), addresses);
-        }
-        if is(statement, jl_sys::jl_pinode_type) || is(statement, jl_sys::jl_upsilonnode_type) {
-            return passes(holds(first()));
-        }
-        if is(statement, jl_sys::jl_phinode_type) {
-            return passes(any(*statement.cast::<Value>().add(1)));
-        }
-        if is(statement, jl_sys::jl_phicnode_type) {
-            return passes(any(first()));
-        }
-        passes(holds(statement))
-    }
-}
+/// Which statements have a value that is an address, or holds one, as far as is known.
+struct Addresses(Vec<bool>);
 
-unsafe fn expression(e: *const jl_expr_t, addresses: &[bool]) -> Effect {
-    // SAFETY: `e` is a live Expr.
-    unsafe {
-        let head = symbol_str((*e).head);
-        let args = array_items((*e).args);
-        if let ("call", [function, ..]) = (head, args) {
-            if is_cglobal(*function) {
-                return Effect::PassesOn;
-            }
+impl Addresses {
+    fn effect(&self, statement: Object<'_>) -> Effect {
+        let holds = |operand: Option<Object<'_>>| operand.is_some_and(|operand| self.has(operand));
+        let any =
+            |operands: Option<Array<'_>>| operands.into_iter().flat_map(Array::items).any(|v| self.has(v));
+        let passes = if let Some(expr) = statement.as_kind::<Expr<'_>>() {
+            return self.expression(expr);
+        } else if let Some(pi) = statement.as_kind::<PiNode<'_>>() {
+            holds(pi.value())
+        } else if let Some(upsilon) = statement.as_kind::<UpsilonNode<'_>>() {
+            holds(upsilon.value())
+        } else if let Some(phi) = statement.as_kind::<PhiNode<'_>>() {
+            any(phi.values())
+        } else if let Some(phi) = statement.as_kind::<PhiCNode<'_>>() {
+            any(phi.values())
+        } else {
+            self.has(statement)
+        };
+        if passes {
+            Effect::PassesOn
+        } else {
+            Effect::Harmless
+        }
+    }
+
+    fn expression(&self, expr: Expr<'_>) -> Effect {
+        let head = expr.head().as_str();
+        let operands: Vec<Option<Object<'_>>> =
+            expr.arguments().into_iter().flat_map(Array::places).collect();
+        if head == "call" && operands.first().copied().flatten().is_some_and(is_cglobal) {
+            return Effect::PassesOn;
         }
         // What `ccall` names may itself be an expression, a tuple; elsewhere optimised code has none inside of others.
-        let operands = if head == "foreigncall" { args.get(1..).unwrap_or(&[]) } else { args };
-        if operands.iter().any(|arg| is_inside(*arg, addresses, 0)) {
+        let plain = if head == "foreigncall" { operands.get(1..).unwrap_or(&[]) } else { &operands };
+        if plain.iter().flatten().any(|operand| self.is_inside(*operand, 0)) {
             return Effect::Computes(format!("an expression inside of `{head}`"));
         }
-        let uses: Vec<usize> = (0..args.len()).filter(|i| is_address(args[*i], addresses)).collect();
+        let is_used = |at: &usize| operands[*at].is_some_and(|operand| self.has(operand));
+        let uses: Vec<usize> = (0..operands.len()).filter(is_used).collect();
         if uses.is_empty() {
             return Effect::Harmless;
         }
@@ -101,138 +97,91 @@ unsafe fn expression(e: *const jl_expr_t, addresses: &[bool]) -> Effect {
             }
             "new" | "splatnew" => Effect::PassesOn,
             // For some of libjulia's functions there is no call: they give back what they are given (ccall.cpp).
-            "foreigncall" if args.len() > 1 && is_of_runtime(args[0]) && is_bits(args[1]) => Effect::PassesOn,
+            "foreigncall" if matches!(operands[..], [target, ty, ..] if is_of_runtime(target) && is_bits(ty)) => {
+                Effect::PassesOn
+            }
             "foreigncall" => Effect::Harmless,
-            "call" => called(args, &uses),
+            "call" => called(&operands, &uses),
             _ => Effect::Computes(format!("`{head}`")),
         }
     }
+
+    /// Is this operand an address, or does it hold one?
+    fn has(&self, operand: Object<'_>) -> bool {
+        if let Some(statement) = operand.statement() {
+            return self.0.get(statement).copied().unwrap_or(true);
+        }
+        constant_of(operand).is_some_and(inferred::is_address)
+    }
+
+    /// Is there an address, or a call that gives one, inside of this expression?
+    fn is_inside(&self, operand: Object<'_>, depth: u32) -> bool {
+        let Some(expr) = operand.as_kind::<Expr<'_>>() else { return depth > 0 && self.has(operand) };
+        let arguments = expr.arguments();
+        let function = arguments.and_then(|arguments| arguments.get(0));
+        let gives = expr.head().as_str() == "call" && function.is_some_and(is_cglobal);
+        let mut within = arguments.into_iter().flat_map(Array::items);
+        gives || depth > 64 || within.any(|argument| self.is_inside(argument, depth + 1))
+    }
 }
 
-/// A call, of which the arguments with the numbers `uses` hold an address.
-unsafe fn called(args: &[Value], uses: &[usize]) -> Effect {
-    let within = |places: &[usize]| uses.iter().all(|i| places.contains(i));
-    // SAFETY: the arguments are live, and there are some.
-    unsafe {
-        // Dispatched at run time: the arguments are objects.
-        let Some(name) = builtin_name(args[0]) else { return Effect::Harmless };
-        match name.as_str() {
-            // The pointer, not an index or an alignment, which are computed with.
-            "pointerref" if within(&[1]) => Effect::Harmless,
-            "pointerset" if within(&[1, 2]) => Effect::PassesOn,
-            "bitcast" if within(&[2]) && stays_integer(args[1]) => Effect::PassesOn,
-            "tuple" | "svec" | "typeassert" | "getfield" | "setfield!" | "arrayset" | "ifelse"
-            | "select_value" => Effect::PassesOn,
-            "isa" | "typeof" | "nfields" | "isdefined" | "throw" | "_apply" | "_apply_iterate" | "invoke" => {
-                Effect::Harmless
-            }
-            _ => Effect::Computes(format!("`{name}`")),
+/// A call, of which the operands with the numbers `uses` hold an address. The first operand is the function.
+fn called(operands: &Operands<'_>, uses: &[usize]) -> Effect {
+    let within = |places: &[usize]| uses.iter().all(|at| places.contains(at));
+    // Dispatched at run time: the arguments are objects.
+    let Some(name) = operands.first().copied().flatten().and_then(builtin_name) else {
+        return Effect::Harmless;
+    };
+    match name.as_str() {
+        // The pointer, not an index or an alignment, which are computed with.
+        "pointerref" if within(&[1]) => Effect::Harmless,
+        "pointerset" if within(&[1, 2]) => Effect::PassesOn,
+        "bitcast" if within(&[2]) && stays_integer(operands[1]) => Effect::PassesOn,
+        "tuple" | "svec" | "typeassert" | "getfield" | "setfield!" | "arrayset" | "ifelse"
+        | "select_value" => Effect::PassesOn,
+        "isa" | "typeof" | "nfields" | "isdefined" | "throw" | "_apply" | "_apply_iterate" | "invoke" => {
+            Effect::Harmless
         }
+        _ => Effect::Computes(format!("`{name}`")),
     }
 }
 
 /// The name of a builtin or an intrinsic, under whatever name it is called.
-unsafe fn builtin_name(function: Value) -> Option<String> {
-    // SAFETY: kinds are checked before casts; an intrinsic is its number, and every function's type has a method table.
-    unsafe {
-        let function = constant_of(function)?;
-        if is(function, jl_sys::jl_intrinsic_type) {
-            let name = CStr::from_ptr(jl_intrinsic_name(*function.cast::<i32>()));
-            return Some(name.to_string_lossy().into_owned());
-        }
-        let ty = type_of(function);
-        if (*ty).super_ != jl_sys::jl_builtin_type {
-            return None;
-        }
-        let table = (*(*ty).name).mt;
-        // Without a name it counts as one that computes.
-        Some(if table.is_null() { String::new() } else { symbol_str((*table).name).to_owned() })
+fn builtin_name(function: Object<'_>) -> Option<String> {
+    let function = constant_of(function)?;
+    if let Some(name) = function.intrinsic_name() {
+        return Some(name.to_owned());
     }
+    let ty = Some(function.type_of()).filter(|ty| ty.is_of_builtin())?;
+    // Without a name it counts as one that computes.
+    Some(ty.name().method_table().map_or_else(String::new, |table| table.name().as_str().to_owned()))
 }
 
 /// The value of a constant global or a quoted value, and anything else as it is.
-unsafe fn constant_of(v: Value) -> Option<Value> {
-    // SAFETY: a GlobalRef is (module, name, …), a QuoteNode holds its value.
-    unsafe {
-        if v.is_null() {
-            return None;
-        }
-        if is(v, jl_sys::jl_quotenode_type) {
-            return Some(*v.cast::<Value>());
-        }
-        if is(v, jl_sys::jl_globalref_type) {
-            let (module, name) = (*v.cast::<Value>(), *v.cast::<Value>().add(1));
-            let binding = jl_get_binding(module.cast(), name.cast());
-            let constant = !binding.is_null() && (*binding).constp != 0 && !(*binding).value.is_null();
-            return constant.then(|| (*binding).value);
-        }
-        Some(v)
+fn constant_of(operand: Object<'_>) -> Option<Object<'_>> {
+    if let Some(quoted) = operand.as_kind::<QuoteNode<'_>>() {
+        return quoted.value();
+    }
+    match operand.as_kind::<GlobalRef<'_>>() {
+        Some(global) => global.module()?.binding(global.name()?)?.constant(),
+        None => Some(operand),
     }
 }
 
 /// Does a bitcast to this type leave an integer constant one? The bits of a float would be overlooked.
-unsafe fn stays_integer(ty: Value) -> bool {
-    // SAFETY: kinds are checked before casts.
-    unsafe {
-        let Some(ty) = constant_of(ty).filter(|ty| is(*ty, jl_sys::jl_datatype_type)) else { return false };
-        let name = (*ty.cast::<jl_datatype_t>()).name;
-        name == jl_sys::jl_pointer_typename
-            || ty == jl_sys::jl_int64_type.cast()
-            || ty == jl_sys::jl_uint64_type.cast()
-    }
+fn stays_integer(ty: Option<Object<'_>>) -> bool {
+    let ty = ty.and_then(constant_of).and_then(Object::as_kind::<DataType<'_>>);
+    ty.is_some_and(|ty| ty.is_pointer() || ty.is_integer_word())
 }
 
 /// Does a foreigncall name a function of libjulia, as a symbol?
-unsafe fn is_of_runtime(target: Value) -> bool {
-    // SAFETY: kinds are checked before casts.
-    unsafe {
-        constant_of(target)
-            .is_some_and(|t| is(t, jl_sys::jl_symbol_type) && symbol_str(t.cast()).starts_with("jl_"))
-    }
+fn is_of_runtime(target: Option<Object<'_>>) -> bool {
+    let name = target.and_then(constant_of).and_then(Object::as_kind::<Symbol<'_>>);
+    name.is_some_and(|name| name.as_str().starts_with("jl_"))
 }
 
 /// Is this a type whose values are no objects?
-unsafe fn is_bits(ty: Value) -> bool {
-    // SAFETY: kinds are checked before casts.
-    unsafe {
-        constant_of(ty).is_none_or(|ty| {
-            !is_type(ty)
-                || (is(ty, jl_sys::jl_datatype_type) && (*ty.cast::<jl_datatype_t>()).isbitstype != 0)
-        })
-    }
-}
-
-/// Is this operand an address, or does it hold one?
-unsafe fn is_address(v: Value, addresses: &[bool]) -> bool {
-    // SAFETY: kinds are checked before casts; an SSAValue is the number of its statement, from 1.
-    unsafe {
-        if v.is_null() {
-            return false;
-        }
-        if is(v, jl_sys::jl_ssavalue_type) {
-            let statement = (*v.cast::<isize>()).wrapping_sub(1).cast_unsigned();
-            return addresses.get(statement).copied().unwrap_or(true);
-        }
-        let Some(v) = constant_of(v) else { return false };
-        let ty = type_of(v);
-        if is_type(v) || (*ty).isbitstype == 0 || !holds_pointer(ty) {
-            return false;
-        }
-        let bytes = std::slice::from_raw_parts(v.cast::<u8>(), (*ty).size.max(0) as usize);
-        bytes.iter().any(|byte| *byte != 0)
-    }
-}
-
-/// Is there an address, or a call that gives one, inside of this expression?
-unsafe fn is_inside(v: Value, addresses: &[bool], depth: u32) -> bool {
-    // SAFETY: kinds are checked before casts.
-    unsafe {
-        if v.is_null() || !is(v, jl_sys::jl_expr_type) {
-            return depth > 0 && is_address(v, addresses);
-        }
-        let args = array_items((*v.cast::<jl_expr_t>()).args);
-        let gives = symbol_str((*v.cast::<jl_expr_t>()).head) == "call"
-            && args.first().is_some_and(|function| is_cglobal(*function));
-        gives || depth > 64 || args.iter().any(|arg| is_inside(*arg, addresses, depth + 1))
-    }
+fn is_bits(ty: Option<Object<'_>>) -> bool {
+    let is_bits = |ty: Object<'_>| ty.as_kind().is_some_and(|ty: DataType<'_>| ty.is_bits());
+    ty.and_then(constant_of).is_none_or(|ty| !ty.is_type() || is_bits(ty))
 }

@@ -1,121 +1,160 @@
 //! Whose method is it? The packages that it needs, and for what no package owns those whose code calls it.
 
-use super::*;
+use std::collections::{HashMap, HashSet};
+
+use nativecache_julia::handles::{MethodInstance, Module};
+use nativecache_julia::packages::{Packages, References};
+
+use crate::trace::callers::callers_of;
+use crate::trace::package_name::PackageName;
+use crate::trace::references::{references, types_and_module};
 
 /// Which packages' profiles a method belongs into.
-pub(super) struct Attribution {
-    pub(super) options: Options,
-    pub(super) asked_for: Vec<Module>,
-    pub(super) references: HashMap<Instance, References>,
-    pub(super) callees: HashMap<Instance, Vec<Module>>,
+pub struct Attribution<'j> {
+    /// The package that a run was for.
+    focus: Option<Module<'j>>,
+    /// NativeCache.
+    home: Option<Module<'j>>,
+    packages: Packages<'j>,
+    /// The packages that the session itself asked for.
+    asked_for: Vec<Module<'j>>,
+    references: HashMap<MethodInstance<'j>, References<'j>>,
+    /// The packages whose methods the code of a method instance calls, and which its own method is not of.
+    called: HashMap<MethodInstance<'j>, Vec<Module<'j>>>,
 }
 
-impl Attribution {
-    pub(super) unsafe fn references(&mut self, mi: Instance, packages: &Packages) -> &References {
-        self.references.entry(mi).or_insert_with(|| {
-            let mut references = References::default();
-            // SAFETY: as `trace`.
-            unsafe {
-                packages.add((*(*mi).def.method).module.cast(), &mut references);
-                packages.add((*mi).specTypes, &mut references);
-            }
-            references
-        })
+impl<'j> Attribution<'j> {
+    /// `focus` is the package that a run was for, `home` is NativeCache; `called` are the packages whose methods the code of a method instance calls.
+    pub fn new(
+        focus: Option<Module<'j>>,
+        home: Option<Module<'j>>,
+        packages: Packages<'j>,
+        called: HashMap<MethodInstance<'j>, Vec<Module<'j>>>,
+    ) -> Self {
+        let asked_for = packages.asked_for().into_iter().filter(|m| Some(*m) != home).collect();
+        Attribution { focus, home, packages, asked_for, references: HashMap::new(), called }
     }
 
-    pub(super) unsafe fn profiles(
-        &mut self,
-        mi: Instance,
-        packages: &mut Packages,
-        before_mark: bool,
-    ) -> Vec<Vec<PackageName>> {
-        // SAFETY: as `trace`.
-        unsafe {
-            let references = self.references(mi, packages);
-            let mut needed = references.packages.clone();
-            // The test library's own machinery belongs to no package.
-            let tests = references.everywhere.iter().any(|m| module_name(*m) == "Test");
-            if let Some(focus) = self.options.focus {
-                return match self.focused(focus, &needed, packages) {
-                    Some(owners) if !needed.is_empty() || !(before_mark || tests) => vec![names(&owners)],
-                    _ => Vec::new(),
-                };
-            }
-            for callee in self.callees.get(&mi).into_iter().flatten() {
-                if !needed.contains(callee) && Some(*callee) != self.options.home {
-                    needed.push(*callee);
-                }
-            }
-            let owners = match needed.len() {
-                0 => self.needed_by(mi, packages),
-                _ => vec![packages.last(&needed)],
+    /// What a method instance of a method refers to.
+    pub fn references(&mut self, instance: MethodInstance<'j>) -> &References<'j> {
+        self.references
+            .entry(instance)
+            .or_insert_with(|| references(types_and_module(instance).rev(), &self.packages))
+    }
+
+    /// The profiles it goes to: each a package, or several that must be loaded together.
+    pub fn profiles(&mut self, instance: MethodInstance<'j>, before_mark: bool) -> Vec<Vec<PackageName>> {
+        let references = self.references(instance);
+        let mut needed = references.packages.clone();
+        // The test library's own machinery belongs to no package.
+        let tests = references.everywhere.iter().any(|module| module.as_str() == "Test");
+        if let Some(focus) = self.focus {
+            return match self.focused(focus, &needed) {
+                Some(owners) if !needed.is_empty() || !(before_mark || tests) => vec![names(&owners)],
+                _ => Vec::new(),
             };
-            owners.iter().map(|owners| names(owners)).collect()
         }
+        for package in self.called.get(&instance).into_iter().flatten() {
+            if !needed.contains(package) && Some(*package) != self.home {
+                needed.push(*package);
+            }
+        }
+        let owners = match needed.len() {
+            0 => self.needed_by(instance),
+            _ => vec![self.packages.last(&needed)],
+        };
+        owners.iter().map(|owners| names(owners)).collect()
     }
 
     /// Where an entry goes when `focus` was run: to it if it loads what the entry needs; to it and what
     /// else is needed if the entry has something to do with it.
-    pub(super) unsafe fn focused(
-        &self,
-        focus: Module,
-        needed: &[Module],
-        packages: &mut Packages,
-    ) -> Option<Vec<Module>> {
-        // SAFETY: as `trace`.
-        unsafe {
-            // Our own functions run beside a workload, not in it.
-            if self.options.home.is_some_and(|home| home != focus && needed.contains(&home)) {
-                return None;
-            }
-            let has = packages.closure(focus);
-            if needed.iter().all(|m| has.contains(m)) {
-                return Some(vec![focus]);
-            }
-            let last = packages.last(needed);
-            last.contains(&focus).then_some(last)
+    fn focused(&mut self, focus: Module<'j>, needed: &[Module<'j>]) -> Option<Vec<Module<'j>>> {
+        // Our own functions run beside a workload, not in it.
+        if self.home.is_some_and(|home| home != focus && needed.contains(&home)) {
+            return None;
         }
+        let has = self.packages.closure(focus);
+        if needed.iter().all(|package| has.contains(package)) {
+            return Some(vec![focus]);
+        }
+        let last = self.packages.last(needed);
+        last.contains(&focus).then_some(last)
     }
 
     /// Where a specialisation of Base for types of Base was needed: by the packages whose code calls it;
     /// where only dispatch knows, by those that the session asked for.
-    pub(super) unsafe fn needed_by(&mut self, mi: Instance, packages: &mut Packages) -> Vec<Vec<Module>> {
-        let mut owners: Vec<Vec<Module>> = Vec::new();
-        let mut seen = HashSet::from([mi]);
-        let mut stack = vec![mi];
-        // SAFETY: as `trace`; backedges are method instances.
-        unsafe {
-            while let Some(at) = stack.pop() {
-                for caller in array_items((*at).backedges) {
-                    if !is_method_instance(*caller) || !seen.insert(caller.cast()) {
-                        continue;
-                    }
-                    let caller: Instance = caller.cast();
-                    if !is((*caller).def.value, jl_sys::jl_method_type) {
-                        continue;
-                    }
-                    let references = self.references(caller, packages);
-                    if references.nowhere {
-                        continue;
-                    }
-                    if references.packages.is_empty() {
-                        stack.push(caller);
-                        continue;
-                    }
-                    let needed = references.packages.clone();
-                    let last = packages.last(&needed);
-                    if !owners.contains(&last) {
-                        owners.push(last);
-                    }
-                }
-            }
-        }
+    fn needed_by(&mut self, instance: MethodInstance<'j>) -> Vec<Vec<Module<'j>>> {
+        let owners = self.owners_of_callers(instance);
         if !owners.is_empty() {
             return owners;
         }
         if self.asked_for.is_empty() {
-            return self.options.home.map(|home| vec![home]).into_iter().collect();
+            return self.home.map(|home| vec![home]).into_iter().collect();
         }
-        self.asked_for.iter().map(|m| vec![*m]).collect()
+        self.asked_for.iter().map(|package| vec![*package]).collect()
     }
+
+    /// The packages of the nearest callers that belong to any.
+    fn owners_of_callers(&mut self, instance: MethodInstance<'j>) -> Vec<Vec<Module<'j>>> {
+        let mut owners: Vec<Vec<Module<'j>>> = Vec::new();
+        let mut seen = HashSet::from([instance]);
+        let mut stack = vec![instance];
+        while let Some(at) = stack.pop() {
+            for caller in callers_of(at) {
+                if !seen.insert(caller) || caller.method().is_none() {
+                    continue;
+                }
+                let references = self.references(caller);
+                if references.nowhere {
+                    continue;
+                }
+                if references.packages.is_empty() {
+                    stack.push(caller);
+                    continue;
+                }
+                let needed = references.packages.clone();
+                let last = self.packages.last(&needed);
+                if !owners.contains(&last) {
+                    owners.push(last);
+                }
+            }
+        }
+        owners
+    }
+}
+
+/// Which of the packages `of` something belongs to that needs these: one that loads them all, or several that do so
+/// together.
+pub fn owners<'j>(of: &[Module<'j>], needed: &[Module<'j>], packages: &mut Packages<'j>) -> Vec<Module<'j>> {
+    let last = packages.last(needed);
+    let mut loading: Vec<Module<'j>> = Vec::new();
+    for package in of {
+        let has = packages.closure(*package);
+        if needed.iter().all(|package| has.contains(package)) {
+            loading.push(*package);
+        }
+    }
+    if let Some(own) = loading.iter().find(|package| last.contains(package)).or(loading.first()) {
+        return vec![*own];
+    }
+    // No one package loads it all: those that it names, or else those that bring a part of it.
+    if last.iter().all(|package| of.contains(package)) {
+        return last;
+    }
+    let mut together: Vec<Module<'j>> = Vec::new();
+    for package in of {
+        let has = packages.closure(*package);
+        if last.iter().any(|package| has.contains(package)) {
+            together.push(*package);
+        }
+    }
+    if together.is_empty() {
+        of.to_vec()
+    } else {
+        together
+    }
+}
+
+fn names(modules: &[Module<'_>]) -> Vec<PackageName> {
+    modules.iter().map(|module| PackageName::of(*module)).collect()
 }

@@ -1,99 +1,91 @@
 //! What goes into the slots of a library.
 
-use nativecache_signals::{put_off, put_off_only};
+use std::ffi::{c_void, CStr, CString};
+use std::ptr::NonNull;
 
-use super::*;
+use nativecache_image::{Image, NodeId, SlotId, SlotRef};
+use nativecache_julia::c_symbols;
+use nativecache_julia::handles::{CodeInstance, Invoke};
+use nativecache_julia::stopped::Stopped;
+
+use super::{Missing, Resolver, Surroundings, Trouble};
+use crate::load::frames;
 
 impl Resolver {
     /// The pointer that goes into a slot. C strings are copied into `strings`, which must outlive the
     /// library and must not move its heap blocks.
     ///
-    /// # Safety
-    /// As [`Resolver::run`].
-    pub unsafe fn slot(
+    /// # Errors
+    /// If this session has nothing for the slot.
+    pub fn slot(
         &self,
         image: &Image<'_>,
+        around: &Surroundings<'_, '_>,
         id: SlotId,
-        strings: &mut Vec<std::ffi::CString>,
-    ) -> Result<*mut libc::c_void, Trouble> {
-        let slot = image.slot(id).map_err(|e| missing(e.to_string()))?;
-        // SAFETY: operands are live; kinds are checked.
-        unsafe {
-            match slot {
-                SlotRef::Object(node) => Ok(self.get(node)?.cast()),
-                SlotRef::Binding { module, name, offset } => {
-                    let module = self.module(module)?;
-                    let binding: *mut Binding = jl_get_binding(module, self.names.symbol(name));
-                    if binding.is_null() || (*binding).owner != module {
-                        return Err(missing(format!("binding {}.{name}", module_path(module))));
-                    }
-                    Ok(binding.cast::<u8>().add(offset as usize).cast())
+        strings: &mut Vec<CString>,
+    ) -> Result<*mut c_void, Trouble> {
+        let julia = around.julia;
+        match image.slot(id).map_err(|error| Missing::Malformed(error.to_string()))? {
+            SlotRef::Object(node) => Ok(self.object(julia, node)?.address() as *mut c_void),
+            SlotRef::Binding { module, name, offset } => self.binding(around, module, name, offset),
+            SlotRef::CSymbol { library, name } => {
+                Ok(frames::import(c_symbol(julia, library, name)?.as_ptr()))
+            }
+            SlotRef::CString(bytes) => {
+                let text = CString::new(bytes).map_err(|_| Missing::CString)?;
+                let pointer = text.as_ptr();
+                strings.push(text);
+                Ok(pointer.cast_mut().cast())
+            }
+            SlotRef::Invoke(node) => {
+                let invoke = self.code_instance(julia, node)?.invoke().map(Invoke::address);
+                Ok(invoke.ok_or(Missing::Invoke)? as *mut c_void)
+            }
+            SlotRef::Specptr(node) => {
+                let code = self.code_instance(julia, node)?.specptr();
+                if code == 0 {
+                    return Err(Missing::Specptr.into());
                 }
-                SlotRef::CSymbol { library, name } => {
-                    Ok(crate::load::frames::import(c_symbol(library, name)?))
-                }
-                SlotRef::CString(bytes) => {
-                    let text = std::ffi::CString::new(bytes).map_err(|_| missing("a C string"))?;
-                    let pointer = text.as_ptr();
-                    strings.push(text);
-                    Ok(pointer.cast_mut().cast())
-                }
-                SlotRef::Invoke(node) => {
-                    let ci = self.code_instance(node)?;
-                    (*ci).invoke.map(|f| f as *mut libc::c_void).ok_or_else(|| missing("its invoke"))
-                }
-                SlotRef::Specptr(node) => {
-                    let ci = self.code_instance(node)?;
-                    let pointer = (*ci).specptr.fptr;
-                    if pointer.is_null() {
-                        Err(missing("its specptr"))
-                    } else {
-                        Ok(pointer)
-                    }
-                }
+                Ok(code as *mut c_void)
             }
         }
     }
 
-    fn code_instance(&self, id: NodeId) -> Result<*mut jl_sys::jl_code_instance_t, Trouble> {
-        let value = self.get(id)?;
-        // SAFETY: resolved values are live.
-        if unsafe { is(value, jl_sys::jl_code_instance_type) } {
-            Ok(value.cast())
-        } else {
-            Err(missing("not a code instance"))
-        }
+    /// The address of a binding of the module's own, or of what lies `offset` behind its beginning.
+    fn binding(
+        &self,
+        around: &Surroundings<'_, '_>,
+        module: NodeId,
+        name: &str,
+        offset: u32,
+    ) -> Result<*mut c_void, Trouble> {
+        let module = self.module(around.julia, module)?;
+        let binding = module.binding(around.symbols.get(around.julia, name));
+        let Some(own) = binding.filter(|binding| binding.owner() == Some(module)) else {
+            return Err(Missing::Binding { module: module.path(), name: name.to_owned() }.into());
+        };
+        Ok((own.address() + offset as usize) as *mut c_void)
+    }
+
+    fn code_instance<'j>(&self, julia: &'j Stopped, id: NodeId) -> Result<CodeInstance<'j>, Trouble> {
+        self.kind(julia, id, "code instance")
     }
 }
 
-/// The address of a C symbol as `ccall` finds it (runtime_ccall.cpp, `jl_load_and_lookup`).
+/// The address of a C symbol as `ccall` finds it. A library is loaded if it is not yet.
 ///
-/// # Safety
-/// Called on a Julia thread: opening a library may run its initialisers.
-pub unsafe fn c_symbol(library: Option<&str>, name: &str) -> Result<*mut libc::c_void, Trouble> {
-    let c_name = std::ffi::CString::new(name).map_err(|_| missing("a C symbol"))?;
-    let text = || missing(format!("C symbol {name} of {}", library.unwrap_or("the process")));
-    // SAFETY: neither function throws when asked not to.
-    unsafe {
-        let handle = match library {
-            None => libc::RTLD_DEFAULT,
-            Some(library) => {
-                let c_library = std::ffi::CString::new(library).map_err(|_| text())?;
-                // Only what stops this thread: threads that an initialiser starts inherit the mask.
-                let handle = put_off_only(libc::SIGUSR2, || {
-                    jl_load_dynamic_library(c_library.as_ptr(), JL_RTLD_DEFAULT, 0)
-                });
-                if handle.is_null() {
-                    return Err(text());
-                }
-                handle
-            }
-        };
-        let mut address = std::ptr::null_mut();
-        let found = put_off(|| jl_dlsym(handle, c_name.as_ptr(), &raw mut address, 0));
-        if found == 0 || address.is_null() {
-            return Err(text());
-        }
-        Ok(address)
-    }
+/// # Errors
+/// If there is no such library or symbol.
+pub fn c_symbol(julia: &Stopped, library: Option<&str>, name: &str) -> Result<NonNull<c_void>, Missing> {
+    let symbol = CString::new(name).map_err(|_| Missing::CSymbolName)?;
+    let found = match library {
+        None => c_symbols::in_process(&symbol),
+        Some(library) => CString::new(library).ok().and_then(|library| in_library(julia, &library, &symbol)),
+    };
+    found.ok_or_else(|| Missing::CSymbol { library: library.map(str::to_owned), name: name.to_owned() })
+}
+
+fn in_library(julia: &Stopped, library: &CStr, symbol: &CStr) -> Option<NonNull<c_void>> {
+    // SAFETY: code of the packages calls what is in this library, for which Julia opens it by this name.
+    unsafe { c_symbols::in_library(julia, library, symbol) }
 }
