@@ -14,6 +14,7 @@ use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
 use nativecache_runtime::load::link::Linked;
 use nativecache_runtime::load::loaded;
+use nativecache_runtime::load::moment::Moment;
 use nativecache_runtime::load::outcomes::{Counts, Outcomes};
 
 use nativecache_store::boundary::fail;
@@ -126,10 +127,10 @@ impl Session {
                 known
             } else {
                 let roots = roots.as_kind::<Array<'_>>(julia).ok_or(Rejected::Unrooted)?;
-                // SAFETY: as the caller says; the session's lock is held.
-                let linked = unsafe {
-                    Linked::open(file, start, julia, [loaded, roots], key::of_process(), verdict.clone())
-                }?;
+                // SAFETY: the roots are an array that a constant of NativeCache keeps; linking is done under the session's
+                // lock, which no Julia code waits for without a safepoint.
+                let moment = unsafe { Moment::now(julia, loaded, roots) };
+                let linked = Linked::open(file, start, &moment, key::of_process(), verdict.clone())?;
                 if linked.rejection().is_some_and(|rejected| rejected.reason() == Reason::Replaced) {
                     continue;
                 }
@@ -156,8 +157,10 @@ impl Session {
             self.roots.and_then(|roots| roots.as_kind::<Array<'_>>(julia)).ok_or(SessionError::NotStarted)?;
         let index = usize::try_from(id).map_err(|_| SessionError::NoLibrary(id))?;
         let linked = self.libraries.get_mut(index).ok_or(SessionError::NoLibrary(id))?;
-        // SAFETY: as the caller says.
-        unsafe { linked.retry(julia, [loaded, roots]) };
+        if linked.may_advance() {
+            // SAFETY: as in `link_once`.
+            linked.retry(&unsafe { Moment::now(julia, loaded, roots) });
+        }
         Ok(counts_of(julia, linked))
     }
 

@@ -2,9 +2,9 @@
 
 use nativecache_image::{EdgeId, EdgeTarget, Image};
 use nativecache_julia::handles::{MethodInstance, MethodTable};
-use nativecache_julia::stopped::Stopped;
 use nativecache_mutation::mutation;
 
+use crate::load::moment::Moment;
 use crate::objects::resolve::Resolver;
 
 /// Lists longer than this are appended to without a look through all of them: Julia looks through the whole list each time,
@@ -12,11 +12,8 @@ use crate::objects::resolve::Resolver;
 const LONG: usize = 64;
 
 /// Tells Julia that `caller` depends on this edge, so that it invalidates it like any other code.
-///
-/// # Safety
-/// No other thread changes lists of backedges.
-pub unsafe fn add<'j>(
-    julia: &'j Stopped,
+pub(crate) fn add<'j>(
+    moment: &Moment<'j>,
     image: &Image<'_>,
     resolver: &Resolver,
     edge: EdgeId,
@@ -25,8 +22,8 @@ pub unsafe fn add<'j>(
     let Ok(edge) = image.edge(edge) else { return };
     match edge.target {
         EdgeTarget::MethodInstance(node) => {
-            let Ok(callee) = resolver.instance(julia, node) else { return };
-            // SAFETY: as the caller says.
+            let Ok(callee) = resolver.instance(moment.julia, node) else { return };
+            // SAFETY: no other thread changes the list, as the moment proves.
             unsafe {
                 if callee.backedge_count() < LONG {
                     mutation!("backedges: none on method instances", callee.add_backedge(caller), ());
@@ -37,9 +34,9 @@ pub unsafe fn add<'j>(
         }
         EdgeTarget::Generated(_) | EdgeTarget::Constant(_) => {}
         EdgeTarget::Signature(node) => {
-            let Ok(signature) = resolver.object(julia, node) else { return };
+            let Ok(signature) = resolver.object(moment.julia, node) else { return };
             let Some(table) = MethodTable::of_signature(signature) else { return };
-            // SAFETY: as the caller says.
+            // SAFETY: no other thread changes the list, as the moment proves.
             unsafe {
                 if table.backedge_count() < LONG {
                     mutation!("backedges: none on method tables", table.add_backedge(signature, caller), ());

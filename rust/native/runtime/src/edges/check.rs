@@ -24,7 +24,7 @@ use crate::load::state::{EdgeChange, MethodPlace, Obstacle, Refusal};
 use crate::objects::resolve::Resolver;
 
 /// Does a function, or an edge, hold? If not, why.
-pub type Verdict = Result<(), Obstacle>;
+pub(crate) type Verdict = Result<(), Obstacle>;
 
 /// What became of a method table since the build.
 enum Standing<'j> {
@@ -38,21 +38,21 @@ enum Standing<'j> {
 
 /// What the functions of one image are verified against.
 #[derive(Clone, Copy)]
-pub struct Session<'a, 'j> {
+pub(crate) struct Session<'a, 'j> {
     /// What is loaded, and the world in which the functions are to hold.
-    pub moment: &'a Moment<'j>,
+    pub(crate) moment: &'a Moment<'j>,
     /// The method tables in that world.
-    pub tables: &'a MethodTables<'j>,
+    pub(crate) tables: &'a MethodTables<'j>,
     /// The sysimage, unless it has no native code.
-    pub sysimage: Option<&'a Sysimage>,
+    pub(crate) sysimage: Option<&'a Sysimage>,
     /// A package of the image that is not loaded.
-    pub missing: Option<PackageId>,
+    pub(crate) missing: Option<PackageId>,
     /// May generators run? For one, Julia may have to compile what the library holds.
-    pub ask_generators: bool,
+    pub(crate) ask_generators: bool,
 }
 
 /// Verifies the functions of one image in one world.
-pub struct Verifier<'a, 'j> {
+pub(crate) struct Verifier<'a, 'j> {
     image: Image<'a>,
     resolver: &'a Resolver,
     session: Session<'a, 'j>,
@@ -66,7 +66,7 @@ pub struct Verifier<'a, 'j> {
 
 impl<'a, 'j> Verifier<'a, 'j> {
     /// Compares the digests of all tables.
-    pub fn new(image: Image<'a>, resolver: &'a Resolver, session: Session<'a, 'j>) -> Self {
+    pub(crate) fn new(image: Image<'a>, resolver: &'a Resolver, session: Session<'a, 'j>) -> Self {
         let mut own = vec![false; image.node_count() as usize];
         for (_, function) in image.functions() {
             if let Some(place) = own.get_mut(function.method_instance.index()) {
@@ -107,12 +107,12 @@ impl<'a, 'j> Verifier<'a, 'j> {
     }
 
     /// Was a function left out because its generator may not run?
-    pub fn has_unasked(&self) -> bool {
+    pub(crate) fn has_unasked(&self) -> bool {
         self.unasked.get()
     }
 
     /// The verdict on every function, in order. Those that verify mode has `refused` are not even looked at.
-    pub fn functions(&mut self, refused: &[FunctionId]) -> Vec<Verdict> {
+    pub(crate) fn functions(&mut self, refused: &[FunctionId]) -> Vec<Verdict> {
         let mut verdicts: Vec<Verdict> = (0..self.image.function_count())
             .map(FunctionId)
             .map(|function| {
@@ -263,7 +263,7 @@ impl<'a, 'j> Verifier<'a, 'j> {
             self.unasked.set(true);
             return Err(Refusal::GeneratorNotAsked(instance.types().type_text()).into());
         }
-        // SAFETY: no lock of Julia's is held; what a generator may change, a method table, is in the world after this one.
+        // SAFETY: no lock is held, as the moment proves; what a generator defines, if anything, is in a later world.
         let now = unsafe { body_digest(self.session.moment.julia, instance) };
         if mutation!("generated: any body will do", now == Some(body), true) {
             return Ok(());

@@ -75,7 +75,7 @@ pub unsafe fn generated_body<'j>(julia: &'j Stopped, instance: MethodInstance<'j
     // `get_staged(mi)`: the CodeInfo, or nothing if the generator throws (base/compiler/utilities.jl).
     let get_staged = compiler.constant(Symbol::new(julia, "get_staged"))?;
     let had_code = instance.uninferred().is_some();
-    // SAFETY: as the caller says.
+    // SAFETY: it runs the generator, which may run.
     let code = unsafe { make::call(julia, get_staged, &[instance.object()]) };
     if !had_code {
         // SAFETY: put there by the call, and nobody has asked for it since.
@@ -87,9 +87,9 @@ pub unsafe fn generated_body<'j>(julia: &'j Stopped, instance: MethodInstance<'j
 /// A digest of the body that the generator gives; `None` if it throws, or gives what has none.
 ///
 /// # Safety
-/// As [`generated_body`].
+/// The generator may run, as [`generated_body`] says.
 pub unsafe fn body_digest<'j>(julia: &'j Stopped, instance: MethodInstance<'j>) -> Option<u64> {
-    // SAFETY: as the caller says.
+    // SAFETY: the generator may run.
     let body = unsafe { generated_body(julia, instance) }?;
     let mut mix = Mix::new(0);
     add_code(body.as_kind()?, &mut mix)?;

@@ -5,7 +5,7 @@ use nativecache_julia::handles::{DataType, Method, Symbol};
 use nativecache_julia::origin::Origins;
 
 /// Where a method was defined, and what it is called.
-pub fn method_identity(method: Method<'_>, origins: &Origins) -> u64 {
+pub(crate) fn method_identity(method: Method<'_>, origins: &Origins) -> u64 {
     let root = method.module().root();
     let hash = method.signature().data_type().map_or(0, DataType::hash);
     let (high, low) = root.uuid_words();

@@ -16,7 +16,7 @@ use crate::edges::method_identity::method_identity;
 use crate::edges::tables::Scan;
 
 /// Names of the packages that the build had loaded.
-pub fn packages_of_build<'a>(image: &Image<'a>) -> HashSet<&'a str> {
+pub(crate) fn packages_of_build<'a>(image: &Image<'a>) -> HashSet<&'a str> {
     (0..image.module_set_count())
         .filter_map(|index| image.module_set(index).ok())
         .flat_map(|set| set.text.split(", "))
@@ -25,7 +25,7 @@ pub fn packages_of_build<'a>(image: &Image<'a>) -> HashSet<&'a str> {
 
 /// The methods that `scan` found beyond those that the table had at build; `None` if that is not how the two
 /// differ. Which ones are new is guessed by the names of packages, and proved by the digest of the others.
-pub fn added<'j>(
+pub(crate) fn added<'j>(
     scan: &Scan<'j>,
     at_build: &Table,
     packages: &HashSet<&str>,
@@ -41,7 +41,7 @@ pub fn added<'j>(
 }
 
 /// Can no call with this signature meet any of these methods?
-pub fn out_of_reach(signature: Object<'_>, methods: &[Method<'_>]) -> bool {
+pub(crate) fn out_of_reach(signature: Object<'_>, methods: &[Method<'_>]) -> bool {
     methods.iter().all(|method| {
         let other = method.signature();
         differ(signature, other) || signature.is_disjoint(other)

@@ -56,7 +56,7 @@ pub unsafe fn install(owns: Owns, instance_at: Option<InstanceAt>) -> Installed 
         return Installed::Yes;
     }
     QUESTIONS.get_or_init(|| Questions { owns, instance_at });
-    // SAFETY: as the caller vouches.
+    // SAFETY: on a Julia thread; no lock is held that Julia code may need.
     unsafe { have_julia_look_up(&Stopped::new()) };
     let ours = mutation!("frames: Julia looks up addresses itself", CORRECTED, RUNTIME);
     // SAFETY: both are functions of this type, and either is right for every thread.
@@ -118,7 +118,7 @@ unsafe fn correct<'j>(julia: &'j Stopped, frame: Frame<'j>, instance: Option<Met
     let of_function =
         |instance: &MethodInstance<'j>| instance.method().is_some_and(|method| method.name() == function);
     if let Some(instance) = instance.filter(of_function).filter(|_| !inlined) {
-        // SAFETY: as the caller says.
+        // SAFETY: no other thread has the frame.
         unsafe { frame.set_method_instance(instance) };
     }
     // Line -1: no debug information, so a calling-convention wrapper, which the runtime
@@ -127,12 +127,12 @@ unsafe fn correct<'j>(julia: &'j Stopped, frame: Frame<'j>, instance: Option<Met
     if frame.line() == Some(-1) || name.is_empty() {
         return;
     }
-    // SAFETY: as the caller says.
+    // SAFETY: no other thread has the frame.
     unsafe { frame.set_is_julia() };
     // Code generation ends names of inlined functions with `;`; the runtime takes that off
     // only for what it holds for Julia code.
     if let (true, Some(end)) = (inlined, name.iter().position(|&b| b == b';')) {
-        // SAFETY: as the caller says.
+        // SAFETY: no other thread has the frame.
         unsafe { frame.set_function(Symbol::from_bytes(julia, &name[..end])) };
     }
 }

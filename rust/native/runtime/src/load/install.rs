@@ -4,7 +4,7 @@ use nativecache_julia::handles::{CodeInstance, Invoke, MethodInstance, Object};
 use nativecache_mutation::mutation;
 
 use crate::load::library;
-use crate::load::state::Refusal;
+use crate::load::moment::Moment;
 
 /// Everything that a code instance needs, as objects of this session.
 #[derive(Clone, Copy, Debug)]
@@ -23,22 +23,31 @@ pub struct Compiled<'j> {
     pub specptr: Option<usize>,
 }
 
+/// Why a function has no place in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotInstalled {
+    /// This session has compiled it itself.
+    AlreadyCompiled,
+    /// This session has inferred another type or constant for what it returns.
+    ReturnTypeDiffers,
+}
+
 /// Installs one function for `world` and later; says whether it was put in place. It is not if another library was first.
 ///
 /// # Safety
 /// The objects are rooted, the pointers are code whose slots are filled and whose edges hold
 /// in `world`, and `world` is the newest one.
-pub unsafe fn install(function: &Compiled<'_>, world: usize) -> Result<bool, Refusal> {
+pub unsafe fn install(function: &Compiled<'_>, world: usize) -> Result<bool, NotInstalled> {
     let target = match find_place(function, world)? {
         Place::Taken => return Ok(false),
         Place::Inferred(code) => {
             if !code.returns().is_same_type(function.returns) || !has_same_constant(code, function) {
-                return Err(Refusal::ReturnTypeDiffers);
+                return Err(NotInstalled::ReturnTypeDiffers);
             }
             code
         }
         // A code instance without pointers is what inference leaves behind; the pointers follow.
-        // SAFETY: as the caller says.
+        // SAFETY: in this world, the newest, that is what calls give: the function's edges hold.
         Place::None => unsafe {
             CodeInstance::add(
                 function.method_instance,
@@ -51,7 +60,8 @@ pub unsafe fn install(function: &Compiled<'_>, world: usize) -> Result<bool, Ref
         },
     };
     if let Some(invoke) = function.invoke {
-        // SAFETY: as the caller says.
+        // SAFETY: code that stays, whose slots are filled, and that is right as long as its edges hold; Julia ends the
+        // validity of the code instance when one does not.
         unsafe { target.publish(invoke, function.specptr) };
     }
     Ok(true)
@@ -67,7 +77,7 @@ enum Place<'j> {
     None,
 }
 
-fn find_place<'j>(function: &Compiled<'j>, world: usize) -> Result<Place<'j>, Refusal> {
+fn find_place<'j>(function: &Compiled<'j>, world: usize) -> Result<Place<'j>, NotInstalled> {
     let mut place = Place::None;
     for code in function.method_instance.code_instances().filter(|code| code.holds_in(world)) {
         // Inference in this session has found a result itself: that one stays.
@@ -83,7 +93,7 @@ fn find_place<'j>(function: &Compiled<'j>, world: usize) -> Result<Place<'j>, Re
                 return Ok(Place::Taken);
             }
             if mutation!("installed: over what the session has compiled", true, false) {
-                return Err(Refusal::AlreadyCompiled);
+                return Err(NotInstalled::AlreadyCompiled);
             }
             place = Place::Inferred(code);
         }
@@ -107,15 +117,13 @@ fn has_same_constant(code: CodeInstance<'_>, function: &Compiled<'_>) -> bool {
         }
 }
 
-/// Ends the validity of what was installed in `world` with that world.
-///
-/// # Safety
-/// No other thread changes the code instances of this method instance.
-pub unsafe fn close(instance: MethodInstance<'_>, world: usize) {
+/// Ends the validity of what was installed in a moment with its world.
+pub fn close(instance: MethodInstance<'_>, moment: &Moment<'_>) {
+    let world = moment.world;
     for code in instance.code_instances() {
         let ours = code.min_world() == world || is_of_a_library(code);
         if ours && code.max_world() == usize::MAX {
-            // SAFETY: as the caller says.
+            // SAFETY: no other thread changes it, as the moment proves.
             unsafe { code.close(world) };
         }
     }

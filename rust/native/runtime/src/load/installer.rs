@@ -12,7 +12,7 @@ use crate::load::moment::Moment;
 use crate::load::state::{Obstacle, Refusal, State};
 
 /// Installs the functions of one library, in one or two passes.
-pub struct Installer<'a, 'j> {
+pub(crate) struct Installer<'a, 'j> {
     image: Image<'a>,
     mapped: &'a Mapped,
     moment: &'a Moment<'j>,
@@ -23,7 +23,12 @@ pub struct Installer<'a, 'j> {
 
 impl<'a, 'j> Installer<'a, 'j> {
     /// Nothing is installed yet. `empty` are the slots that could not be filled.
-    pub fn new(image: Image<'a>, mapped: &'a Mapped, moment: &'a Moment<'j>, empty: EmptySlots) -> Self {
+    pub(crate) fn new(
+        image: Image<'a>,
+        mapped: &'a Mapped,
+        moment: &'a Moment<'j>,
+        empty: EmptySlots,
+    ) -> Self {
         let done = vec![false; image.function_count() as usize];
         Installer { image, mapped, moment, empty, done }
     }
@@ -32,8 +37,8 @@ impl<'a, 'j> Installer<'a, 'j> {
     /// any code put in place?
     ///
     /// # Safety
-    /// The verdicts are true in the moment's world. No other thread changes code instances or lists of backedges.
-    pub unsafe fn pass(&mut self, verdicts: &[Verdict], states: &mut [State]) -> bool {
+    /// The verdicts are those of a `Verifier` on the same image, its mapped code, and the same moment.
+    pub(crate) unsafe fn pass(&mut self, verdicts: &[Verdict], states: &mut [State]) -> bool {
         let mut in_use = false;
         let mut fresh = Vec::new();
         for (index, state) in states.iter_mut().enumerate() {
@@ -48,17 +53,16 @@ impl<'a, 'j> Installer<'a, 'j> {
                 // Julia takes away the backedges of what it invalidates. If the old methods are back, what is
                 // installed now may rely on this function again.
                 if mutation!("backedges: none again at a retry", holds, false) {
-                    // SAFETY: as the caller says.
-                    unsafe { self.add_backedges(id) };
+                    self.add_backedges(id);
                 }
                 continue;
             }
-            // SAFETY: as the caller says; what is installed is verified.
-            let installed = verdict.and_then(|()| unsafe {
+            let installed = verdict.and_then(|()| {
                 // First, so that no code stands without them; and also if this session has compiled the method
                 // itself: the library's own code calls what the library holds of it.
                 fresh.extend(self.add_backedges(id));
-                self.install_one(id)
+                // SAFETY: the verdict on it is good, and its backedges are there.
+                unsafe { self.install_one(id) }
             });
             *state = match installed {
                 Ok(None) => State::Inferred,
@@ -71,23 +75,18 @@ impl<'a, 'j> Installer<'a, 'j> {
         }
         // Another thread defined a method meanwhile: it may have looked for backedges too early.
         if self.moment.julia.world() != self.moment.world {
-            // SAFETY: as the caller says.
-            fresh.iter().for_each(|instance| unsafe { close(*instance, self.moment.world) });
+            fresh.iter().for_each(|instance| close(*instance, self.moment));
         }
         in_use
     }
 
     /// Makes Julia watch over what one function depends on; its method instance.
-    ///
-    /// # Safety
-    /// As [`Installer::pass`].
-    unsafe fn add_backedges(&self, id: FunctionId) -> Option<MethodInstance<'j>> {
+    fn add_backedges(&self, id: FunctionId) -> Option<MethodInstance<'j>> {
         let function = self.image.function(id).ok()?;
-        let (julia, resolver) = (self.moment.julia, &self.mapped.resolver);
-        let instance = resolver.instance(julia, function.method_instance).ok()?;
+        let resolver = &self.mapped.resolver;
+        let instance = resolver.instance(self.moment.julia, function.method_instance).ok()?;
         for edge in function.edges.iter() {
-            // SAFETY: as the caller says.
-            unsafe { backedges::add(julia, &self.image, resolver, edge, instance) };
+            backedges::add(self.moment, &self.image, resolver, edge, instance);
         }
         Some(instance)
     }
@@ -96,7 +95,7 @@ impl<'a, 'j> Installer<'a, 'j> {
     /// was first.
     ///
     /// # Safety
-    /// As [`Installer::pass`]; the function is verified, and its backedges are there.
+    /// All its edges hold in this moment, and its backedges are there.
     unsafe fn install_one(&self, id: FunctionId) -> Result<Option<bool>, Obstacle> {
         let function = self.image.function(id)?;
         if let Some(trouble) = self.empty.first_of(function.slots.iter()) {
@@ -106,7 +105,8 @@ impl<'a, 'j> Installer<'a, 'j> {
             return Ok(None);
         }
         let compiled = self.compiled(&function)?;
-        // SAFETY: as the caller says; every slot that the function's code, or code that it calls directly, uses is filled.
+        // SAFETY: the objects are rooted; every slot that the function's code, or code that it calls directly, uses is
+        // filled; its edges hold in the newest world, or what is installed is closed again.
         let put = unsafe { install(&compiled, self.moment.world) }?;
         Ok(compiled.invoke.is_some().then_some(put))
     }

@@ -187,7 +187,7 @@ impl Code {
     /// `index` is below the slot count of the library's image; no code of the library runs yet that
     /// uses this slot.
     pub unsafe fn fill(&self, index: u32, value: *mut c_void) {
-        // SAFETY: as the caller says; aligned pointers.
+        // SAFETY: the table has an aligned word for each slot, and this one is read by nobody yet.
         unsafe { self.slots.add(index as usize).write(value) }
     }
 
@@ -196,7 +196,7 @@ impl Code {
     /// # Safety
     /// `index` is below the code count of the library's image.
     pub unsafe fn function(&self, index: u32) -> usize {
-        // SAFETY: as the caller says; offsets are relative to the table's own address.
+        // SAFETY: the table has an offset for each function, relative to the table's own address.
         unsafe {
             let offset = *self.functions.add(index as usize);
             (self.functions as isize + offset as isize) as usize

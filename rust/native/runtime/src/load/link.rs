@@ -10,7 +10,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use nativecache_image::{FunctionId, Hash, Image, PackageId};
-use nativecache_julia::handles::Array;
 use nativecache_julia::kept::Kept;
 use nativecache_julia::stopped::Stopped;
 
@@ -50,17 +49,11 @@ pub struct Linked {
 
 impl Linked {
     /// Checks and links a library that was found at `start`. An error means that it is not for this session, or damaged.
-    /// `loaded` has the loaded root modules; `verdict` is what verify mode says: functions that must not be used, or why
-    /// none may.
-    ///
-    /// # Safety
-    /// `roots` is a `Vector{Any}` that Julia keeps alive. No other thread uses it, or changes code instances or lists of
-    /// backedges.
-    pub unsafe fn open(
+    /// `verdict` is what verify mode says: functions that must not be used, or why none may.
+    pub fn open(
         file: LibraryFile,
         start: Instant,
-        julia: &Stopped,
-        [loaded, roots]: [Array<'_>; 2],
+        moment: &Moment<'_>,
         session_key: &[(String, String)],
         verdict: Result<&[FunctionId], Rejected>,
     ) -> Result<Self, Rejected> {
@@ -84,8 +77,7 @@ impl Linked {
         };
         linked.steps.check = start.elapsed().as_secs_f64();
         if linked.rejected.is_none() {
-            // SAFETY: as the caller says.
-            linked.rejected = unsafe { linked.advance(&Moment::now(julia, loaded), roots) }.err();
+            linked.rejected = linked.advance(moment).err();
         }
         linked.seconds = start.elapsed().as_secs_f64();
         Ok(linked)
@@ -102,47 +94,42 @@ impl Linked {
         self.rejected.is_none() && self.states.iter().any(is_waiting)
     }
 
-    /// Tries again with the packages that are loaded now: those of `loaded`.
-    ///
-    /// # Safety
-    /// As [`Linked::open`].
-    pub unsafe fn retry(&mut self, julia: &Stopped, [loaded, roots]: [Array<'_>; 2]) {
+    /// Tries again with the packages that are loaded now, if one has arrived that was missing.
+    pub fn retry(&mut self, moment: &Moment<'_>) {
         if !self.may_advance() {
             return;
         }
         let start = Instant::now();
-        let moment = Moment::now(julia, loaded);
         let found = loaded::find_packages(&self.image, &moment.root_modules);
         let arrived = self.missing.iter().any(|id| !found.get(id.index()).is_some_and(Loaded::is_missing));
         if arrived {
-            // SAFETY: as the caller says.
-            self.rejected = unsafe { self.advance(&moment, roots) }.err();
+            self.rejected = self.advance(moment).err();
             self.seconds += start.elapsed().as_secs_f64();
         }
     }
 
-    /// Steps 4 to 9.
-    ///
-    /// # Safety
-    /// As [`Linked::open`].
-    unsafe fn advance<'j>(&mut self, moment: &Moment<'j>, roots: Array<'j>) -> Result<(), Rejected> {
+    /// Steps 4 to 9: those of `mapped` are 6 and 7.
+    fn advance(&mut self, moment: &Moment<'_>) -> Result<(), Rejected> {
         let packages = self.find_packages(moment);
         let mut lap = Lap::start();
         let mut mapped = self.map_code()?;
         lap.add_to(&mut self.steps.map);
         let tables = mapped.method_tables(&self.image, moment);
-        let around = mapped.resolver.surroundings(moment.julia, &packages, moment.world, &tables)?;
-        // SAFETY: as the caller says.
-        unsafe { mapped.find_objects(&self.image, &around, moment.julia, roots) };
+        let around = match mapped.surroundings(&packages, &tables, moment) {
+            Ok(around) => around,
+            Err(missing) => {
+                // Code of it may be in use.
+                self.mapped = Some(mapped);
+                return Err(missing.into());
+            }
+        };
+        mapped.find_objects(&self.image, &around, moment);
         lap.add_to(&mut self.steps.resolve);
         let empty = mapped.fill_slots(&self.image, &around);
         lap.add_to(&mut self.steps.fill);
-        // SAFETY: as the caller says.
-        unsafe {
-            self.check_and_install(&mapped, empty, moment, &tables, &mut lap);
-            mapped.forget_beginnings();
-            self.mapped = self.kept(mapped, roots);
-        }
+        self.check_and_install(&mapped, empty, moment, &tables, &mut lap);
+        mapped.forget_beginnings();
+        self.mapped = self.kept(mapped, moment);
         Ok(())
     }
 
@@ -166,10 +153,7 @@ impl Linked {
 
     /// Steps 8 and 9, each without generators first: Julia compiles them to ask them, with what they call, and all of that
     /// may be in the library.
-    ///
-    /// # Safety
-    /// As [`Linked::open`].
-    unsafe fn check_and_install<'j>(
+    fn check_and_install<'j>(
         &mut self,
         mapped: &Mapped,
         empty: EmptySlots,
@@ -190,7 +174,7 @@ impl Linked {
             let verdicts = verifier.functions(&self.refused);
             let unasked = verifier.has_unasked();
             lap.add_to(&mut self.steps.verify);
-            // SAFETY: as the caller says.
+            // SAFETY: the verdicts are on this image, whose objects are those of `mapped`, in this moment.
             self.in_use |= unsafe { installer.pass(&verdicts, &mut self.states) };
             lap.add_to(&mut self.steps.install);
             if !unasked {
@@ -201,17 +185,15 @@ impl Linked {
 
     /// The mapped code, unless nothing of the library is in use and nothing can be: then it is unmapped. So is that
     /// of one whose methods the session has compiled, or has from another library.
-    ///
-    /// # Safety
-    /// As [`Linked::open`]; the library's objects are the last of `roots`.
-    unsafe fn kept(&mut self, mapped: Mapped, roots: Array<'_>) -> Option<Mapped> {
+    fn kept(&mut self, mapped: Mapped, moment: &Moment<'_>) -> Option<Mapped> {
         if self.may_advance() || self.in_use {
             return Some(mapped);
         }
         // SAFETY: no code instance was made to point into it, so nobody has called it or put its address into a slot.
-        // Nothing else needs its objects in the roots: what inference found lies in the code instances themselves.
+        // Its objects are what was kept last, and nothing else needs them: what inference found lies in the code instances
+        // themselves.
         unsafe {
-            roots.drop_last();
+            moment.let_go();
             mapped.code.close();
         }
         None

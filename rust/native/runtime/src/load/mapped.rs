@@ -4,7 +4,6 @@ use std::ffi::CString;
 use std::sync::OnceLock;
 
 use nativecache_image::{Image, Invoke, SlotId};
-use nativecache_julia::handles::Array;
 use nativecache_julia::kept::Kept;
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
@@ -14,17 +13,18 @@ use crate::edges::tables::MethodTables;
 use crate::edges::untouched;
 use crate::error::Rejected;
 use crate::load::library::{Code, LibraryFile};
+use crate::load::loaded::Loaded;
 use crate::load::moment::Moment;
-use crate::objects::resolve::{Resolver, Surroundings, Trouble};
+use crate::objects::resolve::{Missing, Resolver, Surroundings, Trouble};
 
 /// Mapped code with its slots, and the objects of this session that the tables describe.
-pub struct Mapped {
+pub(crate) struct Mapped {
     /// The code, and its table of slots.
-    pub code: Code,
+    pub(crate) code: Code,
     /// The sysimage, unless it has no native code.
-    pub sysimage: Option<Sysimage>,
+    pub(crate) sysimage: Option<Sysimage>,
     /// The objects that have been found.
-    pub resolver: Resolver,
+    pub(crate) resolver: Resolver,
     /// Which slots have what belongs there.
     filled: Vec<bool>,
     /// What slots of C strings point to.
@@ -38,18 +38,18 @@ pub struct Mapped {
 struct Beginnings(OnceLock<Vec<(usize, Kept)>>);
 
 /// Why slots are empty, by their numbers.
-pub struct EmptySlots(Vec<Option<Trouble>>);
+pub(crate) struct EmptySlots(Vec<Option<Trouble>>);
 
 impl EmptySlots {
     /// Why the first of these slots that is empty is so.
-    pub fn first_of(&self, mut slots: impl Iterator<Item = SlotId>) -> Option<&Trouble> {
+    pub(crate) fn first_of(&self, mut slots: impl Iterator<Item = SlotId>) -> Option<&Trouble> {
         slots.find_map(|slot| self.0.get(slot.index())?.as_ref())
     }
 }
 
 impl Mapped {
-    /// Maps the code of a library; no slot is filled.
-    pub fn new(file: &LibraryFile, image: &Image<'_>) -> Result<Self, Rejected> {
+    /// Step 5: maps the code of a library; no slot is filled.
+    pub(crate) fn new(file: &LibraryFile, image: &Image<'_>) -> Result<Self, Rejected> {
         let sysimage = Sysimage::current();
         Ok(Mapped {
             code: file.load()?,
@@ -62,7 +62,7 @@ impl Mapped {
     }
 
     /// The method tables of this session, which may be known to be those of the build.
-    pub fn method_tables<'j>(&self, image: &Image<'_>, moment: &Moment<'j>) -> MethodTables<'j> {
+    pub(crate) fn method_tables<'j>(&self, image: &Image<'_>, moment: &Moment<'j>) -> MethodTables<'j> {
         let as_at_build = self.sysimage.as_ref().is_some_and(|sysimage| {
             untouched::holds(image, &moment.root_modules, sysimage, self.resolver.origins(), moment.world)
         });
@@ -70,27 +70,31 @@ impl Mapped {
         MethodTables::new(sysimage, moment.world, as_at_build)
     }
 
-    /// Finds the objects of the tables that have not been found yet, and has Julia keep all of them in `roots`.
-    ///
-    /// # Safety
-    /// `roots` is a `Vector{Any}` that Julia keeps alive, and that no other thread uses.
-    pub unsafe fn find_objects<'j>(
+    /// What objects are looked for in.
+    pub(crate) fn surroundings<'a, 'j>(
+        &self,
+        packages: &'a [Loaded<'j>],
+        tables: &'a MethodTables<'j>,
+        moment: &Moment<'j>,
+    ) -> Result<Surroundings<'a, 'j>, Missing> {
+        self.resolver.surroundings(moment.julia, packages, moment.world, tables)
+    }
+
+    /// Step 6: finds the objects of the tables that have not been found yet, and has Julia keep all of them.
+    pub(crate) fn find_objects<'j>(
         &mut self,
         image: &Image<'_>,
         around: &Surroundings<'_, 'j>,
-        julia: &'j Stopped,
-        roots: Array<'j>,
+        moment: &Moment<'j>,
     ) {
-        // SAFETY: the collector is off until they are in `roots`, which are as the caller says.
-        unsafe {
-            self.resolver.run(image, around);
-            let found = self.resolver.rooted(julia);
-            mutation!("roots: what slots hold is not kept", roots.push(found.object()), ());
-        }
+        // SAFETY: they are kept before the collector runs again, and let go only with the code.
+        unsafe { self.resolver.run(image, around) };
+        let found = self.resolver.rooted(moment.julia);
+        mutation!("roots: what slots hold is not kept", moment.keep(found.object()), ());
     }
 
-    /// Fills the slots that are empty; why those stay empty whose object was not found.
-    pub fn fill_slots(&mut self, image: &Image<'_>, around: &Surroundings<'_, '_>) -> EmptySlots {
+    /// Step 7: fills the slots that are empty; why those stay empty whose object was not found.
+    pub(crate) fn fill_slots(&mut self, image: &Image<'_>, around: &Surroundings<'_, '_>) -> EmptySlots {
         let mut troubles = vec![None; self.filled.len()];
         let empty = (0u32..).zip(&mut self.filled).zip(&mut troubles).filter(|((_, filled), _)| !**filled);
         for ((index, filled), trouble) in empty {
@@ -107,19 +111,19 @@ impl Mapped {
     }
 
     /// The address of a function's code.
-    pub fn address(&self, code: nativecache_image::CodeIndex) -> usize {
+    pub(crate) fn address(&self, code: nativecache_image::CodeIndex) -> usize {
         // SAFETY: code indices were checked against the count when the image was parsed.
         unsafe { self.code.function(code.0) }
     }
 
     /// Forgets where code begins: more method instances may be known now.
-    pub fn forget_beginnings(&mut self) {
+    pub(crate) fn forget_beginnings(&mut self) {
         self.beginnings = Beginnings::default();
     }
 
     /// The method instance whose code, installed or not, is the last to begin at or before `address`: other code of the
     /// library may call it directly.
-    pub fn instance_at(&self, image: &Image<'_>, address: usize, julia: &Stopped) -> Option<Kept> {
+    pub(crate) fn instance_at(&self, image: &Image<'_>, address: usize, julia: &Stopped) -> Option<Kept> {
         let beginnings = self.beginnings.0.get_or_init(|| self.sorted_beginnings(image, julia));
         let after = beginnings.partition_point(|(start, _)| *start <= address);
         beginnings.get(after.checked_sub(1)?).map(|(_, instance)| *instance)

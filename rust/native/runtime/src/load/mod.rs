@@ -12,4 +12,4 @@ mod mapped;
 pub mod moment;
 pub mod outcomes;
 pub mod stage_times;
-pub mod state;
+pub(crate) mod state;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use nativecache_image::{ImageError, PackageId, Reason};
 
+use crate::load::install::NotInstalled;
 use crate::objects::resolve::Trouble;
 
 /// What became of one function of a library.
 #[derive(Clone, Debug)]
-pub enum State {
+pub(crate) enum State {
     /// Julia calls it.
     Installed,
     /// It has no code; others rely on what inference found about it.
@@ -20,16 +21,16 @@ pub enum State {
 
 /// What keeps a function from being used.
 #[derive(Clone, Debug)]
-pub enum Obstacle {
+pub(crate) enum Obstacle {
     /// It needs a package that is not loaded.
     Waiting(PackageId),
     /// It cannot be used in this session.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// Why a function cannot be used. As text it is the detail, which may be empty; [`Refusal::reason`] says the kind.
 #[derive(Clone, Debug)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Nothing was tried yet.
     NotTried,
     /// The library says what cannot be.
@@ -53,15 +54,13 @@ pub enum Refusal {
     },
     /// The generator that makes the body of this method instance may not be run yet.
     GeneratorNotAsked(String),
-    /// This session has compiled it itself.
-    AlreadyCompiled,
-    /// This session has inferred another type or constant for what it returns.
-    ReturnTypeDiffers,
+    /// The session has something else in its place.
+    NotInstalled(NotInstalled),
 }
 
 /// In what way a call is not what it was when the library was built. Calls are texts of signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EdgeChange {
+pub(crate) enum EdgeChange {
     /// Julia cannot tell any more which methods match.
     Unresolvable(String),
     /// Another method matches.
@@ -78,20 +77,20 @@ pub enum EdgeChange {
 
 /// Where a method was defined.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MethodPlace {
+pub(crate) struct MethodPlace {
     /// The path of its module.
-    pub module: String,
+    pub(crate) module: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The file.
-    pub file: String,
+    pub(crate) file: String,
     /// The line in the file.
-    pub line: i32,
+    pub(crate) line: i32,
 }
 
 impl Refusal {
     /// The kind of trouble.
-    pub fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
             Refusal::NotTried => Reason::Unresolved,
             Refusal::Malformed(_) => Reason::Malformed,
@@ -105,8 +104,8 @@ impl Refusal {
             Refusal::Edge(_) => Reason::EdgeChanged,
             Refusal::ConstantChanged { .. } => Reason::ConstantChanged,
             Refusal::GeneratorNotAsked(_) => Reason::GeneratedFunction,
-            Refusal::AlreadyCompiled => Reason::AlreadyCompiled,
-            Refusal::ReturnTypeDiffers => Reason::ReturnTypeDiffers,
+            Refusal::NotInstalled(NotInstalled::AlreadyCompiled) => Reason::AlreadyCompiled,
+            Refusal::NotInstalled(NotInstalled::ReturnTypeDiffers) => Reason::ReturnTypeDiffers,
         }
     }
 }
@@ -124,8 +123,7 @@ impl fmt::Display for Refusal {
             Refusal::Malformed(None)
             | Refusal::Different
             | Refusal::EdgesUnknown
-            | Refusal::AlreadyCompiled
-            | Refusal::ReturnTypeDiffers => Ok(()),
+            | Refusal::NotInstalled(_) => Ok(()),
         }
     }
 }
@@ -156,26 +154,32 @@ impl From<Trouble> for Obstacle {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Waiting(package) => Obstacle::Waiting(package),
-            other => Obstacle::Refused(Refusal::Object(other)),
+            other => Refusal::Object(other).into(),
         }
     }
 }
 
 impl From<Refusal> for Obstacle {
     fn from(refusal: Refusal) -> Self {
-        Obstacle::Refused(refusal)
+        Obstacle::Refused(Box::new(refusal))
+    }
+}
+
+impl From<NotInstalled> for Obstacle {
+    fn from(why: NotInstalled) -> Self {
+        Refusal::NotInstalled(why).into()
     }
 }
 
 impl From<EdgeChange> for Obstacle {
     fn from(change: EdgeChange) -> Self {
-        Obstacle::Refused(Refusal::Edge(change))
+        Refusal::Edge(change).into()
     }
 }
 
 impl From<ImageError> for Obstacle {
     fn from(error: ImageError) -> Self {
-        Obstacle::Refused(Refusal::Malformed(Some(Arc::new(error))))
+        Refusal::Malformed(Some(Arc::new(error))).into()
     }
 }
 
@@ -197,7 +201,8 @@ mod tests {
         assert_eq!(moved.to_string(), "Tuple{f, Int64} now resolves to Main.A.f at a.jl:3");
         let rebound = Refusal::ConstantChanged { module: "A".to_owned(), name: "LIMIT".to_owned() };
         assert_eq!((rebound.reason(), rebound.to_string().as_str()), (Reason::ConstantChanged, "A.LIMIT"));
-        assert_eq!(Refusal::AlreadyCompiled.to_string(), "");
+        let compiled = Refusal::NotInstalled(NotInstalled::AlreadyCompiled);
+        assert_eq!((compiled.reason(), compiled.to_string().as_str()), (Reason::AlreadyCompiled, ""));
         let missing = Obstacle::from(Trouble::from(Missing::Method("f".to_owned())));
         assert!(matches!(missing, Obstacle::Refused(refusal) if refusal.to_string() == "method f"));
         assert!(matches!(Obstacle::from(Trouble::Waiting(PackageId(1))), Obstacle::Waiting(PackageId(1))));

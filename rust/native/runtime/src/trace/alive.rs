@@ -10,24 +10,24 @@ use nativecache_julia::sysimage::Sysimage;
 use crate::load::library;
 
 /// What is alive, walked once.
-pub struct Alive<'j> {
+pub(crate) struct Alive<'j> {
     /// All methods, in no order.
-    pub methods: Vec<Method<'j>>,
+    pub(crate) methods: Vec<Method<'j>>,
     /// How many code instances there are.
-    pub looked: usize,
+    pub(crate) looked: usize,
     /// Compiled by this process.
-    pub jit: Vec<MethodInstance<'j>>,
+    pub(crate) jit: Vec<MethodInstance<'j>>,
     /// Of a library.
-    pub cached: Vec<MethodInstance<'j>>,
+    pub(crate) cached: Vec<MethodInstance<'j>>,
     /// Constant results that this process inferred.
-    pub constant: Vec<MethodInstance<'j>>,
+    pub(crate) constant: Vec<MethodInstance<'j>>,
     /// Inferred and not compiled, outside of the sysimage.
-    pub inferred: Vec<MethodInstance<'j>>,
+    pub(crate) inferred: Vec<MethodInstance<'j>>,
 }
 
 impl<'j> Alive<'j> {
     /// Walks over all that the root modules lead to; over what is only inferred, if that is asked for.
-    pub fn find(
+    pub(crate) fn find(
         julia: &'j Stopped,
         roots: &[Module<'j>],
         sysimage: Option<&Sysimage>,

@@ -10,7 +10,7 @@ use crate::trace::package_name::PackageName;
 use crate::trace::references::{references, types_and_module};
 
 /// Which packages' profiles a method belongs into.
-pub struct Attribution<'j> {
+pub(crate) struct Attribution<'j> {
     /// The package that a run was for.
     focus: Option<Module<'j>>,
     /// NativeCache.
@@ -25,7 +25,7 @@ pub struct Attribution<'j> {
 
 impl<'j> Attribution<'j> {
     /// `focus` is the package that a run was for, `home` is NativeCache; `called` are the packages whose methods the code of a method instance calls.
-    pub fn new(
+    pub(crate) fn new(
         focus: Option<Module<'j>>,
         home: Option<Module<'j>>,
         packages: Packages<'j>,
@@ -36,14 +36,18 @@ impl<'j> Attribution<'j> {
     }
 
     /// What a method instance of a method refers to.
-    pub fn references(&mut self, instance: MethodInstance<'j>) -> &References<'j> {
+    pub(crate) fn references(&mut self, instance: MethodInstance<'j>) -> &References<'j> {
         self.references
             .entry(instance)
             .or_insert_with(|| references(types_and_module(instance).rev(), &self.packages))
     }
 
     /// The profiles it goes to: each a package, or several that must be loaded together.
-    pub fn profiles(&mut self, instance: MethodInstance<'j>, before_mark: bool) -> Vec<Vec<PackageName>> {
+    pub(crate) fn profiles(
+        &mut self,
+        instance: MethodInstance<'j>,
+        before_mark: bool,
+    ) -> Vec<Vec<PackageName>> {
         let references = self.references(instance);
         let mut needed = references.packages.clone();
         // The test library's own machinery belongs to no package.
@@ -125,7 +129,11 @@ impl<'j> Attribution<'j> {
 
 /// Which of the packages `of` something belongs to that needs these: one that loads them all, or several that do so
 /// together.
-pub fn owners<'j>(of: &[Module<'j>], needed: &[Module<'j>], packages: &mut Packages<'j>) -> Vec<Module<'j>> {
+pub(crate) fn owners<'j>(
+    of: &[Module<'j>],
+    needed: &[Module<'j>],
+    packages: &mut Packages<'j>,
+) -> Vec<Module<'j>> {
     let last = packages.last(needed);
     let mut loading: Vec<Module<'j>> = Vec::new();
     for package in of {

@@ -6,12 +6,14 @@ use nativecache_julia::handles::{Method, MethodInstance, MethodTable, Module, Ob
 use nativecache_julia::packages::Packages;
 
 /// The method instances that Julia invalidates with this one: those that call it.
-pub fn callers_of<'j>(instance: MethodInstance<'j>) -> impl Iterator<Item = MethodInstance<'j>> {
+pub(crate) fn callers_of<'j>(instance: MethodInstance<'j>) -> impl Iterator<Item = MethodInstance<'j>> {
     instance.backedges().filter_map(Object::as_kind)
 }
 
 /// Of these method instances, those that dispatch has met.
-pub fn dispatched<'j>(instances: impl Iterator<Item = MethodInstance<'j>>) -> HashSet<MethodInstance<'j>> {
+pub(crate) fn dispatched<'j>(
+    instances: impl Iterator<Item = MethodInstance<'j>>,
+) -> HashSet<MethodInstance<'j>> {
     let candidates: HashSet<MethodInstance<'j>> = instances.collect();
     let tables: HashSet<MethodTable<'j>> =
         candidates.iter().filter_map(|instance| MethodTable::of_signature(instance.types())).collect();
@@ -27,7 +29,7 @@ pub fn dispatched<'j>(instances: impl Iterator<Item = MethodInstance<'j>>) -> Ha
 
 /// Of the method instances of libraries, those that something in this session has called: dispatch, or
 /// code that was compiled here, or another one that was used.
-pub fn used<'j>(
+pub(crate) fn used<'j>(
     cached: &[MethodInstance<'j>],
     jit: &HashSet<MethodInstance<'j>>,
     dispatched: &HashSet<MethodInstance<'j>>,
@@ -58,7 +60,7 @@ pub fn used<'j>(
 
 /// The packages whose methods the code of a method instance calls or has inlined, itself or through others, and
 /// which its own method is not of: their objects are in its slots, and without them it would be other code.
-pub fn packages_called<'j>(
+pub(crate) fn packages_called<'j>(
     methods: &[Method<'j>],
     packages: &Packages<'j>,
 ) -> HashMap<MethodInstance<'j>, Vec<Module<'j>>> {
