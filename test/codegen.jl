@@ -4,7 +4,7 @@
 @testset "codegen" begin
     # `cargo test`, which `make test` runs first, builds it with the other examples.
     probe = joinpath(ROOT, "target", "release", "examples", "libnativecache_codegen_probe.so")
-    script = joinpath(ROOT, "rust", "codegen", "tests", "julia", "all.jl")
+    script = joinpath(ROOT, "rust", "native", "codegen", "tests", "julia", "all.jl")
     @test isfile(probe)
     mktempdir() do folder
         julia = joinpath(Sys.BINDIR, Base.julia_exename())

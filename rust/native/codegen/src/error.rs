@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 /// A function that breaks one of the rules of Julia's garbage collector.
 ///
-/// Julia's own pipeline aborts the process there ("Illegal inttoptr"); we find it before and name the
-/// function.
+/// Julia's own pipeline would abort the process ("Illegal inttoptr"). We find the function first and name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Name of the function in the module.
@@ -14,13 +13,16 @@ pub struct Violation {
     pub rule: &'static str,
 }
 
-/// All failures of this crate. Each names the thing and the cause.
+/// All errors of this crate. Each names what it is about and the cause.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodegenError {
     /// `jl_get_llvm_module` returned no module.
     #[error("Julia's code generator returned no LLVM module")]
     NullModule,
+    /// LLVM returned null instead of what it was told to make.
+    #[error("LLVM has no memory for what it was told to make")]
+    OutOfMemory,
     /// The steps of [`NativeModule`](crate::NativeModule) were called in the wrong order.
     #[error("`{step}` was called, but the module is {state}")]
     Order {
@@ -51,7 +53,7 @@ pub enum CodegenError {
         /// The address.
         address: u64,
     },
-    /// No function of this name.
+    /// The module has no function of this name.
     #[error("the module has no function `{name}`")]
     UnknownFunction {
         /// The name.
@@ -63,7 +65,7 @@ pub enum CodegenError {
         /// What it is.
         what: String,
     },
-    /// LLVM's verifier rejects the module: a mistake of this crate.
+    /// LLVM's verifier rejects the module. This is a bug of this crate.
     #[error("LLVM's verifier rejects the module: {text}")]
     Verify {
         /// What LLVM says.
@@ -72,7 +74,7 @@ pub enum CodegenError {
     /// Julia's passes would abort on these functions.
     #[error("Julia's passes cannot compile {}", list(.0))]
     GcInvariant(Vec<Violation>),
-    /// No target machine.
+    /// LLVM has no such target machine.
     #[error("no LLVM target machine for {triple} (cpu {cpu}): {text}")]
     Target {
         /// The triple of the module.

@@ -1,38 +1,39 @@
-//! What is true of Julia 1.5 and its LLVM 9 only: names that its code generator uses, and the passes in
-//! libjulia.
+//! What is peculiar to Julia 1.5: names that its code generator uses, and the passes in libjulia.
 //!
-//! Nothing is linked: the process that loads the worker has libjulia and its libLLVM in the global scope.
+//! Nothing is linked. The process that loads the worker has libjulia and its libLLVM in the global scope.
+
+use std::ffi::{c_char, c_int, CStr};
 
 use inkwell::llvm_sys::prelude::LLVMPassManagerRef;
-use std::ffi::{c_char, c_int};
 
-/// Calling convention of calls in Julia's IR that are to become `(F, args, nargs)`; a pass gives the
-/// arguments a frame.
+use crate::llvm::{Pass, PassList};
+
+/// Calling convention of calls in Julia's IR that are to become `(F, args, nargs)`. A pass gives the arguments a frame.
 pub(crate) const JLCALL_F_CC: u32 = 37;
 
-/// Data layout as Julia's code generator writes it: the address spaces of the garbage collector are no
-/// integers.
+/// The part of the data layout in which Julia's code generator says that pointers in the address spaces of the garbage
+/// collector are no integers.
 pub(crate) const NON_INTEGRAL: &str = "-ni:10:11:12:13";
 
 /// Address spaces that the garbage collector gives a meaning.
 pub(crate) mod address_space {
-    /// Rooted by this function.
+    /// Pointers to objects that this function must root.
     pub(crate) const TRACKED: u32 = 10;
-    /// Points into something tracked.
+    /// Pointers into something tracked.
     pub(crate) const DERIVED: u32 = 11;
-    /// Passed to a callee that roots it.
+    /// Pointers that are passed to a callee that roots them.
     pub(crate) const CALLEE_ROOTED: u32 = 12;
-    /// Loaded from something tracked.
+    /// Pointers that were loaded from something tracked.
     pub(crate) const LOADED: u32 = 13;
 
-    /// One of the above?
+    /// Does the garbage collector give this address space a meaning?
     pub(crate) const fn is_special(space: u32) -> bool {
         TRACKED <= space && space <= LOADED
     }
 }
 
-/// The runtime functions that code generation calls with a string literal (`stringConstPtr`), and the
-/// parameters that take one.
+/// The runtime functions that code generation calls with a string literal (`stringConstPtr`), and the parameters that
+/// take one.
 const STRING_PARAMETERS: &[(&str, &[u32])] = &[
     // just_emit_error
     ("jl_error", &[0]),
@@ -49,8 +50,8 @@ pub(crate) fn is_string_parameter(name: &str, argument: u32) -> bool {
 
 /// Prefix of the thunks that `emit_tojlinvoke` makes.
 const THUNK: &str = "tojlinvoke";
-/// Prefix of the prototypes that `emit_invoke` calls, and for which `emit_cfunc_invalidate` makes a body if
-/// the callee is not emitted.
+/// Prefix of the prototypes that `emit_invoke` calls, and for which `emit_cfunc_invalidate` makes a body if the callee is
+/// not emitted.
 const PROTOTYPE: &str = "j_";
 /// What a thunk calls when its callee has no code.
 pub(crate) const INVOKE: &str = "jl_invoke";
@@ -71,8 +72,8 @@ pub(crate) fn is_made_up(name: &str) -> bool {
     ["j_", "j1_", "jsysw_", "jsys1_", "jsys3_", "jlsys_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Is this the name of a variable in which code keeps what it looked up when a `ccall` or `cglobal` first ran
-/// (ccall.cpp, `runtime_sym_gvs`): an address, or the handle of a library?
+/// Is this the name of a variable in which code keeps what it looked up when a `ccall` or `cglobal` first ran (ccall.cpp,
+/// `runtime_sym_gvs`)? That is an address or the handle of a library.
 pub(crate) fn is_lookup(name: &str) -> bool {
     ["ccall_", "ccalllib_"].iter().any(|prefix| name.starts_with(prefix))
 }
@@ -82,20 +83,54 @@ pub(crate) fn is_lowered(name: &str) -> bool {
     name.starts_with("julia.") || name.starts_with("llvm.julia.")
 }
 
-/// What `LowerPTLS` names the two variables by which a library finds thread-local state: a function that returns it,
+/// What `LowerPTLS` calls the variable with a function that returns the state of the thread.
 pub(crate) const PTLS_GETTER: &str = "jl_get_ptls_states_slot";
-/// and its offset from the thread pointer.
+/// What `LowerPTLS` calls the variable with the offset of that state from the thread pointer.
 pub(crate) const TLS_OFFSET: &str = "jl_tls_offset";
 
+// ---- passes ----
+
+/// Separates the passes before it from those behind it.
+// SAFETY: a function of libjulia that adds this pass.
+pub(crate) const BARRIER: Pass = unsafe { Pass::new(LLVMExtraAddBarrierNoopPass) };
+/// Lowers what Julia's IR says of exceptions.
+// SAFETY: a function of libjulia that adds this pass.
+pub(crate) const LOWER_EXCEPTION_HANDLERS: Pass = unsafe { Pass::new(LLVMExtraAddLowerExcHandlersPass) };
+/// Puts the garbage collector's frames into functions.
+// SAFETY: a function of libjulia that adds this pass.
+pub(crate) const LATE_LOWER_GC_FRAME: Pass = unsafe { Pass::new(LLVMExtraAddLateLowerGCFramePass) };
+/// Lowers what is left of the garbage collector in the IR.
+// SAFETY: a function of libjulia that adds this pass.
+pub(crate) const FINAL_LOWER_GC: Pass = unsafe { Pass::new(LLVMExtraAddFinalLowerGCPass) };
+/// Fuses multiplications and additions where the code allows it.
+// SAFETY: a function of libjulia that adds this pass.
+pub(crate) const COMBINE_MUL_ADD: Pass = unsafe { Pass::new(LLVMExtraAddCombineMulAddPass) };
+
+/// Adds Julia's passes for an optimisation level, without those that make object code of Julia's IR.
+pub(crate) fn add_optimisation(passes: &PassList, level: c_int) {
+    // SAFETY: adds passes to a list of ours.
+    unsafe { jl_add_optimization_passes(passes.raw(), level, 0) };
+}
+
+/// Adds `LowerPTLS` as it is for code of other processes.
+pub(crate) fn add_lower_thread_state(passes: &PassList) {
+    // SAFETY: adds a pass to a list of ours.
+    unsafe { LLVMExtraAddLowerPTLSPass(passes.raw(), 1) };
+}
+
+/// Lets passes know which functions of the C library the target has.
+pub(crate) fn add_target_library(passes: &PassList, triple: &CStr) {
+    // SAFETY: adds a pass to a list of ours. It copies what it needs of the triple.
+    unsafe { LLVMExtraAddTargetLibraryInfoByTiple(triple.as_ptr(), passes.raw()) };
+}
+
 extern "C" {
-    /// Julia's optimisation passes; with `lower_intrinsics == 0` without those that make object code of
-    /// Julia's IR.
-    pub(crate) fn jl_add_optimization_passes(pm: LLVMPassManagerRef, level: c_int, lower_intrinsics: c_int);
-    pub(crate) fn LLVMExtraAddTargetLibraryInfoByTiple(triple: *const c_char, pm: LLVMPassManagerRef);
-    pub(crate) fn LLVMExtraAddBarrierNoopPass(pm: LLVMPassManagerRef);
-    pub(crate) fn LLVMExtraAddLowerExcHandlersPass(pm: LLVMPassManagerRef);
-    pub(crate) fn LLVMExtraAddLateLowerGCFramePass(pm: LLVMPassManagerRef);
-    pub(crate) fn LLVMExtraAddFinalLowerGCPass(pm: LLVMPassManagerRef);
-    pub(crate) fn LLVMExtraAddLowerPTLSPass(pm: LLVMPassManagerRef, imaging_mode: c_int);
-    pub(crate) fn LLVMExtraAddCombineMulAddPass(pm: LLVMPassManagerRef);
+    fn jl_add_optimization_passes(pm: LLVMPassManagerRef, level: c_int, lower_intrinsics: c_int);
+    fn LLVMExtraAddTargetLibraryInfoByTiple(triple: *const c_char, pm: LLVMPassManagerRef);
+    fn LLVMExtraAddBarrierNoopPass(pm: LLVMPassManagerRef);
+    fn LLVMExtraAddLowerExcHandlersPass(pm: LLVMPassManagerRef);
+    fn LLVMExtraAddLateLowerGCFramePass(pm: LLVMPassManagerRef);
+    fn LLVMExtraAddFinalLowerGCPass(pm: LLVMPassManagerRef);
+    fn LLVMExtraAddLowerPTLSPass(pm: LLVMPassManagerRef, imaging_mode: c_int);
+    fn LLVMExtraAddCombineMulAddPass(pm: LLVMPassManagerRef);
 }

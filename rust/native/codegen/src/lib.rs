@@ -1,55 +1,40 @@
-//! From the LLVM module that Julia's code generator emits to an object file that holds no address of the
-//! process.
+//! From the LLVM module that Julia's code generator emits to an object file that holds no address of the process.
 //!
-//! In an ordinary session the code generator writes addresses into the code: of types, symbols, constants,
-//! bindings, C functions. [`NativeModule::rewrite`] replaces each by a load from a table of slots, which the
-//! loader fills in the next session; what lies at an address, and whether another session can find it again,
-//! is for the implementor of [`Addresses`] to say. Then the module gets an order, names and tables that do
-//! not depend on the process ([`NativeModule::finish`]), runs through the passes of Julia's just-in-time
-//! compiler, and is written as an object.
+//! In an ordinary session the code generator writes addresses into the code: of types, symbols, constants, bindings, C
+//! functions. [`NativeModule`] (native_module.rs) takes such a module through these stages, each with a folder of its
+//! own that names its files:
 //!
-//! LLVM itself is not linked: its symbols are those of the libLLVM that libjulia has loaded. What is peculiar
-//! to a version of Julia stands in one module (`julia_1_5`).
+//! 1. **rewrite** (rewrite/): each address becomes a load from a table of slots, which the loader fills in the next
+//!    session. What lies at an address, and whether another session can find it again, is for the implementor of
+//!    [`Addresses`] to say.
+//! 2. **finish** (emit/finish.rs): the module gets an order, names and tables that do not depend on the process. A build
+//!    splits it here into the parts of a library (emit/split.rs).
+//! 3. **optimise** (passes/): the passes of Julia's just-in-time compiler.
+//! 4. **object** (emit/object.rs): machine code.
+//!
+//! They are built on llvm/, which wraps LLVM's values with the lifetime of their module, and on four small files:
+//! julia_1_5.rs holds what is peculiar to this version of Julia, symbols.rs the symbols that the loader and the parts
+//! look up, names.rs names without the numbers of a process, target.rs the machine.
+//!
+//! LLVM itself is not linked: its symbols are those of the libLLVM that libjulia has loaded.
 
-#![deny(unsafe_op_in_unsafe_fn)]
-#![warn(missing_docs)]
-
-mod addresses;
-mod arguments;
-mod builder;
-mod compile_units;
-mod disassemble;
-mod emitted;
+mod emit;
 mod error;
-mod finish;
-mod function;
-mod gcframe;
-mod handle;
-mod invariants;
 mod julia_1_5;
-mod late;
-mod literal;
-mod materialise;
-mod module;
+mod llvm;
 mod names;
-mod object;
-mod pipeline;
-mod references;
+mod native_module;
+mod passes;
 mod rewrite;
-mod site;
-mod slots;
-mod split;
+mod symbols;
 mod target;
-mod thread_state;
-mod thunk;
-mod value;
 
-pub use addresses::{Addresses, Answer, Callee, SlotUse, Thunk, ThunkLiteral, Use};
-pub use disassemble::{Disassembler, Instruction};
-pub use emitted::{Closure, Emitted, Rewritten, UnknownAddress};
+pub use emit::{ExportedFunction, FinalName, Finished, Part, StableNames};
 pub use error::{CodegenError, Violation};
-pub use finish::{symbol, ExportedFunction, FinalName, Finished};
 pub use inkwell::llvm_sys;
-pub use module::{value_name, NativeModule};
-pub use split::{Names, Part};
+pub use llvm::{Disassembler, MachineInstruction};
+pub use native_module::{value_name, NativeModule};
+pub use rewrite::addresses::{Addresses, Answer, Callee, Thunk, ThunkLiteral, Use};
+pub use rewrite::findings::{Closure, Emitted, Rewritten, UnknownAddress};
+pub use symbols::symbol;
 pub use target::{OptLevel, Target};

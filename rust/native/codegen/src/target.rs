@@ -1,19 +1,10 @@
-//! For which machine.
+//! The machine that code is compiled for.
 
-use std::sync::Once;
-
-use inkwell::targets::{CodeModel, InitializationConfig, RelocMode, Target as LlvmTarget, TargetMachine};
+use inkwell::targets::{CodeModel, RelocMode, Target as LlvmTarget, TargetMachine};
 use inkwell::OptimizationLevel;
 
 use crate::error::CodegenError;
-use crate::handle::Handle;
-
-/// Makes LLVM know this kind of machine. Inside Julia it does already; LLVM's list of targets must not be
-/// added to by two threads at once.
-pub fn initialise() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| LlvmTarget::initialize_x86(&InitializationConfig::default()));
-}
+use crate::llvm::{initialise_targets, Module};
 
 /// Julia's `-O`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,13 +20,13 @@ pub enum OptLevel {
 }
 
 impl OptLevel {
-    /// As Julia's options have it.
+    /// Its number in Julia's options.
     #[must_use]
     pub const fn number(self) -> i32 {
         self as i32
     }
 
-    /// What the just-in-time compiler makes of it for LLVM's code generator (`CodeGenOptLevelFor`).
+    /// The level that the just-in-time compiler passes to LLVM's code generator (`CodeGenOptLevelFor`).
     const fn machine(self) -> OptimizationLevel {
         match self {
             Self::O0 | Self::O1 => OptimizationLevel::None,
@@ -59,7 +50,7 @@ impl TryFrom<i32> for OptLevel {
     }
 }
 
-/// A processor and how hard to try.
+/// A processor and an optimisation level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Name of the processor, as LLVM knows it.
@@ -71,17 +62,16 @@ pub struct Target {
 }
 
 impl Target {
-    /// This machine, as Julia's just-in-time compiler sees it when it was not told otherwise (`-C native`).
+    /// This machine, as Julia's just-in-time compiler sees it by default (`-C native`).
     #[must_use]
     pub fn host(level: OptLevel) -> Self {
         Self { cpu: host_cpu(), features: host_features().join(","), level }
     }
 
-    /// The machine that a session's `-C` (`jl_options.cpu_target`) describes, for which its just-in-time
-    /// compiler generates code. Code for any other one may compute other last digits.
+    /// The machine that a session's `-C` (`jl_options.cpu_target`) describes, for which its just-in-time compiler
+    /// generates code. Code for another machine may compute other last digits.
     ///
-    /// Of a list for several machines the first counts, as for Julia. Features that this machine lacks are
-    /// taken away.
+    /// Of a list of machines the first one is used, as Julia does. Features that this machine lacks are disabled.
     #[must_use]
     pub fn of_session(cpu_target: &str, level: OptLevel) -> Self {
         let mut parts = cpu_target.split(';').next().unwrap_or_default().split(',').map(str::trim);
@@ -91,7 +81,7 @@ impl Target {
             "generic" | "x86_64" => Self::named("x86-64", level),
             _ => Self::named(name, level),
         };
-        // The rest of the words is for those who build system images (`clone_all`, `base(0)`, ...).
+        // Other words only matter for building system images (`clone_all`, `base(0)`, ...).
         for feature in parts.filter(|part| part.starts_with('+') || part.starts_with('-')) {
             if !feature.get(1..).is_some_and(|name| SYSIMAGE_WORDS.contains(&name)) {
                 target.features.push(',');
@@ -107,11 +97,11 @@ impl Target {
         Self { cpu: cpu.to_owned(), features: lacking.join(","), level }
     }
 
-    /// A machine for position-independent code. The just-in-time compiler puts code anywhere and needs the
-    /// large code model for it; in a library the small one reaches everything.
-    pub(crate) fn machine(&self, handle: &Handle) -> Result<TargetMachine, CodegenError> {
-        initialise();
-        let triple = handle.module().get_triple();
+    /// A machine for position-independent code. The just-in-time compiler places code anywhere and needs the large code
+    /// model. In a library the small one reaches everything.
+    pub(crate) fn machine(&self, module: &Module) -> Result<TargetMachine, CodegenError> {
+        initialise_targets();
+        let triple = module.inkwell().get_triple();
         let error = |text: String| CodegenError::Target {
             triple: triple.as_str().to_string_lossy().into_owned(),
             cpu: self.cpu.clone(),
@@ -131,12 +121,13 @@ impl Target {
     }
 }
 
-/// What may stand among the features of `-C` and is none.
+/// Words that may stand among the features of `-C` but are not features.
 const SYSIMAGE_WORDS: [&str; 3] = ["clone_all", "opt_size", "min_size"];
 
 fn host_cpu() -> String {
     let cpu = TargetMachine::get_host_cpu_name().to_string();
-    // Julia says `x86-64` where LLVM does not know the processor: it is scheduled differently from `generic`.
+    // Julia uses `x86-64` if LLVM does not know the processor. Its code is scheduled differently from that for
+    // `generic`.
     if cpu == "generic" && cfg!(target_arch = "x86_64") {
         "x86-64".to_owned()
     } else {
@@ -144,7 +135,7 @@ fn host_cpu() -> String {
     }
 }
 
-/// Sorted: LLVM lists them in the order of a hash table.
+/// The features of this machine, sorted because LLVM lists them in the order of a hash table.
 fn host_features() -> Vec<String> {
     let features = TargetMachine::get_host_cpu_features().to_string();
     let mut features: Vec<String> = features.split(',').map(str::to_owned).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nativecache_codegen::{ExportedFunction, Names, NativeModule};
+use nativecache_codegen::{ExportedFunction, NativeModule, StableNames};
 use nativecache_image::{CodeIndex, Digests, Function, FunctionId, Image, Invoke, NodeId, SlotId};
 use nativecache_julia::handles::{CodeInstance, MethodInstance};
 use nativecache_runtime::error::Undescribable;
@@ -138,13 +138,13 @@ impl<'j> Described<'j> {
 
 impl Tables {
     /// What the slots and functions are, in words that no number of this build is in.
-    pub(crate) fn lasting_names(&self) -> Result<Names, BuildError> {
+    pub(crate) fn stable_names(&self) -> Result<StableNames, BuildError> {
         let digests = Digests::of_any_build(Image::parse(&self.bytes)?)?;
         let slots = (0..self.slots)
             .map(|slot| digests.slot(SlotId(slot)).map(|digest| Hex(&digest).to_string()))
             .collect::<Result<_, _>>()?;
         let text = |instance: NodeId| Hex(&digests.node(instance)).to_string();
         let functions = self.named.iter().map(|(name, instance)| (name.clone(), text(*instance))).collect();
-        Ok(Names { slots, functions })
+        Ok(StableNames { slots, functions })
     }
 }

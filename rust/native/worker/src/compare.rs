@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::Path;
 
-use nativecache_codegen::{Disassembler, Instruction};
+use nativecache_codegen::{Disassembler, MachineInstruction};
 use nativecache_image::{
     BucketRef, Digest, Digests, EntryId, FunctionRef, Image, ImageError, Invoke, NodeId, NodeRef, SlotId,
 };
@@ -174,7 +174,7 @@ impl Reader<'_> {
         text
     }
 
-    fn plain(&self, instruction: &Instruction, own: &Range<usize>) -> String {
+    fn plain(&self, instruction: &MachineInstruction, own: &Range<usize>) -> String {
         // Whether a vector move is of the aligned kind depends on where a slot came to lie in the table.
         let text = instruction.text.replace('\t', " ").replacen("movap", "movup", 1);
         let next = (instruction.address + instruction.length) as i64;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::ops::Range;
 
-use nativecache_codegen::{Addresses, Answer, Callee, SlotUse, Thunk, ThunkLiteral, Use};
+use nativecache_codegen::{Addresses, Answer, Callee, Thunk, ThunkLiteral, Use};
 use nativecache_image::{NodeId, Reason, Slot};
 use nativecache_julia::handles::{CodeInstance, Invoke, Module, Object};
 use nativecache_julia::object_addresses::Objects;
@@ -140,7 +140,7 @@ impl<'w, 'j> KnownAddresses<'w, 'j> {
 impl Addresses for KnownAddresses<'_, '_> {
     fn resolve(&mut self, function: &str, address: u64, usage: Use<'_>) -> Answer {
         let refusal = match self.find(address, usage) {
-            Some(Ok(index)) => return Answer::Slot(SlotUse::new(index)),
+            Some(Ok(index)) => return Answer::Slot(index),
             Some(Err(error)) => error.into(),
             None => match usage {
                 Use::Function => Refusal::new(Reason::UnknownForeignCall, "a C function without a name"),

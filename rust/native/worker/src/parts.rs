@@ -52,7 +52,7 @@ pub(crate) fn split(
     request: &Request,
 ) -> Result<Split, BuildError> {
     let id = content_hash(&tables.bytes).0;
-    let parts = module.finish_in_parts(&tables.exported, tables.slots, id, &tables.lasting_names()?)?;
+    let parts = module.finish_in_parts(&tables.exported, tables.slots, id, &tables.stable_names()?)?;
     module.verify()?;
     let (target, object) = (request.target()?, request.workdir.join("tables.o"));
     module.emit_object(&target, &object)?;

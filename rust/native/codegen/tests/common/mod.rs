@@ -1,13 +1,12 @@
 //! Modules of a few lines of LLVM's IR, as Julia's code generator writes it, and answers that are made up.
 
-#![allow(dead_code, reason = "each test uses a part")]
-
 use std::collections::HashMap;
 
 use inkwell::context::Context;
 use inkwell::memory_buffer::MemoryBuffer;
 use nativecache_codegen::{
-    Addresses, Answer, Callee, ExportedFunction, Finished, NativeModule, Rewritten, SlotUse, Thunk, Use,
+    Addresses, Answer, Callee, ExportedFunction, Finished, NativeModule, OptLevel, Rewritten, Target, Thunk,
+    Use,
 };
 
 /// What every module of Julia begins with.
@@ -26,7 +25,7 @@ declare %jl_value_t*** @julia.ptls_states()
 "#;
 
 /// Parses `text` after the header. The module lives as long as the process.
-pub fn module(text: &str) -> NativeModule {
+pub(crate) fn module(text: &str) -> NativeModule {
     let context = Box::leak(Box::new(Context::create()));
     let buffer = MemoryBuffer::create_from_memory_range_copy(format!("{HEADER}{text}\0").as_bytes(), "test");
     let module = context.create_module_from_ir(buffer).expect("the IR of the test parses");
@@ -39,33 +38,34 @@ pub fn module(text: &str) -> NativeModule {
 
 /// Answers from a table, and remembers the questions.
 #[derive(Default)]
-pub struct Script {
-    pub answers: HashMap<u64, Answer>,
-    pub callees: HashMap<u64, Callee>,
-    pub asked: Vec<(String, u64, String)>,
-    pub thunks: Vec<(String, u64, bool)>,
+pub(crate) struct Script {
+    slots: HashMap<u64, u32>,
+    callees: HashMap<u64, Callee>,
+    numbers: Vec<u64>,
+    pub(crate) asked: Vec<(String, u64, String)>,
+    pub(crate) thunks: Vec<(String, u64, bool)>,
 }
 
 impl Script {
     /// Each address gets the slot that stands before it.
-    pub fn slots(slots: &[(u32, u64)]) -> Self {
-        let answers =
-            slots.iter().map(|&(slot, address)| (address, Answer::Slot(SlotUse::new(slot)))).collect();
-        Self { answers, ..Self::default() }
+    pub(crate) fn slots(slots: &[(u32, u64)]) -> Self {
+        let slots = slots.iter().map(|&(slot, address)| (address, slot)).collect();
+        Self { slots, ..Self::default() }
     }
 
-    pub fn answer(mut self, address: u64, answer: Answer) -> Self {
-        self.answers.insert(address, answer);
+    /// What looks like an address and is only a number.
+    pub(crate) fn number(mut self, number: u64) -> Self {
+        self.numbers.push(number);
         self
     }
 
-    pub fn callee(mut self, literal: u64, callee: Callee) -> Self {
+    pub(crate) fn callee(mut self, literal: u64, callee: Callee) -> Self {
         self.callees.insert(literal, callee);
         self
     }
 
     /// Questions as `address usage`.
-    pub fn questions(&self) -> Vec<String> {
+    pub(crate) fn questions(&self) -> Vec<String> {
         self.asked.iter().map(|(_, address, usage)| format!("{address} {usage}")).collect()
     }
 }
@@ -79,17 +79,22 @@ impl Addresses for Script {
             Use::Integer { bits } => format!("integer {bits}"),
         };
         self.asked.push((function.to_owned(), address, usage));
-        self.answers.get(&address).copied().unwrap_or(Answer::Unknown)
+        self.slots.get(&address).map_or(Answer::Unknown, |slot| Answer::Slot(*slot))
     }
 
     fn callee(&mut self, thunk: &Thunk<'_>) -> Callee {
         self.thunks.push((thunk.target.to_owned(), thunk.literal, thunk.specialised));
         self.callees.get(&thunk.literal).copied().unwrap_or(Callee::Unknown)
     }
+
+    /// What can be an address of user space on a 64-bit machine, and is above what programs use as numbers.
+    fn is_candidate(&self, value: u64) -> bool {
+        (1 << 32..1 << 47).contains(&value) && !self.numbers.contains(&value)
+    }
 }
 
 /// Rewrites `text`; the result must be valid. Returns the module, what was found, and the new text.
-pub fn rewrite(text: &str, script: &mut Script) -> (NativeModule, Rewritten, String) {
+pub(crate) fn rewrite(text: &str, script: &mut Script) -> (NativeModule, Rewritten, String) {
     let mut module = module(text);
     let rewritten = module.rewrite(script).expect("a fresh module");
     module.verify().expect("a rewritten module is valid");
@@ -98,7 +103,7 @@ pub fn rewrite(text: &str, script: &mut Script) -> (NativeModule, Rewritten, Str
 }
 
 /// The module as text.
-pub fn print(module: &NativeModule) -> String {
+pub(crate) fn print(module: &NativeModule) -> String {
     let path =
         std::env::temp_dir().join(format!("nativecache-codegen-{}-{:p}.ll", std::process::id(), module));
     module.write_ir(&path).expect("the temporary folder is writable");
@@ -108,18 +113,18 @@ pub fn print(module: &NativeModule) -> String {
 }
 
 /// The text of one function.
-pub fn function<'t>(text: &'t str, name: &str) -> &'t str {
+pub(crate) fn function<'t>(text: &'t str, name: &str) -> &'t str {
     let start = text
         .match_indices("define ")
         .map(|(index, _)| index)
         .find(|&index| text[index..].lines().next().is_some_and(|line| line.contains(&format!("@{name}("))))
         .unwrap_or_else(|| panic!("no function {name} in\n{text}"));
     let end = text[start..].find("\n}").expect("functions end");
-    &text[start..start + end]
+    &text[start..start + end + "\n}".len()]
 }
 
 /// Exports the functions of these names.
-pub fn finish(module: &mut NativeModule, names: &[&str], slots: u32) -> Finished {
+pub(crate) fn finish(module: &mut NativeModule, names: &[&str], slots: u32) -> Finished {
     let exported: Vec<ExportedFunction> = names
         .iter()
         .map(|name| ExportedFunction { value: module.function(name).expect("a function of the test") })
@@ -129,8 +134,15 @@ pub fn finish(module: &mut NativeModule, names: &[&str], slots: u32) -> Finished
     finished
 }
 
+/// Runs the passes; the result must be valid. Returns the new text.
+pub(crate) fn optimise(module: &mut NativeModule, level: OptLevel) -> String {
+    module.optimise(&Target::host(level)).expect("passes");
+    module.verify().expect("valid after the passes");
+    print(module)
+}
+
 /// Is there an address left in the text?
-pub fn has_literal(text: &str) -> bool {
+pub(crate) fn has_literal(text: &str) -> bool {
     text.match_indices("inttoptr (i64 ").any(|(index, prefix)| {
         let digits: String = text[index + prefix.len()..].chars().take_while(char::is_ascii_digit).collect();
         digits.parse::<u64>().is_ok_and(|address| address >= 4096)

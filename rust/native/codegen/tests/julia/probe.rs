@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use nativecache_codegen::llvm_sys::prelude::{LLVMModuleRef, LLVMValueRef};
 use nativecache_codegen::{
-    value_name, Addresses, Answer, Callee, ExportedFunction, NativeModule, OptLevel, SlotUse, Target, Thunk,
+    value_name, Addresses, Answer, Callee, ExportedFunction, NativeModule, OptLevel, Target, Thunk,
     ThunkLiteral, Use,
 };
 
@@ -33,8 +33,7 @@ pub struct Layout {
 
 struct Memory {
     slots: Vec<u64>,
-    by_address: HashMap<u64, u32>,
-    plain: HashMap<u64, u32>,
+    by_content: HashMap<u64, u32>,
     mapped: Vec<(u64, u64)>,
     layout: Layout,
     mode: c_int,
@@ -52,36 +51,13 @@ impl Memory {
                 Some((u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?))
             })
             .collect();
-        Self {
-            slots: Vec::new(),
-            by_address: HashMap::new(),
-            plain: HashMap::new(),
-            mapped,
-            layout,
-            mode,
-            counts: BTreeMap::new(),
-        }
+        Self { slots: Vec::new(), by_content: HashMap::new(), mapped, layout, mode, counts: BTreeMap::new() }
     }
 
-    /// The slot for an address; every third one holds something before it, to try addends.
-    fn slot_use(&mut self, address: u64) -> SlotUse {
-        let next = self.slots.len() as u32;
-        let index = *self.by_address.entry(address).or_insert(next);
-        if index == next {
-            self.slots.push(if index.is_multiple_of(3) { address - 8 } else { address });
-        }
-        let slot = SlotUse::new(index);
-        if index.is_multiple_of(3) {
-            slot.with_addend(8)
-        } else {
-            slot.with_dereferenceable(8)
-        }
-    }
-
-    /// A slot that holds just this.
+    /// The slot that holds this.
     fn slot(&mut self, content: u64) -> u32 {
         let next = self.slots.len() as u32;
-        let index = *self.plain.entry(content).or_insert(next);
+        let index = *self.by_content.entry(content).or_insert(next);
         if index == next {
             self.slots.push(content);
         }
@@ -112,12 +88,11 @@ impl Addresses for Memory {
             let text = unsafe { CStr::from_ptr(address as *const c_char) };
             assert!(text.to_bytes().len() < 10_000);
         }
-        if matches!(usage, Use::Integer { .. })
-            && !self.mapped.iter().any(|(from, to)| (*from..*to).contains(&address))
-        {
-            return Answer::NotAnAddress;
-        }
-        Answer::Slot(self.slot_use(address))
+        Answer::Slot(self.slot(address))
+    }
+
+    fn is_candidate(&self, value: u64) -> bool {
+        self.mapped.iter().any(|(from, to)| (*from..*to).contains(&value))
     }
 
     fn callee(&mut self, thunk: &Thunk<'_>) -> Callee {
@@ -196,6 +171,10 @@ pub unsafe extern "C" fn probe_build(
     code
 }
 
+/// The steps of a build; returns the report.
+///
+/// # Safety
+/// As for `probe_build`.
 unsafe fn build(
     module: LLVMModuleRef,
     exported: &[LLVMValueRef],
