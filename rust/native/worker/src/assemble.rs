@@ -14,8 +14,7 @@ use crate::edges::{without_code, Finished, Functions};
 use crate::emission::Emission;
 use crate::error::BuildError;
 use crate::request::Request;
-use crate::result::outcome_line;
-use crate::status::{entry, Refusal, Status};
+use crate::status::{entry, outcome_line, Refusal, Status};
 use crate::world::World;
 
 /// The tables of a library, written.

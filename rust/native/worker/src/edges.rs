@@ -178,21 +178,11 @@ fn inferred<'j>(
 ) -> Result<Function, Undescribable> {
     let constant = code.constant().map(|constant| describer.node(constant)).transpose()?;
     let invoke = if returns_constant(code) { Invoke::ConstReturn } else { Invoke::Inferred };
-    let inferred = world.inlineable(code).map(|data| describe_inferred(describer, code, data)).transpose()?;
+    let inferred = world.describe_inlineable(code, describer)?;
     let (instance, rettype) =
         (describer.node(code.method_instance().into())?, describer.node(code.returns())?);
     let inlineable = inferred.is_some();
     Ok(Function { inferred, inlineable, ..without_code(instance, rettype, constant, invoke) })
-}
-
-/// The node of the inferred code that callers of `code` may inline.
-pub(crate) fn describe_inferred<'j>(
-    describer: &mut Describer<'j>,
-    code: CodeInstance<'j>,
-    compressed: Object<'j>,
-) -> Result<NodeId, Undescribable> {
-    // SAFETY: `World::read` took it from this code instance; in a build process nothing else runs.
-    unsafe { describer.code(code, compressed) }
 }
 
 /// A function of which only the edges count: nothing is claimed about its result.

@@ -14,7 +14,6 @@ use nativecache_runtime::objects::describe::Describer;
 use nativecache_runtime::objects::folded::computes_with_address;
 use nativecache_runtime::objects::foreign::ForeignTargets;
 
-use crate::edges::describe_inferred;
 use crate::error::BuildError;
 use crate::known_addresses::KnownAddresses;
 use crate::status::{self, wanted, Refusal, Status};
@@ -266,8 +265,7 @@ impl<'j> EmittedCode<'j> {
         let method_instance = describer.node(code.method_instance().into())?;
         let rettype = describer.node(code.returns())?;
         let rettype_const = code.constant().map(|constant| describer.node(constant)).transpose()?;
-        let inferred =
-            world.inlineable(code).map(|data| describe_inferred(describer, code, data)).transpose()?;
+        let inferred = world.describe_inlineable(code, describer)?;
         let spec = self.specialised.map(&mut *code_index);
         let invoke = match self.entry {
             Entry::Wrapper(function) => Invoke::Wrapper(code_index(value(function))),

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use nativecache_image::{Bucket, Entry};
 use nativecache_store::lines::line;
 
 use crate::assemble::Tables;
@@ -28,15 +27,6 @@ impl StepTimes {
     pub(crate) fn end(&mut self, step: &'static str) {
         self.steps.push((step, self.since.elapsed().as_secs_f64()));
         self.since = Instant::now();
-    }
-}
-
-/// What became of a requested method, as the line that `nativecache_peek` gives in a session.
-pub(crate) fn outcome_line(entry: &Entry) -> String {
-    match &entry.bucket {
-        Bucket::Compiled(_) => line("compiled", None, &entry.statement, ""),
-        Bucket::Skipped { reason, detail } => line("skipped", Some(*reason), &entry.statement, detail),
-        Bucket::Failed { reason, detail } => line("failed", Some(*reason), &entry.statement, detail),
     }
 }
 

@@ -6,6 +6,7 @@ use nativecache_image::{Bucket, Entry, FunctionId, Reason};
 use nativecache_julia::handles::{CodeInstance, MethodInstance};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::objects::describe::Describer;
+use nativecache_store::lines::line;
 
 use crate::instance_text::instance_text;
 use crate::world::World;
@@ -107,4 +108,13 @@ pub(crate) fn entry<'j>(
         }
     };
     Entry { statement: statement.to_owned(), package, bucket }
+}
+
+/// What became of a requested method, as the line that `nativecache_peek` gives in a session.
+pub(crate) fn outcome_line(entry: &Entry) -> String {
+    match &entry.bucket {
+        Bucket::Compiled(_) => line("compiled", None, &entry.statement, ""),
+        Bucket::Skipped { reason, detail } => line("skipped", Some(*reason), &entry.statement, detail),
+        Bucket::Failed { reason, detail } => line("failed", Some(*reason), &entry.statement, detail),
+    }
 }

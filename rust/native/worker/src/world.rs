@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use nativecache_image::NodeId;
 use nativecache_julia::handles::{
     is_inlineable, make, CodeInfo, CodeInstance, Invoke, Method, MethodTable, Module, Object,
 };
@@ -9,6 +10,8 @@ use nativecache_julia::loading::root_modules;
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::sysimage::Sysimage;
 use nativecache_julia::walk;
+use nativecache_runtime::error::Undescribable;
+use nativecache_runtime::objects::describe::Describer;
 
 use crate::changeable_constants::ChangeableConstants;
 use crate::from_ji;
@@ -100,9 +103,15 @@ impl<'j> World<'j> {
         self.sources.get(&code).copied()
     }
 
-    /// The code of `code` that callers may inline.
-    pub(crate) fn inlineable(&self, code: CodeInstance<'j>) -> Option<Object<'j>> {
-        self.inlineable.get(&code).copied()
+    /// The node of the code of `code` that callers may inline; `None` if they may not.
+    pub(crate) fn describe_inlineable(
+        &self,
+        code: CodeInstance<'j>,
+        describer: &mut Describer<'j>,
+    ) -> Result<Option<NodeId>, Undescribable> {
+        let Some(compressed) = self.inlineable.get(&code) else { return Ok(None) };
+        // SAFETY: `read` took it from this code instance; in a build process nothing else runs.
+        unsafe { describer.code(code, *compressed) }.map(Some)
     }
 
     /// Is it the sysimage's, with machine code there?
