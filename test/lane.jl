@@ -10,12 +10,13 @@ using .Sandbox
 const OWN_DEPOT = mktempdir(; prefix = "nativecache té st ")
 empty!(DEPOT_PATH)
 push!(DEPOT_PATH, OWN_DEPOT)
+isempty(SHARED_IMAGES) || push!(DEPOT_PATH, SHARED_IMAGES)
 VERSION >= v"1.11" && Base.append_bundled_depot_path!(DEPOT_PATH)     # images of the standard libraries
 empty!(LOAD_PATH)
 append!(LOAD_PATH, [ROOT, "@stdlib"])
 ENV["JULIA_NATIVECACHE"] = "off"
 using NativeCache
-Sandbox.IMAGES[] = OWN_DEPOT
+Sandbox.IMAGES[] = SHARED_IMAGES
 
 include("shared.jl")
 
