@@ -16,6 +16,7 @@ empty!(LOAD_PATH)
 append!(LOAD_PATH, [ROOT, "@stdlib"])
 ENV["JULIA_NATIVECACHE"] = "off"
 using NativeCache
+filter!(!=(SHARED_IMAGES), DEPOT_PATH)      # one depot, as tests of the store want it
 Sandbox.IMAGES[] = SHARED_IMAGES
 
 include("shared.jl")
