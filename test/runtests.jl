@@ -6,14 +6,15 @@
 using Distributed
 
 # What the engine of Julia 1.10 and later has, and those of the other files that hold on it as they are.
-const COMPANION_FILES = ["companion", "edges", "clean", "explain", "verify", "config", "profile", "lines", "store"]
+const COMPANION_FILES = ["companion", "edges", "clean", "explain", "verify", "config", "profile", "lines", "store",
+    "cli", "workload"]
 
 # Every other file of this folder is a part of the tests on Julia 1.5.
 const FILES = VERSION >= v"1.10" ? COMPANION_FILES : [name[1:end-3] for name in readdir(@__DIR__)
                if endswith(name, ".jl") && !(name in ("runtests.jl", "lane.jl", "sandbox.jl", "shared.jl", "companion.jl"))]
 
 # Those that take longest, so that none of them begins when the others are done.
-const LONG = ["faults", "suites", "load", "build", "verify", "docs", "random", "reasons", "edges", "stale", "status", "key"]
+const LONG = ["companion", "clean", "explain", "cli", "faults", "suites", "load", "build", "verify", "docs", "random", "reasons", "edges", "stale", "status", "key"]
 
 """
 From Julia 1.10 on: a depot with an image of NativeCache, which all sessions have behind their own. It takes most of a minute
