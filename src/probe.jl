@@ -111,8 +111,9 @@ function report(begun::Float64, finished::Float64, inferred::Vector{Any})
         end
     end
     if CACHED
-        open(io -> reasons(io, inferred), joinpath(FOLDER, "reasons"), "w")
-        open(gains, joinpath(FOLDER, "status"), "w")
+        # NativeCache is younger than the world in which this runs.
+        open(io -> Base.invokelatest(reasons, io, inferred), joinpath(FOLDER, "reasons"), "w")
+        open(io -> Base.invokelatest(gains, io), joinpath(FOLDER, "status"), "w")
     end
     return nothing
 end

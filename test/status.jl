@@ -80,14 +80,15 @@ end
     sleep(1.1)      # the time stamps that Julia compares
     write(joinpath(box.packages, "Plain", "src", "Plain.jl"), "module Plain\nf(x) = x + 3\ng(x) = f(x)\nend")
     out = julia!(box, "using NativeCache, Plain\n$show_it").out
-    @test occursin(r"^Plain .* stale$"m, out) && occursin("has been precompiled again since; build the library again", out)
+    # Companions of another build of the package are not looked at; `stale` tells of them.
+    @test COMPANIONS ? occursin("no library was found", out) :
+        occursin(r"^Plain .* stale$"m, out) && occursin("has been precompiled again since; build the library again", out)
     remove(box)
 end
 
 @testset "documentation" begin
     for name in (:build, :status, :libraries, :explain, :reason, :reasons, :settings, :json, Symbol("@explain"), :MethodItem,
                  :BuildResult, :Status, :Story)
-        @test occursin(string(name), string(Base.Docs.doc(Base.Docs.Binding(NativeCache, name)))) ||
-            haskey(Base.Docs.meta(NativeCache), Base.Docs.Binding(NativeCache, name))
+        @test haskey(Base.Docs.meta(NativeCache), Base.Docs.Binding(NativeCache, name))
     end
 end
