@@ -25,8 +25,9 @@ end
         print(NativeCache.json(NativeCache.status()))
         """).out
     one, list, compact, package, usable, json = split(out, "\n====\n")
-    count = string(length(t.build["compiled"]), " of ", length(t.build["requested"]))
-    @test occursin("Dates: $count methods installed", one) && occursin(t.build.library, one)
+    # On 1.10 and later Julia's image writer may drop one or the other, and the status says which.
+    count = string(COMPANIONS ? "\\d+" : length(t.build["compiled"]), " of ", length(t.build["requested"]))
+    @test occursin(Regex("Dates: $count methods installed"), one) && occursin(t.build.library, one)
     @test occursin(r"^package +layer +installed +saved +linked in +size +age"m, list)
     @test occursin(Regex("^Dates +.*$count +", "m"), list)
     @test compact == "StatusList(1 libraries)"
@@ -80,9 +81,7 @@ end
     sleep(1.1)      # the time stamps that Julia compares
     write(joinpath(box.packages, "Plain", "src", "Plain.jl"), "module Plain\nf(x) = x + 3\ng(x) = f(x)\nend")
     out = julia!(box, "using NativeCache, Plain\n$show_it").out
-    # Companions of another build of the package are not looked at; `stale` tells of them.
-    @test COMPANIONS ? occursin("no library was found", out) :
-        occursin(r"^Plain .* stale$"m, out) && occursin("has been precompiled again since; build the library again", out)
+    @test occursin(r"^Plain .* stale$"m, out) && occursin("has been precompiled again since; build the library again", out)
     remove(box)
 end
 
