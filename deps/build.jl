@@ -17,7 +17,7 @@ const LIB = COMPANIONS ? joinpath(@__DIR__, "lib", "v$(VERSION.major).$(VERSION.
 const NAMES = COMPANIONS ? ("libnativecache.so",) : ("libnativecache.so", "libnativecache_worker.so")
 
 # Those on which the whole test command was run. Others of the same kind are built for if JULIA_NATIVECACHE_UNTESTED=yes.
-const TESTED = (v"1.10",)
+const TESTED = (v"1.10", v"1.12")
 
 # Each supported Julia has a module of its own in the crates, behind a cargo feature.
 const FEATURES = Dict((v"1.5", 9) => "julia-1-5")
