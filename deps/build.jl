@@ -17,7 +17,7 @@ const LIB = COMPANIONS ? joinpath(@__DIR__, "lib", "v$(VERSION.major).$(VERSION.
 const NAMES = COMPANIONS ? ("libnativecache.so",) : ("libnativecache.so", "libnativecache_worker.so")
 
 # Those on which the whole test command was run. Others of the same kind are built for if JULIA_NATIVECACHE_UNTESTED=yes.
-const TESTED = (v"1.10",)
+const TESTED = (v"1.10", v"1.12")
 
 # The Julia that the native engine is for, and the major version of its LLVM.
 const NATIVE = (v"1.5", 9)

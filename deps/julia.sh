@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# julia.sh: find a Julia that NativeCache supports (1.5.3, or 1.10), or make one.
+# julia.sh: find a Julia that NativeCache supports (1.5.3, 1.10 or 1.12), or make one.
 #
 #   deps/julia.sh              print the path of $JULIA, else of julia on PATH,
 #                              else of the private Julia, made if missing
@@ -284,13 +284,13 @@ private() {
 suits() {
     local version bin
     version=$("$1" --version 2>/dev/null) || version='something that does not start'
-    # 1.10: the companion engine; deps/build.jl has the same list.
+    # 1.10, 1.12: the companion engine; deps/build.jl has the same list.
     case $version in
-        "julia version $supported" | 'julia version 1.10.'*) ;;
+        "julia version $supported" | 'julia version 1.10.'* | 'julia version 1.12.'*) ;;
         'julia version 1.1'[1-9]*) [[ ${JULIA_NATIVECACHE_UNTESTED:-} == yes ]] ;;
         *) false ;;
     esac || {
-        why="it is ${version#julia version }, and NativeCache supports $supported and 1.10"
+        why="it is ${version#julia version }, and NativeCache supports $supported, 1.10 and 1.12"
         return 1
     }
     bin=$(dirname -- "$(readlink -f -- "$1")")

@@ -10,12 +10,14 @@ using .Sandbox
 const OWN_DEPOT = mktempdir(; prefix = "nativecache té st ")
 empty!(DEPOT_PATH)
 push!(DEPOT_PATH, OWN_DEPOT)
+isempty(SHARED_IMAGES) || push!(DEPOT_PATH, SHARED_IMAGES)
 VERSION >= v"1.11" && Base.append_bundled_depot_path!(DEPOT_PATH)     # images of the standard libraries
 empty!(LOAD_PATH)
 append!(LOAD_PATH, [ROOT, "@stdlib"])
 ENV["JULIA_NATIVECACHE"] = "off"
 using NativeCache
-Sandbox.IMAGES[] = OWN_DEPOT
+filter!(!=(SHARED_IMAGES), DEPOT_PATH)      # one depot, as tests of the store want it
+Sandbox.IMAGES[] = SHARED_IMAGES
 
 include("shared.jl")
 

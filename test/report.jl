@@ -20,7 +20,8 @@
     line, json = split(numbers, '\n'; limit = 2)
     before, after = parse.(Int, split(line)[1:2])
     # What is left are methods that no `precompile` statement can name: results that are constants, and Main's.
-    @test before > 5 * max(after, 1)
+    # On 1.10 and later also what the generated functions of Dates reach.
+    @test before > (COMPANIONS ? 2 : 5) * max(after, 1)
     @test endswith(line, "true true true [\"Dates\"]")
     for words in ("without", "type inference", "code generation", "linking cached code", "methods compiled", "still compiled")
         @test occursin(words, shown)

@@ -1,20 +1,45 @@
 # All tests of the Julia side; each file mirrors one of the sources. `julia test/runtests.jl build load`
 # runs only those files. Several run side by side, as many as the machine has cores, at most four;
-# NATIVECACHE_TEST_LANES=1 says how many.
+# NATIVECACHE_TEST_LANES=1 says how many. NATIVECACHE_TEST_IMAGES=/a/folder keeps the images of NativeCache that the sessions of
+# Julia 1.10 and later load, for another run.
 
 using Distributed
 
 # What the engine of Julia 1.10 and later has, and those of the other files that hold on it as they are.
-const COMPANION_FILES = ["companion", "edges", "clean", "explain", "verify", "config", "profile", "lines", "store"]
+const COMPANION_FILES = ["companion", "edges", "clean", "explain", "verify", "config", "profile", "lines", "store",
+    "cli", "workload", "trace"]
 
 # Every other file of this folder is a part of the tests on Julia 1.5.
 const FILES = VERSION >= v"1.10" ? COMPANION_FILES : [name[1:end-3] for name in readdir(@__DIR__)
                if endswith(name, ".jl") && !(name in ("runtests.jl", "lane.jl", "sandbox.jl", "shared.jl", "companion.jl"))]
 
 # Those that take longest, so that none of them begins when the others are done.
-const LONG = ["faults", "suites", "load", "build", "verify", "docs", "random", "reasons", "edges", "stale", "status", "key"]
+const LONG = ["companion", "clean", "explain", "cli", "faults", "suites", "load", "build", "verify", "docs", "random", "reasons", "edges", "stale", "status", "key"]
 
-function main(chosen)
+"""
+From Julia 1.10 on: a depot with an image of NativeCache, which all sessions have behind their own. It takes most of a minute
+to make, with what the tests call in it (src/companion/precompile.jl).
+"""
+function with_images(body)
+    VERSION >= v"1.10" || return body("")
+    kept = get(ENV, "NATIVECACHE_TEST_IMAGES", "")
+    folder = isempty(kept) ? mktempdir(; prefix = "nativecache té st ") : mkpath(kept)
+    try
+        env = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
+        env["JULIA_DEPOT_PATH"] = VERSION < v"1.11" ? folder : "$folder:"
+        env["JULIA_LOAD_PATH"] = "$(dirname(@__DIR__)):@stdlib"
+        env["JULIA_TESTS"] = "true"
+        env["NATIVECACHE_TEST_IMAGE"] = ""
+        run(setenv(`$(Base.julia_cmd()) --startup-file=no -e "import NativeCache"`, env))
+        return body(folder)
+    finally
+        isempty(kept) && rm(folder; recursive = true, force = true)
+    end
+end
+
+main(chosen) = with_images(images -> main(chosen, images))
+
+function main(chosen, images)
     unknown = setdiff(chosen, FILES)
     isempty(unknown) || error("no such test file: ", join(unknown, ", "), "; there are ", join(FILES, ", "))
     started = time()
@@ -23,6 +48,7 @@ function main(chosen)
     flags = `--startup-file=no --history-file=no --color=no`
     pids = addprocs(min(lanes, length(files)); exeflags = flags)
     lane = joinpath(@__DIR__, "lane.jl")
+    foreach(pid -> remotecall_fetch(Core.eval, pid, Main, :(const SHARED_IMAGES = $images)), pids)
     foreach(pid -> remotecall_fetch(Base.include, pid, Main, lane), pids)
     free = Channel{Int}(length(pids))
     foreach(pid -> put!(free, pid), pids)
@@ -41,7 +67,7 @@ function main(chosen)
     passed, bad = sum(result -> result.passed, results), sum(result -> length(result.bad), results)
     println("in ", round(Int, time() - started), " s")
     println(passed, " passed, ", bad, " failed")
-    exit(bad == 0 && passed > 0 ? 0 : 1)
+    return bad == 0 && passed > 0 ? 0 : 1
 end
 
-main(ARGS)
+exit(main(ARGS))

@@ -10,7 +10,7 @@ const ROOT = dirname(@__DIR__)
 const STDLIB = Sys.STDLIB
 const SESSIONS = joinpath(@__DIR__, "sessions")
 
-# From Julia 1.11 on: a depot with an image of NativeCache, which takes 10 s to make there.
+# From Julia 1.10 on: a depot with an image of NativeCache (runtests.jl).
 const IMAGES = Ref("")
 
 "A temporary folder with `packages` and `depot`; its name is one that careless code breaks on."
@@ -113,7 +113,7 @@ function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], progra
     environment = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
     environment["JULIA_LOAD_PATH"] = join([box.packages, ROOT, "@stdlib"], ':')
     # From 1.11 on the empty entry is the depot that Julia comes with, which has images of the standard libraries.
-    environment["JULIA_DEPOT_PATH"] = VERSION < v"1.11" ? depot : string(depot, ':', IMAGES[], ':')
+    environment["JULIA_DEPOT_PATH"] = VERSION < v"1.11" ? join(filter(!isempty, [depot, IMAGES[]]), ':') : string(depot, ':', IMAGES[], ':')
     environment["JULIA_PKG_SERVER"] = ""
     environment["JULIA_TESTS"] = "true"     # 1.12 does not say what it precompiles
     # Tests that are about tracing and building by itself switch it on.
@@ -191,7 +191,7 @@ what a session's own functions call directly, too, which `--trace-compile` does 
 """
 function traced_profile(box::Box, package, script)
     julia!(box, script; env = ["JULIA_NATIVECACHE_TRACE" => "yes"])
-    profiles = joinpath(box.depot, "nativecache", "v1.5", "profiles")
+    profiles = joinpath(box.depot, "nativecache", "v$(VERSION.major).$(VERSION.minor)", "profiles")
     folder = only(filter(name -> startswith(name, "$package-"), readdir(profiles)))
     statements = tempname(box.root; cleanup = false)
     mv(joinpath(profiles, folder, "trace.profile"), statements)

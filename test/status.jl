@@ -25,8 +25,9 @@ end
         print(NativeCache.json(NativeCache.status()))
         """).out
     one, list, compact, package, usable, json = split(out, "\n====\n")
-    count = string(length(t.build["compiled"]), " of ", length(t.build["requested"]))
-    @test occursin("Dates: $count methods installed", one) && occursin(t.build.library, one)
+    # On 1.10 and later Julia's image writer may drop one or the other, and the status says which.
+    count = string(COMPANIONS ? "\\d+" : length(t.build["compiled"]), " of ", length(t.build["requested"]))
+    @test occursin(Regex("Dates: $count methods installed"), one) && occursin(t.build.library, one)
     @test occursin(r"^package +layer +installed +saved +linked in +size +age"m, list)
     @test occursin(Regex("^Dates +.*$count +", "m"), list)
     @test compact == "StatusList(1 libraries)"
@@ -87,7 +88,6 @@ end
 @testset "documentation" begin
     for name in (:build, :status, :libraries, :explain, :reason, :reasons, :settings, :json, Symbol("@explain"), :MethodItem,
                  :BuildResult, :Status, :Story)
-        @test occursin(string(name), string(Base.Docs.doc(Base.Docs.Binding(NativeCache, name)))) ||
-            haskey(Base.Docs.meta(NativeCache), Base.Docs.Binding(NativeCache, name))
+        @test haskey(Base.Docs.meta(NativeCache), Base.Docs.Binding(NativeCache, name))
     end
 end

@@ -14,7 +14,7 @@ const TRACED = """
 
 "The profile of a folder, as (header, methods)."
 function profile_of(box, name)
-    folder = joinpath(box.depot, "nativecache", "v1.5", "profiles")
+    folder = joinpath(box.depot, STORE_FOLDER, "profiles")
     isdir(folder) || return (String[], String[])
     names = filter(entry -> replace(entry, r"-[0-9a-f]{32}" => "") == name, readdir(folder))
     isempty(names) && return (String[], String[])
@@ -41,13 +41,14 @@ end
     @test "# sessions: 1" in header && "# layer: trace" in header && "# from: sessions" in header
     @test any(startswith("# when: 20"), header) && any(startswith("# package: Traced c0ffee00-"), header)
     @test issorted(methods)
-    for name in ("Tuple{typeof(Traced.g), Int64}", "Tuple{typeof(Traced.sorted), Array{Float64, 1}}",
-                 "Tuple{typeof(Traced.f), Array{Int64, 1}}", "Tuple{typeof(Traced.constant), Int64}")
+    for name in ("Tuple{typeof(Traced.g), Int64}", "Tuple{typeof(Traced.sorted), Array{Float64, 1}}", "Tuple{typeof(Traced.f), Array{Int64, 1}}")
         @test name in methods
     end
+    # From 1.12 on Julia does not say of a result that is a constant whether a call asked for it.
+    @test VERSION >= v"1.12" || "Tuple{typeof(Traced.constant), Int64}" in methods
     # Nothing that only this session had; closures by their owners.
     @test !any(method -> occursin(r"\bMain\b|Mine|Tests|Traced\.var\"#+[^\" ]*#[0-9]+\"", method), methods)
-    @test any(method -> occursin("#1 of Tuple{typeof(Traced.sorted), Any}", method), methods)
+    @test any(method -> occursin(COMPANIONS ? r"getfield\(Traced, Symbol\(\"#" : "#1 of Tuple{typeof(Traced.sorted), Any}", method), methods)
     # Off, nothing is written.
     rm(joinpath(box.depot, "nativecache"); recursive = true)
     for env in (["JULIA_NATIVECACHE_TRACE" => "no"], ["JULIA_NATIVECACHE" => "off", TRACING...])
@@ -76,7 +77,7 @@ end
         using NativeCache
         layer = only(NativeCache.profile("Traced"))
         println(layer.header["sessions"])
-        println(count(entry -> occursin("typeof(Traced.f), Array", entry.statement), layer.entries))
+        println(count(entry -> startswith(entry.statement, "Tuple{typeof(Traced.f), Array"), layer.entries))
         """).out
     @test split(text) == ["20", "20"]
     remove(box)
@@ -107,17 +108,27 @@ end
     @test occursin(r"^Trace: \d+ methods compiled here, 0 used from libraries, \d+ kept, in [0-9.]+ ms\n", run.out)
     has(name, method) = method in profile_of(box, name)[2]
     @test has("High", "Tuple{typeof(High.all), Array{Low.Point, 1}}")
-    @test has("Low", "Tuple{typeof(Low.area), Low.Point}") || has("Low", "Tuple{typeof(Low.area), Int64}")
+    # The engine of 1.10 and later gives to the first package that the session asked for and that loads what is needed.
+    low = COMPANIONS ? "High" : "Low"
+    # A constant, see above.
+    @test VERSION >= v"1.12" || has(low, "Tuple{typeof(Low.area), Low.Point}") || has(low, "Tuple{typeof(Low.area), Int64}")
     @test has("Aside", "Tuple{typeof(Aside.open), Aside.Box{Int64}}")
-    @test has("Aside+Low", "Tuple{typeof(Aside.open), Aside.Box{Low.Point}}")
+    @test has("Aside+$low", "Tuple{typeof(Aside.open), Aside.Box{Low.Point}}")
     @test !any(method -> occursin("Low", method), profile_of(box, "Aside")[2])
-    @test has("Answers+Asks", "Tuple{typeof(Asks.ask), Int64}") && !has("Asks", "Tuple{typeof(Asks.ask), Int64}")
     @test has("Asks", "Tuple{typeof(Asks.ask), Float64}") && !has("Answers+Asks", "Tuple{typeof(Asks.ask), Float64}")
-    @test has("Aside", "Tuple{typeof(Base.sort), Array{Float16, 1}}") && has("High", "Tuple{typeof(Base.sort), Array{Float16, 1}}")
+    sorts = filter(name -> has(name, "Tuple{typeof(Base.sort), Array{Float16, 1}}"), ["High", "Aside", "Asks", "Answers"])
+    if COMPANIONS
+        # It does not look at what the code has in it (docs/companions.md, what is missing); all that is of Base alone has one place.
+        @test has("Asks", "Tuple{typeof(Asks.ask), Int64}") && sorts == ["Answers"]
+    else
+        @test has("Answers+Asks", "Tuple{typeof(Asks.ask), Int64}") && !has("Asks", "Tuple{typeof(Asks.ask), Int64}")
+        @test issubset(["High", "Aside"], sorts)
+    end
     remove(box)
 end
 
-@testset "what cached code is used, and what fades" begin
+# On Julia 1.10 and later all that a companion holds counts as used while it is loaded.
+COMPANIONS || @testset "what cached code is used, and what fades" begin
     box = Box()
     add_package(box, "Fades", "module Fades\nf(x) = g(x) + 1\n@noinline g(x) = x * 2\nh(x) = x - 1\nend")
     julia!(box, "using Fades")

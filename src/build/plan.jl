@@ -257,7 +257,8 @@ end
 
 "Several packages and one list: find out first which of them each statement needs."
 function build_split(ids::Vector{PkgId}, given::Vector{String}, options::Options)
-    whose = run_guarded(Job(ids, given, options.linker, options.timeout, options.memory, false, options.progress, nothing, true))
+    whose = VERSION >= v"1.10" ? owners_by_name(ids, given) :
+        run_guarded(Job(ids, given, options.linker, options.timeout, options.memory, false, options.progress, nothing, true))
     if whose isa Failure
         job = Job(ids, given, options.linker, options.timeout, options.memory, false, options.progress)
         options.quiet || @warn string("NativeCache: no library for ", name_of(job), ": ", whose.message) _module=nothing _file=nothing

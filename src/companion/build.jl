@@ -106,3 +106,26 @@ function companion_items(job::Job, path::String)
     end
     return items
 end
+
+"""
+Whose each statement is, of these packages: number => (text, packages). A path in a statement begins with the name of its
+package. One that loads the others stands for all, as far as this session knows what it loads.
+"""
+function owners_by_name(ids::Vector{PkgId}, given::Vector{String})
+    found = Dict{Int,Tuple{String,Vector{PkgId}}}()
+    for (number, text) in enumerate(given)
+        names = Set{Symbol}()
+        path_roots!(names, Meta.parse(text; raise = false))
+        owners = filter(id -> Symbol(id.name) in names, ids)
+        all_of(id) = all(other -> other == id || other in loads(id), owners)
+        at = findfirst(all_of, owners)
+        isempty(owners) || (found[number] = (text, at === nothing ? owners : [owners[at]]))
+    end
+    return found
+end
+
+function path_roots!(names::Set{Symbol}, @nospecialize(ex))
+    ex isa Symbol && push!(names, ex)
+    ex isa Expr && foreach(part -> path_roots!(names, part), ex.head === :. ? ex.args[1:1] : ex.args)
+    return names
+end

@@ -54,3 +54,26 @@ if ccall(:jl_generating_output, Cint, ()) == 1
     precompile(trace_session, ())
     precompile(load_companion!, (Found,))
 end
+
+# Everything else is compiled by who calls it: in the image it would make each loading twice as dear. The tests, which start
+# hundreds of processes that call it, have it there.
+if ccall(:jl_generating_output, Cint, ()) == 1 && haskey(ENV, "NATIVECACHE_TEST_IMAGE")
+    let given = Vector{String}, options = Dict{String,Vector{String}}, out = IOStream, plain = MIME"text/plain"
+        for statements in (String, Vector{String}), names in ((:statements, :quiet), (:quiet, :statements))
+            precompile(Core.kwcall, (NamedTuple{names,names[1] === :quiet ? Tuple{Bool,statements} : Tuple{statements,Bool}}, typeof(build), String))
+        end
+        precompile(Core.kwcall, (NamedTuple{(:quiet,),Tuple{Bool}}, typeof(build), String))
+        for (f, types) in [(build_set, (Vector{PkgId}, Vector{String}, Nothing, Vector{Source}, Options)),
+                           (build_set, (Vector{PkgId}, Nothing, Nothing, Vector{Source}, Options)), (show, (out, plain, BuildResult)),
+                           (status, (String,)), (status, ()), (show, (out, plain, Status)), (show, (out, plain, StatusList)),
+                           (status_of, (Found,)), (inspect_library, (String,)), (libraries, ()), (explain, (String,)),
+                           (explain, (Type{<:Tuple},)), (show, (out, plain, Explanation)), (show, (out, plain, Story)),
+                           (verify, (String,)), (profile, (String,)), (stale, ()), (settings, ()), (gc!, ()), (clear!, ()), (clear!, (String,)),
+                           (main, (given,)), (run_command, (given, out)), (command_build, (given, options, out)),
+                           (command_status, (given, options, out)), (command_explain, (given, options, out)),
+                           (train_all, (String, Vector{Any})), (read_value, (Any, typeof(loaded_root), Vector{Pair{Symbol,TypeVar}}))]
+            precompile(f, types)
+        end
+        foreach(command -> precompile(parse_options, (String, given, typeof(command[4]), typeof((command[5]..., "json", "quiet")))), COMMANDS)
+    end
+end

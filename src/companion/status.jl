@@ -34,7 +34,8 @@ statement_items(item::Found) = [statement_item(item, outcome, text, detail) for 
 
 function statement_item(item::Found, outcome, text, detail)
     bucket_of(outcome) == "compiled" || return bucket_of(outcome) => MethodItem(text, Symbol(outcome), detail)
-    item.state === :waiting && return "waiting" => MethodItem(text, :PackageMissing, join((id.name for (id, _) in item.companion.packages), ", "))
+    item.state === :waiting && return "waiting" => MethodItem(text, :PackageMissing,
+        join((id.name for (id, _) in item.companion.packages if !haskey(Base.loaded_modules, id)), ", "))
     item.state === :rejected && return "rejected" => MethodItem(text, item.reason, item.message)
     return in_session(text, item)
 end

@@ -167,16 +167,18 @@ end
 
 """
 Write what this process has compiled into profiles below `folder`, for the package `focus` (name and uuid without dashes,
-a tab between them): what that package loads goes to it, the rest where it belongs. Statements of `without` are left out.
+a tab between them): what that package loads goes to it, the rest where it belongs. Statements of `without` are left out,
+those of `also` are its own.
 """
-function trace_into(folder::String, layer::String, focus::String, from::String; without = Set{String}())
+function trace_into(folder::String, layer::String, focus::String, from::String; without = Set{String}(), also = String[])
     name, uuid = split(focus, '\t')
     packages, text = trace_text()
     at = findfirst(id -> id.name == name && (isempty(uuid) || replace(string(id.uuid), '-' => "") == uuid), packages)
     at === nothing && return "package $name was not loaded"
     id = packages[at]
     _, entries = parse_found(text, packages)
-    filter!(entry -> !(entry.first in without), entries)
+    filter!(entry -> !(entry.first in without || entry.first in also), entries)
+    foreach(statement -> push!(entries, statement => [id]), also)
     members = Member[Member(other, loads(other)) for other in unique!([id; asked_for(packages)])]
     for (place, statements) in placed(entries, members)
         path = joinpath(folder, profile_folder(place))

@@ -1,21 +1,40 @@
 # What a workload compiles on Julia 1.10 and later.
 
-# What was compiled before the first block; `nothing` as long as none has begun.
-const BEFORE_WORKLOAD = Ref{Union{Nothing,Set{String}}}(nothing)
+# What was compiled before the first block, and how much this process had inferred then; `nothing` as long as none has begun.
+const BEFORE_WORKLOAD = Ref{Union{Nothing,Tuple{Set{String},Int}}}(nothing)
 
 function begin_workload()
     BEFORE_WORKLOAD[] === nothing || return nothing
-    BEFORE_WORKLOAD[] = try
+    known = try
         packages, text = trace_text()
         Set{String}(first.(parse_found(text, packages)[2]))
     catch
         Set{String}()       # libnativecache is not built: nothing is noted in the end either
     end
+    BEFORE_WORKLOAD[] = (known, length(inferred_here()))
     return nothing
 end
 
 function trace_workload(folder::String, id::PkgId)
-    problem = trace_into(folder, "precompile", focus_text(id), "@workload"; without = something(BEFORE_WORKLOAD[], Set{String}()))
+    known, start = something(BEFORE_WORKLOAD[], (Set{String}(), 0))
+    called = called_in_block(Base.loaded_modules[id], start)
+    problem = trace_into(folder, "precompile", focus_text(id), "@workload"; without = known, also = called)
     isempty(problem) || error(problem)
     return nothing
+end
+
+"""
+The package's methods that inference has met since. Julia compiles a block as a whole if there is a loop in it, say, and then
+leaves out calls whose results nobody uses: a user's call would be made. The image is to have them, too, as of what was called.
+"""
+function called_in_block(mod::Module, start::Int)
+    found = String[]
+    for code in inferred_here()[start+1:end]
+        instance = instance_of_code(code)
+        instance === nothing && continue
+        method = instance.def
+        method isa Method && Base.moduleroot(method.module) === mod && is_valid(code) && precompile(instance.specTypes) || continue
+        push!(found, statement_text(instance.specTypes))
+    end
+    return found
 end

@@ -19,10 +19,10 @@ const INFERRED = Any[]
 const DEPTH = Int[0]
 
 "Stands in for the function that libjulia calls to infer a method; nested calls count for the outermost."
-function timed_inference(instance::Core.MethodInstance, world::UInt)
+function timed_inference(instance::Core.MethodInstance, world::UInt, modes::UInt8...)    # from 1.12 on, what is wanted of it
     DEPTH[1] += 1
     started = time_ns()
-    source = @static VERSION < v"1.6" ? Core.Compiler.typeinf_ext(instance, world) : Core.Compiler.typeinf_ext_toplevel(instance, world)
+    source = @static VERSION < v"1.6" ? Core.Compiler.typeinf_ext(instance, world) : Core.Compiler.typeinf_ext_toplevel(instance, world, modes...)
     took = time_ns() - started
     DEPTH[1] -= 1
     DEPTH[1] == 0 && (push!(INFERRED, instance); push!(INFERRED, took))
@@ -50,7 +50,7 @@ function phase_of(address::UInt)
     end
     for frame in Base.StackTraces.lookup(Ptr{Cvoid}(address))
         file = string(frame.file)
-        (occursin("compiler/", file) || frame.func === :timed_inference) && return :inference
+        (occursin("ompiler/", file) || frame.func === :timed_inference) && return :inference
         frame.func in LOADING && return :loading
     end
     return :run
@@ -111,8 +111,9 @@ function report(begun::Float64, finished::Float64, inferred::Vector{Any})
         end
     end
     if CACHED
-        open(io -> reasons(io, inferred), joinpath(FOLDER, "reasons"), "w")
-        open(gains, joinpath(FOLDER, "status"), "w")
+        # NativeCache is younger than the world in which this runs.
+        open(io -> Base.invokelatest(reasons, io, inferred), joinpath(FOLDER, "reasons"), "w")
+        open(io -> Base.invokelatest(gains, io), joinpath(FOLDER, "status"), "w")
     end
     return nothing
 end
@@ -139,7 +140,7 @@ function gains(io)
     end
 end
 
-precompile(timed_inference, (Core.MethodInstance, UInt))
+precompile(timed_inference, VERSION < v"1.12" ? (Core.MethodInstance, UInt) : (Core.MethodInstance, UInt, UInt8, UInt8))
 precompile(phases, (Vector{UInt},))
 Profile.init(n = 20_000_000, delay = 0.002)
 

@@ -25,6 +25,8 @@ In a package that has loaded PrecompileTools, which exists for Julia 1.6 and lat
 """
 macro workload(block)
     tools = precompile_tools(__module__)
+    # Here nothing of the block is inferred yet, and at its beginning all of it may be.
+    VERSION >= v"1.10" && tools === nothing && ccall(:jl_generating_output, Cint, ()) != 0 && begin_workload()
     run = tools === nothing ? :(let
         $block
     end) : Expr(:macrocall, GlobalRef(tools, Symbol("@compile_workload")), __source__, block)
