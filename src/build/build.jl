@@ -132,7 +132,7 @@ function run_workers(job::Job, work::String)
     return Failure(string("the build process died ", MAX_CULPRITS, " times"))
 end
 
-# Codes of `Reason` in rust/image.
+# Codes of `Reason` in rust/store.
 const NAMES_MAIN = 201
 const COMPILER_ABORTED = 210
 

@@ -22,7 +22,7 @@ Base.include(NativeCacheWorker, "../mutation.jl")      # protections that a test
 Base.include(NativeCacheWorker, "../store/lines.jl")         # how texts become fields of lines
 Base.include(NativeCacheWorker, "../store/signature.jl")     # from the text of a signature to its type
 
-# Codes of `Reason` in rust/image.
+# Codes of `Reason` in rust/store.
 const NO_SUCH_METHOD = "200"
 const COMPILED_AT_START = "218"
 
