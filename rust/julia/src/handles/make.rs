@@ -186,8 +186,7 @@ impl<'j> DataType<'j> {
         new.ok_or(WrongFields::Kind)
     }
 
-    /// A new struct with these fields, `None` for one that is not defined; of a mutable type, or one that the caller alone
-    /// has an instance of.
+    /// A new mutable struct with these fields; `None` stands for one that is not defined.
     ///
     /// # Errors
     /// If there can be none.
