@@ -199,7 +199,7 @@ function julia_environment()
     environment["JULIA_DEPOT_PATH"] = join(DEPOT_PATH, Sys.iswindows() ? ';' : ':')
     environment["JULIA_NATIVECACHE"] = "off"
     environment["NATIVECACHE_BUILDS"] = "1"      # for @workload, in packages that are precompiled on the way
-    # No matter how many the session has: what reads the number is not kept (rust/native/worker/src/state.rs, made_at_init.rs),
+    # No matter how many the session has: what reads the number is not kept (rust/native/worker/src/reads_state.rs, made_at_init.rs),
     # and a process that forks children for its parts must have one.
     environment["JULIA_NUM_THREADS"] = "1"
     delete!(environment, "JULIA_PROJECT")

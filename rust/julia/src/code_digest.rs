@@ -3,13 +3,10 @@
 //! What has an identity of its own (a mutable object, a method) has none; names that `gensym` makes are
 //! numbered differently in every process and count as equal.
 
-use jl_sys::jl_method_t;
-
 use crate::handles::{
     CodeInfo, DataType, Expr, GlobalRef, Kind, Method, Module, Object, QuoteNode, SVec, Symbol, Text,
     TypeVar, Union, UnionAll,
 };
-use crate::object::Value;
 
 /// FNV-1a over words: fast on few words, and the same in every process.
 pub struct Mix(u64);
@@ -152,31 +149,4 @@ fn digest_type(ty: Object<'_>, mix: &mut Mix, depth: u32) -> Option<()> {
     mix.add_bytes(ty.name().as_str().as_bytes());
     mix.add_bytes(ty.name().module().path().as_bytes());
     ty.parameters().places().try_for_each(|parameter| digest(parameter?, mix, depth + 1))
-}
-
-/// [`add_source`] of a bare pointer.
-///
-/// # Safety
-/// `method` is live; on a Julia thread, collector off.
-pub unsafe fn digest_source(method: *mut jl_method_t, mix: &mut Mix) -> Option<()> {
-    // SAFETY: as the caller says.
-    add_source(unsafe { Method::from_ptr(method)? }, mix)
-}
-
-/// [`add_code`] of a bare pointer.
-///
-/// # Safety
-/// `code` is live; collector off.
-pub unsafe fn digest_code(code: Value, mix: &mut Mix) -> Option<()> {
-    // SAFETY: as the caller says.
-    add_code(unsafe { Object::from_ptr(code)? }.as_kind()?, mix)
-}
-
-/// [`add_name`] of a bare pointer.
-///
-/// # Safety
-/// `value` is live.
-pub unsafe fn add_named(value: Value, mix: &mut Mix) -> bool {
-    // SAFETY: as the caller says.
-    unsafe { Object::from_ptr(value) }.is_some_and(|object| add_name(object, mix))
 }

@@ -9,7 +9,6 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use jl_sys::{jl_method_t, jl_module_t};
 use nativecache_mutation::mutation;
 use rustc_hash::FxHashMap;
 
@@ -76,33 +75,6 @@ impl Origins {
         let world = first_world(root);
         self.restored.borrow_mut().insert(root.address(), world);
         world
-    }
-
-    /// [`Origins::number`] of a bare pointer.
-    ///
-    /// # Safety
-    /// `method` is a live method; on a Julia thread, collector off.
-    pub unsafe fn of(&self, method: *mut jl_method_t) -> Option<u64> {
-        // SAFETY: as the caller says.
-        self.number(unsafe { Method::from_ptr(method)? })
-    }
-
-    /// [`Origins::came_with_image`] of a bare pointer.
-    ///
-    /// # Safety
-    /// As [`Origins::of`].
-    pub unsafe fn is_restored(&self, method: *mut jl_method_t) -> bool {
-        // SAFETY: as the caller says.
-        unsafe { Method::from_ptr(method) }.is_some_and(|method| self.came_with_image(method))
-    }
-
-    /// [`Origins::world_of_image`] of a bare pointer.
-    ///
-    /// # Safety
-    /// As [`Origins::of`]; `root` is a live root module.
-    pub unsafe fn restored_in(&self, root: *mut jl_module_t) -> Option<usize> {
-        // SAFETY: as the caller says.
-        self.world_of_image(unsafe { Module::from_ptr(root)? })
     }
 }
 

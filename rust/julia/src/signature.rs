@@ -15,7 +15,6 @@ use crate::handles::{
     Contents, DataType, Module, Object, Part, Primitive, SVec, Symbol, Text, TypeName, TypeVar, Union,
     UnionAll,
 };
-use crate::object::Value;
 use crate::packages::is_generated;
 
 /// Why a signature has no text.
@@ -414,14 +413,4 @@ fn global_function<'j>(ty: DataType<'j>) -> Option<&'j [u8]> {
     }
     let bound = ty.name().module().binding_in_table(symbol)?.constant();
     (bound == Some(instance)).then_some(name)
-}
-
-/// [`text`] of a bare pointer.
-///
-/// # Safety
-/// `value` is a live type, or null; the collector is off.
-pub unsafe fn print<'j>(value: Value, names: Option<&mut dyn Naming<'j>>) -> Result<String, Unprintable> {
-    // SAFETY: as the caller says.
-    let value = unsafe { Object::from_ptr(value) };
-    text(value.ok_or_else(|| Unprintable::Value("nothing at all".into()))?, names)
 }

@@ -19,7 +19,7 @@ use nativecache_julia::sysimage::Sysimage;
 use nativecache_mutation::mutation;
 use nativecache_runtime::load::{frames, key};
 use nativecache_store::boundary::{fail, hand_out, last_error};
-use nativecache_store::lines as text;
+use nativecache_store::{lines as text, Hex};
 
 use crate::auto::{self, Stale};
 use crate::distributed::spread;
@@ -427,7 +427,7 @@ const PROFILES: &str = "profiles";
 
 impl Found {
     fn line(&self) -> String {
-        let uuid: String = self.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+        let uuid = Hex(&self.uuid).to_string();
         let c = &self.counts;
         let numbers =
             [c.requested, c.installed, c.waiting, c.skipped, c.rejected, c.failed, c.functions, c.slots]

@@ -15,7 +15,7 @@ use nativecache_runtime::load::key;
 use nativecache_runtime::load::library::LibraryFile;
 use nativecache_runtime::load::outcomes::{Outcome, Outcomes};
 use nativecache_store::boundary::hand_out;
-use nativecache_store::lines as text;
+use nativecache_store::{lines as text, Hex};
 
 use crate::error::{guard, SessionError};
 use crate::globals::loaded_modules;
@@ -186,7 +186,7 @@ fn inspection(path: &Path) -> String {
         if package.in_sysimage {
             continue;
         }
-        let uuid: String = package.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+        let uuid = Hex(&package.uuid);
         let _ = writeln!(lines, "package\t{}\t{uuid}\t{:016x}", text::escape(package.name), package.build_id);
     }
     let _ = writeln!(lines, "functions\t{}", image.function_count());

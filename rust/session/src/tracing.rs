@@ -20,7 +20,7 @@ use nativecache_store::lines as text;
 use nativecache_store::profile::update::{self as store, Updated};
 use nativecache_store::settings::Settings;
 use nativecache_store::trust;
-use nativecache_store::{file, Limits, Mode, Profile, Stats};
+use nativecache_store::{file, Hex, Limits, Mode, Profile, Stats};
 
 use crate::auto;
 use crate::error::{guard, SessionError};
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn nativecache_trace_into(
             let roots = walk::root_modules(&julia, modules);
             let named = |name: &str, id: &str| {
                 let is_meant = |module: &Module<'_>| {
-                    module.as_str() == name && (id.is_empty() || hex(module.uuid()) == id)
+                    module.as_str() == name && (id.is_empty() || Hex(&module.uuid()).to_string() == id)
                 };
                 roots.iter().copied().rfind(is_meant)
             };
@@ -369,12 +369,8 @@ fn writable(depots: &[PathBuf], store: &Path) -> Option<PathBuf> {
     })
 }
 
-fn hex(uuid: [u8; 16]) -> String {
-    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 pub(crate) fn dashed(uuid: [u8; 16]) -> String {
-    let hex = hex(uuid);
+    let hex = Hex(&uuid).to_string();
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 

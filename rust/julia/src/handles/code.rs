@@ -9,7 +9,8 @@ use libc::c_void;
 use super::{handle, Array, Method, MethodInstance, Module, Object, Symbol};
 use crate::julia_1_5::{
     jl_compress_ir, jl_fptr_args, jl_fptr_const_return, jl_fptr_sparam, jl_intrinsic_name,
-    jl_ir_flag_inlineable, jl_set_method_inferred, jl_uncompress_ir, CONST_RETURN, CONST_VALUE,
+    jl_ir_flag_inlineable, jl_set_method_inferred, jl_uncompress_ir, write_barrier, CONST_RETURN,
+    CONST_VALUE,
 };
 
 handle! {
@@ -186,7 +187,10 @@ impl<'j> CodeInstance<'j> {
     /// In a build process; `inferred` is this code, in compressed form or not, or `nothing`.
     pub unsafe fn set_inferred(self, inferred: Object<'j>) {
         // SAFETY: as the caller says.
-        unsafe { (*self.as_ptr()).inferred = inferred.as_ptr() };
+        unsafe {
+            (*self.as_ptr()).inferred = inferred.as_ptr();
+            write_barrier(self.as_ptr().cast());
+        }
     }
 }
 
@@ -333,6 +337,12 @@ impl<'j> QuoteNode<'j> {
 }
 
 impl<'j> Object<'j> {
+    /// Is it a function: an instance of `Function`?
+    pub fn is_function(self) -> bool {
+        // SAFETY: alive; the type exists from start-up on.
+        unsafe { jl_sys::jl_isa(self.as_ptr(), jl_sys::jl_function_type.cast()) != 0 }
+    }
+
     /// In code, the statement (from 0) whose value this stands for: what an `SSAValue` says.
     pub fn statement(self) -> Option<usize> {
         // SAFETY: an SSAValue is its number, from 1.

@@ -42,6 +42,12 @@ impl<'j> Module<'j> {
         self.as_ptr() == unsafe { jl_sys::jl_core_module }
     }
 
+    /// Is it `Base`?
+    pub fn is_base(self) -> bool {
+        // SAFETY: exists from start-up on.
+        self.as_ptr() == unsafe { jl_sys::jl_base_module }
+    }
+
     /// Is it `Main`?
     pub fn is_main(self) -> bool {
         // SAFETY: exists from start-up on.

@@ -38,6 +38,12 @@ impl<'j> Symbol<'j> {
         unsafe { CStr::from_ptr(self.as_ptr().add(1).cast()).to_bytes() }
     }
 
+    /// Its name for as long as the process lives, as the symbol itself does; empty if that is no UTF-8.
+    pub fn permanent(self) -> &'static str {
+        // SAFETY: as for `bytes`, and no symbol is ever freed.
+        unsafe { CStr::from_ptr(self.as_ptr().add(1).cast()) }.to_str().unwrap_or("")
+    }
+
     /// Its name; empty if that is no UTF-8.
     pub fn as_str(self) -> &'j str {
         std::str::from_utf8(self.bytes()).unwrap_or("")

@@ -369,6 +369,12 @@ impl<'j> TypeVar<'j> {
 }
 
 impl<'j> Object<'j> {
+    /// What its fields that are references, and defined, refer to, in their order.
+    pub fn references(self) -> impl Iterator<Item = Object<'j>> {
+        let count = self.type_of().field_count().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+        (0..count).filter_map(move |index| self.reference(index))
+    }
+
     /// A type without its `where`s.
     pub fn without_wheres(self) -> Object<'j> {
         let mut at = self;

@@ -6,5 +6,4 @@ pub mod edges;
 pub mod error;
 pub mod load;
 pub mod objects;
-pub mod raw;
 pub mod trace;

@@ -16,13 +16,13 @@ use crate::error::BuildError;
 
 /// One function of which the two libraries say different things.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// The statement that asked for it, or its signature.
-    pub method: String,
+    pub(crate) method: String,
     /// What differs.
-    pub what: String,
+    pub(crate) what: String,
     /// Its number in the library that was there, if it is in it.
-    pub number: Option<u32>,
+    pub(crate) number: Option<u32>,
 }
 
 /// What one library says of a function, without its own numbers.
@@ -34,10 +34,8 @@ struct Said {
 }
 
 /// Compares two libraries. Those of equal bytes differ in nothing.
-pub fn compare(held: &Path, fresh: &Path) -> Result<Vec<Difference>, BuildError> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|e| BuildError::Io { what: path.to_owned(), error: e.to_string() })
-    };
+pub(crate) fn compare(held: &Path, fresh: &Path) -> Result<Vec<Difference>, BuildError> {
+    let read = |path: &Path| std::fs::read(path).map_err(BuildError::at(path));
     if read(held)? == read(fresh)? {
         return Ok(Vec::new());
     }
@@ -80,10 +78,7 @@ fn difference(then: &Said, now: &Said) -> Option<Difference> {
 }
 
 fn say(path: &Path) -> Result<BTreeMap<Digest, Said>, BuildError> {
-    let unusable = |e: nativecache_runtime::error::Rejected| BuildError::Io {
-        what: path.to_owned(),
-        error: e.to_string(),
-    };
+    let unusable = |source| BuildError::Incomparable { library: path.to_owned(), source };
     let file = LibraryFile::open(path).map_err(unusable)?;
     let image = file.image().map_err(unusable)?;
     let code = file.load().map_err(unusable)?;

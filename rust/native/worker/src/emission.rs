@@ -1,206 +1,175 @@
-//! Emission until nothing unknown is left.
+//! Steps 2 and 3 of a build, emit and rewrite: in rounds, until nothing unknown is left.
 
 use nativecache_mutation::mutation;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use jl_sys::{jl_code_instance_t, jl_method_instance_t};
 use nativecache_codegen::llvm_sys::prelude::LLVMValueRef;
-use nativecache_codegen::{value_name, NativeModule, Rewritten};
+use nativecache_codegen::{value_name, Closure, NativeModule, Rewritten};
 use nativecache_image::{CodeIndex, Function, Invoke, Reason, SlotId};
-use nativecache_julia::handles::{CodeInfo, Object};
-use nativecache_julia::inspect;
-use nativecache_julia::julia_1_5::{jl_get_world_counter, write_barrier};
-use nativecache_julia::object::is;
-use nativecache_julia::stopped::Stopped;
+use nativecache_julia::c_symbols::JuliasOwn;
+use nativecache_julia::compiler::{Entry, GeneratedCode, LlvmPointer};
+use nativecache_julia::handles::{CodeInstance, MethodInstance};
 use nativecache_runtime::error::Undescribable;
 use nativecache_runtime::objects::describe::Describer;
 use nativecache_runtime::objects::folded::computes_with_address;
-use nativecache_runtime::objects::foreign::JuliasOwn;
+use nativecache_runtime::objects::foreign::ForeignTargets;
 
-use crate::build::{describer, Status, World};
 use crate::error::BuildError;
-use crate::known::Known;
-use crate::native::Native;
+use crate::known_addresses::KnownAddresses;
+use crate::status::{self, wanted, Refusal, Status};
+use crate::world::World;
 
 /// One code instance of the emitted module.
-pub struct EmittedCode {
-    pub ci: *mut jl_code_instance_t,
-    /// Its entry with Julia's calling convention, or -1 (`jl_fptr_args`) or -2 (`jl_fptr_sparam`).
-    wrapper: Result<LLVMValueRef, i32>,
-    spec: Option<LLVMValueRef>,
+pub(crate) struct EmittedCode<'j> {
+    pub(crate) code: CodeInstance<'j>,
+    /// How it is entered with Julia's calling convention.
+    entry: Entry,
+    specialised: Option<LLVMValueRef>,
     names: Vec<String>,
     slots: Vec<u32>,
 }
 
 /// An emitted module of which everything is known.
-pub struct Emission<'j> {
-    pub module: NativeModule,
-    pub describer: Describer<'j>,
-    pub rewritten: Rewritten,
+pub(crate) struct Emission<'j> {
+    pub(crate) module: NativeModule,
+    pub(crate) describer: Describer<'j>,
+    pub(crate) rewritten: Rewritten,
     /// What can be installed, in the order of emission.
-    pub code_instances: Vec<EmittedCode>,
+    pub(crate) codes: Vec<EmittedCode<'j>>,
 }
 
 /// An exclusion may make another method uncacheable (its caller then needs the method instance as an
 /// object); each round takes out at least one code instance, so this is only a backstop.
 const MAX_ROUNDS: usize = 20;
 
-/// Emits the wanted methods. What holds an unknown address is taken out, with the reason in its status,
-/// and called through `jl_invoke` by the others.
-///
-/// # Safety
-/// The collector is off, nothing else runs, `world` is what is alive.
-pub unsafe fn emit<'j>(
-    julia: &'j Stopped,
-    world: &World,
-    statuses: &mut [Status],
-) -> Result<Emission<'j>, BuildError> {
-    // SAFETY: as the caller says.
-    unsafe {
-        use_inferred_code(world, statuses);
-        use_sysimage_code(world);
-    }
+/// Emits the wanted methods and puts slots in the place of addresses. What holds an unknown address is taken out, with the
+/// reason in its status, and called through `jl_invoke` by the others.
+pub(crate) fn emit<'j>(world: &World<'j>, statuses: &mut [Status<'j>]) -> Result<Emission<'j>, BuildError> {
+    use_inferred_code(world, statuses);
+    use_sysimage_code(world);
     let provided = JuliasOwn::find().ok_or(BuildError::NoLibjulia)?;
     for _ in 0..MAX_ROUNDS {
-        let wanted: Vec<*mut jl_method_instance_t> = statuses
-            .iter()
-            .filter_map(|s| if let Status::Wanted(mi) = s { Some(*mi) } else { None })
-            .collect();
-        // SAFETY: as the caller says.
-        unsafe {
-            let native = Native::create(&wanted);
-            let module = native.module();
-            if module.is_null() {
-                return Err(BuildError::NoModule);
-            }
-            let mut codes = emitted(&native, world);
-            let (describer, objects, mut foreign) = describer(julia, world);
-            let mut uncacheable = false;
-            for code in &codes {
-                let source = world
-                    .source(code.ci)
-                    .and_then(|source| Object::from_ptr(source)?.as_kind::<CodeInfo<'_>>());
-                let refusal = match source {
-                    None => Some((Reason::NotInferred, "its inferred code is not known".to_owned())),
-                    Some(source) => {
-                        foreign.add(julia, source);
-                        let computed = mutation!(
-                            "addresses: what is computed of one is data",
-                            computes_with_address(source),
-                            None::<String>
-                        );
-                        computed.map(|what| {
-                            let detail =
-                                format!("an address goes into {what}, which is computed at compile time");
-                            (Reason::IntegerAddress, detail)
-                        })
-                    }
-                };
-                if let Some((reason, detail)) = refusal {
-                    code.reject(statuses, reason, &detail);
-                    (*code.ci).inferred = jl_sys::jl_nothing;
-                    uncacheable = true;
-                }
-            }
-            if uncacheable {
-                continue;
-            }
-            let known_cis = world.code_instances.iter().map(|ci| *ci as usize).collect();
-            let mut known = Known::new(describer, objects, foreign, known_cis);
-            let mut module = NativeModule::from_raw(module)?;
-            let rewritten = module.rewrite(&mut known)?;
-            if std::env::var_os("NATIVECACHE_TRACE").is_some() {
-                trace(&rewritten);
-            }
-            let own = names_of(&codes);
-            for code in &mut codes {
-                let stop = |name: &str| own.get(name).is_some_and(|ci| *ci != code.ci);
-                let mut slots: HashSet<u32> = HashSet::new();
-                for name in &code.names {
-                    let closure = rewritten.closure_until(name, stop);
-                    // `@cfunction`: C code may keep the pointer and call it in any world, on any thread.
-                    let called_back = closure.functions.iter().any(|f| f.starts_with("jlcapi_"));
-                    if mutation!("addresses: callbacks are kept", called_back, false) {
-                        code.reject(statuses, Reason::ForeignCallback, "");
-                        (*code.ci).inferred = jl_sys::jl_nothing;
-                        uncacheable = true;
-                        break;
-                    }
-                    if let Some((function, unknown)) = closure.unknown.first() {
-                        let (reason, detail) = known
-                            .reasons
-                            .get(function)
-                            .cloned()
-                            .unwrap_or_else(|| (Reason::UnknownAddress, unknown.reason.to_string()));
-                        let place = format!("{detail} ({} in {})", unknown.usage, unknown.instruction.trim());
-                        code.reject(statuses, reason, &place);
-                        (*code.ci).inferred = jl_sys::jl_nothing;
-                        uncacheable = true;
-                        break;
-                    }
-                    // `llvmcall` may declare anything. What is missing where a library is loaded costs all of it, and what
-                    // only this process has loaded is missing there.
-                    let missing = closure.imports.iter().find(|name| !provided.has(name));
-                    if let Some(import) = mutation!(
-                        "symbols: what llvmcall declares is taken as it is",
-                        missing,
-                        None::<&String>
-                    ) {
-                        let detail = format!("nothing that each session has loaded defines {import}");
-                        code.reject(statuses, Reason::UnknownForeignCall, &detail);
-                        (*code.ci).inferred = jl_sys::jl_nothing;
-                        uncacheable = true;
-                        break;
-                    }
-                    slots.extend(rewritten.closure(name).slots);
-                }
-                code.slots = slots.into_iter().collect();
-                code.slots.sort_unstable();
-            }
-            if uncacheable {
-                continue;
-            }
-            let now = jl_get_world_counter();
-            codes.retain(|code| installable(code.ci, now));
-            return Ok(Emission { module, describer: known.describer, rewritten, code_instances: codes });
+        if let Some(emission) = emit_once(world, statuses, &provided)? {
+            return Ok(emission);
         }
     }
     Err(BuildError::Endless(MAX_ROUNDS))
 }
 
+/// One round; `None` if something had to be taken out.
+fn emit_once<'j>(
+    world: &World<'j>,
+    statuses: &mut [Status<'j>],
+    provided: &JuliasOwn,
+) -> Result<Option<Emission<'j>>, BuildError> {
+    // SAFETY: in a build process nothing else runs; what is wanted was inferred.
+    let generated = unsafe { GeneratedCode::of(world.julia, &wanted(statuses)) };
+    let module = generated.module().ok_or(BuildError::NoModule)?;
+    let mut codes = emitted(&generated, world);
+    let mut foreign = ForeignTargets::default();
+    let mut left_out = false;
+    for code in &codes {
+        if let Some(refusal) = refusal_of_source(world, code.code, &mut foreign) {
+            code.leave_out(world, statuses, &refusal);
+            left_out = true;
+        }
+    }
+    if left_out {
+        return Ok(None);
+    }
+    let mut known = KnownAddresses::new(world, foreign);
+    // SAFETY: the code generator has just made it, on this thread, and nobody else knows it; Julia never frees it.
+    let mut module = unsafe { NativeModule::from_raw(module.as_ptr().cast()) }?;
+    let rewritten = module.rewrite(&mut known)?;
+    if std::env::var_os("NATIVECACHE_TRACE").is_some() {
+        trace(&rewritten);
+    }
+    let owners = owners_of(&codes);
+    for code in &mut codes {
+        let stop = |name: &str| owners.get(name).is_some_and(|owner| *owner != code.code);
+        let mut closures = code.names.iter().map(|name| rewritten.closure_until(name, stop));
+        if let Some(refusal) = closures.find_map(|closure| refusal_of_closure(&closure, &known, provided)) {
+            code.leave_out(world, statuses, &refusal);
+            left_out = true;
+            continue;
+        }
+        let slots: HashSet<u32> = code.names.iter().flat_map(|name| rewritten.closure(name).slots).collect();
+        code.slots = slots.into_iter().collect();
+        code.slots.sort_unstable();
+    }
+    if left_out {
+        return Ok(None);
+    }
+    let now = world.julia.world();
+    codes.retain(|code| is_installable(code.code, now));
+    Ok(Some(Emission { module, describer: known.describer, rewritten, codes }))
+}
+
+/// Why the code from which that of `code` is generated cannot be kept. Its C functions go into `foreign`.
+fn refusal_of_source<'j>(
+    world: &World<'j>,
+    code: CodeInstance<'j>,
+    foreign: &mut ForeignTargets,
+) -> Option<Refusal> {
+    let Some(source) = world.source(code) else {
+        return Some(Refusal::new(Reason::NotInferred, "its inferred code is not known"));
+    };
+    foreign.add(world.julia, source);
+    let computed = mutation!(
+        "addresses: what is computed of one is data",
+        computes_with_address(source),
+        None::<String>
+    );
+    computed.map(|what| {
+        let detail = format!("an address goes into {what}, which is computed at compile time");
+        Refusal::new(Reason::IntegerAddress, detail)
+    })
+}
+
+/// Why functions that belong together cannot be kept.
+fn refusal_of_closure(
+    closure: &Closure,
+    known: &KnownAddresses<'_, '_>,
+    provided: &JuliasOwn,
+) -> Option<Refusal> {
+    // `@cfunction`: C code may keep the pointer and call it in any world, on any thread.
+    let called_back = closure.functions.iter().any(|f| f.starts_with("jlcapi_"));
+    if mutation!("addresses: callbacks are kept", called_back, false) {
+        return Some(Refusal::new(Reason::ForeignCallback, ""));
+    }
+    if let Some((function, unknown)) = closure.unknown.first() {
+        let refusal = known.refusals.get(function).cloned();
+        let Refusal { reason, detail } =
+            refusal.unwrap_or_else(|| Refusal::new(Reason::UnknownAddress, unknown.reason.to_string()));
+        let place = format!("{detail} ({} in {})", unknown.usage, unknown.instruction.trim());
+        return Some(Refusal::new(reason, place));
+    }
+    // `llvmcall` may declare anything. What is missing where a library is loaded costs all of it, and what
+    // only this process has loaded is missing there.
+    let missing = closure.imports.iter().find(|name| !provided.has(name));
+    let import = mutation!("symbols: what llvmcall declares is taken as it is", missing, None::<&String>)?;
+    let detail = format!("nothing that each session has loaded defines {import}");
+    Some(Refusal::new(Reason::UnknownForeignCall, detail))
+}
+
 /// Large functions that ran while their package was precompiled come with its `.ji` as code instances without inferred
-/// code, and inference does not keep what it finds beside them (typeinfer.jl, `cache_result`). The generator would infer it anew, and then nothing of the sysimage could be inlined
-/// any more: see [`use_sysimage_code`].
-unsafe fn use_inferred_code(world: &World, statuses: &[Status]) {
-    for status in statuses {
-        let Status::Wanted(mi) = status else { continue };
-        // SAFETY: live, and the collector is off.
-        unsafe {
-            for ci in inspect::code_instances(*mi) {
-                let kept = (*ci).inferred != jl_sys::jl_nothing;
-                if mutation!("inlining: what a .ji has lost is inferred late", kept, true) {
-                    continue;
-                }
-                if let Some(source) = world.kept_source(ci) {
-                    (*ci).inferred = source;
-                    write_barrier(ci.cast());
-                }
-            }
+/// code, and inference does not keep what it finds beside them (typeinfer.jl, `cache_result`). The generator would infer it
+/// anew, and then nothing of the sysimage could be inlined any more: see [`use_sysimage_code`].
+fn use_inferred_code<'j>(world: &World<'j>, statuses: &[Status<'j>]) {
+    for code in wanted(statuses).into_iter().flat_map(|instance| instance.code_instances()) {
+        let kept = !code.inferred().is_some_and(|code| code.is_nothing());
+        if !mutation!("inlining: what a .ji has lost is inferred late", kept, true) {
+            world.remember_inferred(code);
         }
     }
 }
 
 /// What is compiled in the sysimage is called there, as the JIT does, not compiled again: without inferred
 /// code the generator makes a thunk, which becomes a direct call through a slot.
-unsafe fn use_sysimage_code(world: &World) {
-    // SAFETY: code instances are live; only this process forgets their inferred code.
-    unsafe {
-        for ci in &world.code_instances {
-            let native = world.sysimage.data.contains(&(*ci as usize))
-                && world.sysimage.span.contains(&((**ci).specptr.fptr as usize));
-            if native && !(**ci).inferred.is_null() {
-                (**ci).inferred = jl_sys::jl_nothing;
-            }
+fn use_sysimage_code(world: &World<'_>) {
+    for code in &world.code_instances {
+        if world.has_sysimage_code(*code) && code.inferred().is_some() {
+            world.forget_inferred(*code);
         }
     }
 }
@@ -216,38 +185,40 @@ fn trace(rewritten: &Rewritten) {
     }
 }
 
-fn names_of(codes: &[EmittedCode]) -> HashMap<String, *mut jl_code_instance_t> {
-    codes.iter().flat_map(|c| c.names.iter().map(|n| (n.clone(), c.ci))).collect()
+/// The code instances by the names of their functions.
+fn owners_of<'j>(codes: &[EmittedCode<'j>]) -> HashMap<String, CodeInstance<'j>> {
+    codes.iter().flat_map(|code| code.names.iter().map(|name| (name.clone(), code.code))).collect()
 }
 
-/// Later sessions can be given it: valid now, of a method, not compiled in the sysimage already.
-unsafe fn installable(ci: *mut jl_code_instance_t, world: usize) -> bool {
-    // SAFETY: `ci` is live.
-    unsafe {
-        (*ci).min_world <= world
-            && (*ci).max_world == usize::MAX
-            && is((*(*ci).def).def.value, jl_sys::jl_method_type)
-    }
+/// Later sessions can be given it: valid now and from now on, and of a method.
+fn is_installable(code: CodeInstance<'_>, world: usize) -> bool {
+    code.min_world() <= world && code.max_world() == usize::MAX && code.method_instance().method().is_some()
 }
 
-/// The code instances that `native` holds code for, in the order of emission.
-unsafe fn emitted(native: &Native, world: &World) -> Vec<EmittedCode> {
+/// The code instances that `generated` holds code for, in the order of emission.
+fn emitted<'j>(generated: &GeneratedCode, world: &World<'j>) -> Vec<EmittedCode<'j>> {
     let mut found = BTreeMap::new();
-    // SAFETY: code instances are live; ids are positive where functions are asked for.
-    unsafe {
-        for ci in &world.code_instances {
-            let Some(ids) = native.ids(*ci) else { continue };
-            let wrapper =
-                if ids.function > 0 { Ok(native.function(ids.function)) } else { Err(ids.function) };
-            let spec = (ids.specialised > 0).then(|| native.function(ids.specialised));
-            let names: Vec<String> =
-                wrapper.iter().chain(spec.iter()).filter_map(|value| value_name(*value)).collect();
-            let number = names.iter().filter_map(|n| emission_number(n)).min().unwrap_or(u64::MAX);
-            let code = EmittedCode { ci: *ci, wrapper, spec, names: names.clone(), slots: Vec::new() };
-            found.insert((number, names), code);
-        }
+    for code in &world.code_instances {
+        let Some(functions) = generated.functions(*code) else { continue };
+        let wrapper = match functions.entry {
+            Entry::Wrapper(function) => Some(value(function)),
+            Entry::Args | Entry::Sparam => None,
+        };
+        let specialised = functions.specialised.map(value);
+        let values = wrapper.into_iter().chain(specialised);
+        // SAFETY: functions of a module that Julia never frees.
+        let names: Vec<String> = values.filter_map(|value| unsafe { value_name(value) }).collect();
+        let number = names.iter().filter_map(|n| emission_number(n)).min().unwrap_or(u64::MAX);
+        let slots = Vec::new();
+        let emitted =
+            EmittedCode { code: *code, entry: functions.entry, specialised, names: names.clone(), slots };
+        found.insert((number, names), emitted);
     }
     found.into_values().collect()
+}
+
+fn value(function: LlvmPointer) -> LLVMValueRef {
+    function.as_ptr().cast()
 }
 
 /// `globalUnique` of codegen.cpp, which ends every function's name: it counts in the order of emission.
@@ -256,81 +227,74 @@ fn emission_number(name: &str) -> Option<u64> {
 }
 
 /// The LLVM functions of one code instance: its entries and the helpers that only make sense with them.
-pub struct Group {
-    pub method_instance: *mut jl_method_instance_t,
-    pub functions: Vec<String>,
+pub(crate) struct Group<'j> {
+    pub(crate) method_instance: MethodInstance<'j>,
+    pub(crate) functions: Vec<String>,
 }
 
-impl Emission<'_> {
+impl<'j> Emission<'j> {
     /// What can be optimised by itself, code instance by code instance.
-    pub fn groups(&self) -> Vec<Group> {
-        let own = names_of(&self.code_instances);
-        let group = |code: &EmittedCode| {
-            let stop = |name: &str| own.get(name).is_some_and(|ci| *ci != code.ci);
+    pub(crate) fn groups(&self) -> Vec<Group<'j>> {
+        let owners = owners_of(&self.codes);
+        let group = |code: &EmittedCode<'j>| {
+            let stop = |name: &str| owners.get(name).is_some_and(|owner| *owner != code.code);
             let reached = |name: &String| self.rewritten.closure_until(name, stop).functions;
-            // SAFETY: the code instance is live while the collector is off.
-            let method_instance = unsafe { (*code.ci).def };
-            Group { method_instance, functions: code.names.iter().flat_map(reached).collect() }
+            Group {
+                method_instance: code.code.method_instance(),
+                functions: code.names.iter().flat_map(reached).collect(),
+            }
         };
-        self.code_instances.iter().map(group).collect()
+        self.codes.iter().map(group).collect()
     }
 }
 
-impl EmittedCode {
+impl<'j> EmittedCode<'j> {
     /// The names of its LLVM functions.
-    pub fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &[String] {
         &self.names
     }
 
     /// The record of this code instance in the image.
-    ///
-    /// # Safety
-    /// As [`emit`].
-    pub unsafe fn describe(
+    pub(crate) fn describe(
         &self,
-        world: &World,
-        describer: &mut Describer,
+        world: &World<'j>,
+        describer: &mut Describer<'j>,
         code_index: &mut dyn FnMut(LLVMValueRef) -> CodeIndex,
     ) -> Result<Function, Undescribable> {
-        // SAFETY: as the caller says.
-        unsafe {
-            let ci = self.ci;
-            let method_instance = describer.describe((*ci).def.cast())?;
-            let rettype = describer.describe((*ci).rettype)?;
-            let rettype_const = (*ci).rettype_const;
-            let rettype_const =
-                if rettype_const.is_null() { None } else { Some(describer.describe(rettype_const)?) };
-            let inferred = world.inlineable(ci).map(|data| describer.inferred_code(ci, data)).transpose()?;
-            let spec = self.spec.map(&mut *code_index);
-            let invoke = match self.wrapper {
-                Ok(value) => Invoke::Wrapper(code_index(value)),
-                Err(-2) => Invoke::Sparam,
-                Err(_) => Invoke::Args,
-            };
-            Ok(Function {
-                method_instance,
-                rettype,
-                rettype_const,
-                inferred,
-                invoke,
-                spec,
-                inlineable: inferred.is_some(),
-                generated: false,
-                slots: self.slots.iter().map(|s| SlotId(*s)).collect(),
-                depends: Vec::new(),
-                edges: Vec::new(),
-            })
-        }
+        let code = self.code;
+        let method_instance = describer.node(code.method_instance().into())?;
+        let rettype = describer.node(code.returns())?;
+        let rettype_const = code.constant().map(|constant| describer.node(constant)).transpose()?;
+        let inferred = world.describe_inlineable(code, describer)?;
+        let spec = self.specialised.map(&mut *code_index);
+        let invoke = match self.entry {
+            Entry::Wrapper(function) => Invoke::Wrapper(code_index(value(function))),
+            Entry::Sparam => Invoke::Sparam,
+            Entry::Args => Invoke::Args,
+        };
+        Ok(Function {
+            method_instance,
+            rettype,
+            rettype_const,
+            inferred,
+            invoke,
+            spec,
+            inlineable: inferred.is_some(),
+            generated: false,
+            slots: self.slots.iter().map(|s| SlotId(*s)).collect(),
+            depends: Vec::new(),
+            edges: Vec::new(),
+        })
     }
 
     /// Records why its method instance is not compiled, if it was asked for.
-    pub fn reject(&self, statuses: &mut [Status], reason: Reason, detail: &str) {
-        // SAFETY: live while the collector is off.
-        let mi = unsafe { (*self.ci).def };
-        for status in statuses {
-            if matches!(status, Status::Wanted(wanted) if *wanted == mi) {
-                *status = Status::Skipped(reason, detail.to_owned());
-            }
-        }
+    pub(crate) fn skip(&self, statuses: &mut [Status<'j>], refusal: &Refusal) {
+        status::skip(statuses, self.code.method_instance(), refusal);
+    }
+
+    /// Records why its method instance is not compiled, and has the code generator not make this code again.
+    fn leave_out(&self, world: &World<'j>, statuses: &mut [Status<'j>], refusal: &Refusal) {
+        self.skip(statuses, refusal);
+        world.forget_inferred(self.code);
     }
 }

@@ -1,13 +1,13 @@
 //! Which code instances came with the packages' .ji files: those that are new after loading them.
 
-use nativecache_julia::root_modules;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use nativecache_julia::inspect;
+use nativecache_julia::loading::root_modules;
+use nativecache_julia::stopped::Stopped;
+use nativecache_julia::walk;
 
-use crate::build::loaded_modules;
-
+/// Where code instances lie. None is freed: their methods have them.
 #[derive(Default)]
 struct Seen {
     before: HashSet<usize>,
@@ -17,20 +17,14 @@ struct Seen {
 static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
 
 /// Called twice: before the packages are loaded, and right after.
-///
-/// # Safety
-/// On a Julia thread; nothing else runs.
-pub unsafe fn look() {
-    // SAFETY: as the caller says.
-    let now: HashSet<usize> = unsafe {
-        let tables = inspect::method_tables(&inspect::all_modules(&root_modules::roots(loaded_modules())));
-        inspect::methods(&tables)
-            .into_iter()
-            .flat_map(|method| inspect::specializations(method))
-            .flat_map(|mi| inspect::code_instances(mi))
-            .map(|ci| ci as usize)
-            .collect()
-    };
+pub(crate) fn look(julia: &Stopped) {
+    let tables = walk::method_tables(julia, &walk::modules(&root_modules(julia)));
+    let now: HashSet<usize> = walk::methods(&tables)
+        .into_iter()
+        .flat_map(|method| method.specialisations())
+        .flat_map(|instance| instance.code_instances())
+        .map(|code| code.address())
+        .collect();
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     match &mut *seen {
         None => *seen = Some(Seen { before: now, loaded: HashSet::new() }),
@@ -38,8 +32,8 @@ pub unsafe fn look() {
     }
 }
 
-/// The code instances that loading the packages brought.
-pub fn code_instances() -> HashSet<usize> {
+/// Where the code instances lie that loading the packages brought.
+pub(crate) fn code_instances() -> HashSet<usize> {
     let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     seen.as_ref().map(|seen| seen.loaded.clone()).unwrap_or_default()
 }

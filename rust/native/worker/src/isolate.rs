@@ -1,10 +1,83 @@
-//! Which of many kills the process? Tried in forked children, halving what dies.
+//! Which method instances kill the compiler? Tried in forked children, halving what dies.
+
+use std::collections::HashMap;
+
+use nativecache_image::content_hash;
+use nativecache_julia::compiler::GeneratedCode;
+use nativecache_store::fields::line;
+
+use crate::assemble::assemble;
+use crate::emission::{emit, Group};
+use crate::error::BuildError;
+use crate::instance_text::instance_text;
+use crate::journal::Journal;
+use crate::lifetime::{end_with_parent, wait, End};
+use crate::request::Request;
+use crate::status::{exclude, wanted, Status};
+use crate::world::World;
+
+/// Finds out which method instances kill the compiler, and writes the exclude file with them and those that it had.
+pub(crate) fn isolate_culprits<'j>(
+    world: &World<'j>,
+    mut statuses: Vec<Status<'j>>,
+    request: &Request,
+    journal: &mut Journal,
+) -> Result<(), BuildError> {
+    exclude(world, &mut statuses, &request.excluded);
+    journal.note("isolate");
+    // SAFETY: a build process has one Julia thread; the children only run the code generator and leave.
+    let dead = unsafe {
+        culprits(&wanted(&statuses), &mut |part| {
+            GeneratedCode::of(world.julia, part);
+        })
+    };
+    let mut texts: Vec<String> = dead.into_iter().map(instance_text).collect();
+    if texts.is_empty() {
+        texts = killers_of_llvm(world, &mut statuses, request)?;
+    }
+    texts.sort();
+    texts.dedup();
+    let text: String = request.excluded.iter().chain(&texts).map(|text| line([text])).collect();
+    std::fs::write(&request.exclude, text).map_err(BuildError::at(&request.exclude))
+}
+
+/// Those whose code LLVM cannot take.
+fn killers_of_llvm<'j>(
+    world: &World<'j>,
+    statuses: &mut [Status<'j>],
+    request: &Request,
+) -> Result<Vec<String>, BuildError> {
+    let emission = emit(world, statuses)?;
+    let groups = emission.groups();
+    let (mut module, tables) = assemble(emission, world, statuses, request)?;
+    let finished = module.finish(&tables.exported, tables.slots, content_hash(&tables.bytes).0)?;
+    let target = request.target()?;
+    let after: HashMap<&str, &str> =
+        finished.functions.iter().map(|f| (f.before.as_str(), f.after.as_str())).collect();
+    let scratch = request.workdir.join("isolated.o");
+    let mut attempt = |part: &[&Group<'j>]| {
+        let keep: Vec<&str> = part
+            .iter()
+            .flat_map(|group| &group.functions)
+            .filter_map(|name| after.get(name.as_str()).copied())
+            .collect();
+        let tried = module
+            .isolate(&keep)
+            .and_then(|()| module.optimise(&target))
+            .and_then(|()| module.emit_object(&target, &scratch));
+        // An error that is returned will be returned to the build as well.
+        drop(tried);
+    };
+    // SAFETY: a build process has one Julia thread; the children only run LLVM and leave.
+    let dead = unsafe { culprits(&groups.iter().collect::<Vec<_>>(), &mut attempt) };
+    Ok(dead.into_iter().map(|group| instance_text(group.method_instance)).collect())
+}
 
 /// The items on which `attempt` does not come back. `attempt` runs in a forked child.
 ///
 /// # Safety
 /// The process has one thread that matters, and `attempt` needs no other.
-pub unsafe fn culprits<T: Copy>(items: &[T], attempt: &mut dyn FnMut(&[T])) -> Vec<T> {
+unsafe fn culprits<T: Copy>(items: &[T], attempt: &mut dyn FnMut(&[T])) -> Vec<T> {
     // SAFETY: as the caller says.
     if items.is_empty() || unsafe { survives(|| attempt(items)) } {
         return Vec::new();
@@ -34,14 +107,14 @@ unsafe fn survives(attempt: impl FnOnce()) -> bool {
     unsafe {
         match libc::fork() {
             0 => {
-                crate::lifetime::end_with_parent();
+                end_with_parent();
                 attempt();
                 libc::_exit(0)
             }
             -1 => true,
             child => {
                 // Of one that cannot be waited for nothing is known.
-                crate::lifetime::wait(child).is_none_or(|end| end == crate::lifetime::End::Code(0))
+                wait(child).is_none_or(|end| end == End::Code(0))
             }
         }
     }

@@ -7,16 +7,18 @@ use std::path::Path;
 
 use crate::error::BuildError;
 
-pub struct Journal(File);
+/// The file of steps.
+pub(crate) struct Journal(File);
 
 impl Journal {
-    pub fn open(path: &Path) -> Result<Self, BuildError> {
+    /// Goes on where the file ends.
+    pub(crate) fn open(path: &Path) -> Result<Self, BuildError> {
         let file = OpenOptions::new().append(true).create(true).open(path);
-        file.map(Journal).map_err(|e| BuildError::Io { what: path.to_owned(), error: e.to_string() })
+        file.map(Journal).map_err(BuildError::at(path))
     }
 
-    /// A write to the kernel survives the process; no fsync, since the machine is not what dies.
-    pub fn note(&mut self, step: &str) {
+    /// Notes a step. A write to the kernel survives the process; no fsync, since the machine is not what dies.
+    pub(crate) fn note(&mut self, step: &str) {
         // A journal that cannot be written costs only the name of a culprit.
         let _ = writeln!(self.0, "{step}");
     }

@@ -1,51 +1,67 @@
-//! libnativecache_worker: the C functions of the build process, beside those of every session.
+//! libnativecache_worker: the C functions of the build process, which src/worker.jl calls.
+//!
+//! [`build`] has the steps of a build. None of these functions throws or unwinds: what goes wrong becomes a return value,
+//! and a text that `nativecache_last_error` hands out.
 
+mod assemble;
 mod build;
+mod changeable_constants;
 mod compare;
-mod dependencies;
+mod edges;
 mod emission;
 mod error;
 mod from_ji;
+mod infer;
+mod instance_text;
 mod isolate;
 mod journal;
-mod known;
+mod known_addresses;
 mod lifetime;
 mod linker;
 mod made_at_init;
-mod mentions;
-mod mi;
-mod native;
+mod mentioned_names;
 mod object_files;
 mod parts;
+mod pure_methods;
+mod reads_state;
 mod request;
-mod state;
+mod result;
 mod statements;
+mod status;
+mod sysimage_functions;
+mod world;
 
-use std::ffi::{c_char, c_int, CStr, OsStr};
+use std::ffi::{c_char, c_int, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use jlrs::value::array::Array;
-use nativecache_julia::julia_1_5::jl_gc_enable_conservative_gc_support;
-use nativecache_julia::root_modules::roots;
+use nativecache_julia::handles::{Array, Object};
+use nativecache_julia::kept::Kept;
+use nativecache_julia::loading::keep_track_of_objects;
+use nativecache_julia::stopped::Stopped;
+use nativecache_julia::walk::root_modules;
 use nativecache_runtime::load::key;
-use nativecache_runtime::raw;
+use nativecache_runtime::load::loaded::hash_of_set;
 use nativecache_store::boundary::{guard, hand_out, last_error};
 
+use error::BuildError;
 use request::Request;
 
 /// Prepares the process: the collector must keep track of what is allocated from now on, so that it can
 /// say later whether an address is an object. It ends with the process `parent`, and may use `memory` bytes if that is
-/// not 0. Called first, on a Julia thread.
+/// not 0.
+///
+/// # Safety
+/// Called first, on a Julia thread.
 #[no_mangle]
-pub extern "C" fn nativecache_worker_start(parent: u32, memory: u64) -> c_int {
+pub unsafe extern "C" fn nativecache_worker_start(parent: u32, memory: u64) -> c_int {
     guard(-1, || {
         lifetime::end_with(parent);
         lifetime::limit_memory(memory)?;
-        // SAFETY: no preconditions; 1 means that it was on before.
+        // SAFETY: as the caller says.
         unsafe {
-            jl_gc_enable_conservative_gc_support();
-            from_ji::look();
+            keep_track_of_objects();
+            from_ji::look(&Stopped::new());
         }
         Ok(0)
     })
@@ -75,7 +91,7 @@ pub unsafe extern "C" fn nativecache_worker_watch() -> c_int {
 pub unsafe extern "C" fn nativecache_worker_loaded() -> c_int {
     guard(-1, || {
         // SAFETY: as the caller says.
-        unsafe { from_ji::look() };
+        from_ji::look(&unsafe { Stopped::new() });
         Ok(0)
     })
 }
@@ -83,21 +99,23 @@ pub unsafe extern "C" fn nativecache_worker_loaded() -> c_int {
 /// Builds the library that the request file asks for. 0 when it is written.
 ///
 /// # Safety
-/// On a Julia thread; `methods` is a `Vector{Any}` of method instances and `nothing`; `request` is
-/// NUL-terminated.
+/// On a Julia thread, in a process that does nothing else; `methods` is a `Vector{Any}` of method instances and `nothing`
+/// that stays alive, `request` is NUL-terminated.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_build(methods: Array<'_, 'static>, request: *const c_char) -> c_int {
+pub unsafe extern "C" fn nativecache_build(methods: *mut c_void, request: *const c_char) -> c_int {
     guard(-1, || {
         // SAFETY: as the caller says.
-        unsafe {
-            let path = Path::new(OsStr::from_bytes(CStr::from_ptr(request).to_bytes()));
-            let request = Request::read(path)?;
-            let built = build::build(methods.ptr(), &request);
-            if built.is_err() {
-                make_room(&request.workdir);
-            }
-            built?;
+        let request = Request::read(unsafe { path(request) })?;
+        // SAFETY: as the caller says.
+        let built = unsafe {
+            let julia = Stopped::new();
+            let methods = Kept::new(array(&julia, methods)?);
+            build::build(julia, methods, &request)
+        };
+        if built.is_err() {
+            make_room(&request.workdir);
         }
+        built?;
         Ok(0)
     })
 }
@@ -124,14 +142,19 @@ pub extern "C" fn nativecache_key_hash() -> u64 {
 /// A number that differs when the set of root modules, or a build id of one, differs.
 ///
 /// # Safety
-/// On a Julia thread; `modules` is a `Vector{Any}` or `Vector{Module}`.
+/// On a Julia thread; `modules` is a live array of modules.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_module_set(modules: Array<'_, 'static>) -> u64 {
-    // SAFETY: as the caller says.
-    guard(0, || Ok(unsafe { raw::module_set(&roots(modules.ptr())) }))
+pub unsafe extern "C" fn nativecache_module_set(modules: *mut c_void) -> u64 {
+    guard(0, || {
+        // SAFETY: as the caller says.
+        let julia = unsafe { Stopped::new() };
+        // SAFETY: as the caller says.
+        let modules = unsafe { array(&julia, modules) }?;
+        Ok(hash_of_set(&root_modules(&julia, modules)))
+    })
 }
 
-/// What went wrong last on this thread. It is never freed: the process ends after the first error.
+/// What went wrong last on this thread. It is never freed: a build process ends after its first error.
 #[no_mangle]
 pub extern "C" fn nativecache_last_error() -> *mut c_char {
     hand_out(&last_error())
@@ -140,17 +163,21 @@ pub extern "C" fn nativecache_last_error() -> *mut c_char {
 /// Puts this build's names in the place of lasting ones: see [`statements::to_current`].
 ///
 /// # Safety
-/// On a Julia thread; `modules` is a `Vector{Any}` of modules, the paths are NUL-terminated.
+/// On a Julia thread; `modules` is a live `Vector{Any}` of modules, the paths are NUL-terminated.
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_to_current(
-    modules: Array<'_, 'static>,
+    modules: *mut c_void,
     statements: *const c_char,
     current: *const c_char,
     reasons: *const c_char,
 ) -> c_int {
     guard(-1, || {
         // SAFETY: as the caller says.
-        unsafe { statements::to_current(modules.ptr(), path(statements), path(current), path(reasons))? };
+        let (julia, statements, current, reasons) =
+            unsafe { (Stopped::new(), path(statements), path(current), path(reasons)) };
+        // SAFETY: as the caller says.
+        let modules = unsafe { array(&julia, modules) }?;
+        statements::to_current(&julia, modules, statements, current, reasons)?;
         Ok(0)
     })
 }
@@ -162,18 +189,34 @@ pub unsafe extern "C" fn nativecache_to_current(
 /// one of root modules.
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_to_lasting(
-    modules: Array<'_, 'static>,
-    packages: Array<'_, 'static>,
-    methods: Array<'_, 'static>,
+    modules: *mut c_void,
+    packages: *mut c_void,
+    methods: *mut c_void,
     file: *const c_char,
 ) -> c_int {
     guard(-1, || {
         // SAFETY: as the caller says.
-        unsafe { statements::to_lasting(modules.ptr(), packages.ptr(), methods.ptr(), path(file))? };
+        let (julia, file) = unsafe { (Stopped::new(), path(file)) };
+        // SAFETY: as the caller says.
+        let (modules, packages, methods) =
+            unsafe { (array(&julia, modules)?, array(&julia, packages)?, array(&julia, methods)?) };
+        statements::to_lasting(&julia, modules, packages, methods, file)?;
         Ok(0)
     })
 }
 
+/// The array that a function was given.
+///
+/// # Safety
+/// It is null or an object that stays alive.
+unsafe fn array(_julia: &Stopped, pointer: *mut c_void) -> Result<Array<'_>, BuildError> {
+    // SAFETY: as the caller says.
+    let object = unsafe { Object::from_ptr(pointer.cast()) };
+    object.and_then(Object::as_kind).ok_or(BuildError::NoArray)
+}
+
+/// The path that a function was given.
+///
 /// # Safety
 /// `text` is NUL-terminated and outlives the result.
 unsafe fn path<'a>(text: *const c_char) -> &'a Path {

@@ -1,13 +1,13 @@
 //! No process of a build outlives the one that started it, or takes all of the machine's memory.
 
 /// Has the kernel kill this process when its parent ends, however that ends.
-pub fn end_with_parent() {
+pub(crate) fn end_with_parent() {
     // SAFETY: changes nothing but what the kernel does when the parent ends.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
 /// As [`end_with_parent`], for a parent that may have ended before the call; then this process ends now.
-pub fn end_with(parent: u32) {
+pub(crate) fn end_with(parent: u32) {
     end_with_parent();
     if std::os::unix::process::parent_id() != parent {
         // SAFETY: no exit hooks are wanted.
@@ -16,7 +16,7 @@ pub fn end_with(parent: u32) {
 }
 
 /// Bounds what this process and each of its children may allocate; 0 is no bound.
-pub fn limit_memory(bytes: u64) -> std::io::Result<()> {
+pub(crate) fn limit_memory(bytes: u64) -> std::io::Result<()> {
     if bytes == 0 {
         return Ok(());
     }
@@ -31,13 +31,13 @@ pub fn limit_memory(bytes: u64) -> std::io::Result<()> {
 
 /// How a child ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
+pub(crate) enum End {
     Code(i32),
     Signal(i32),
 }
 
 /// Waits for a child of this process; `None` if it cannot be waited for.
-pub fn wait(child: libc::pid_t) -> Option<End> {
+pub(crate) fn wait(child: libc::pid_t) -> Option<End> {
     let mut status = 0;
     // SAFETY: writes the status of a child.
     while unsafe { libc::waitpid(child, &raw mut status, 0) } == -1 {

@@ -8,8 +8,7 @@ use crate::error::BuildError;
 use crate::lifetime;
 
 /// Runs the C compiler driver as a linker. No shell is involved.
-pub fn link(linker: &str, objects: &[PathBuf], out: &Path) -> Result<(), BuildError> {
-    let failed = |error: String| BuildError::Linker { linker: linker.to_owned(), error };
+pub(crate) fn link(linker: &str, objects: &[PathBuf], out: &Path) -> Result<(), BuildError> {
     let mut command = Command::new(linker);
     // SAFETY: one system call, which is safe between fork and exec.
     unsafe {
@@ -26,10 +25,10 @@ pub fn link(linker: &str, objects: &[PathBuf], out: &Path) -> Result<(), BuildEr
         .args(objects)
         .stdin(Stdio::null())
         .output()
-        .map_err(|e| failed(e.to_string()))?;
+        .map_err(|source| BuildError::NoLinker { linker: linker.to_owned(), source })?;
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(failed(format!("{}: {}", output.status, said.trim())))
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(BuildError::Linker { linker: linker.to_owned(), status: output.status, said })
 }

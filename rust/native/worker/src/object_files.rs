@@ -14,18 +14,18 @@ use nativecache_store::trust;
 
 use crate::error::BuildError;
 
-/// What an object was made of: see `parts::key`.
-pub type Key = [u8; 16];
+/// What an object was made of: see `parts::key_of`.
+pub(crate) type Key = [u8; 16];
 
 const MAGIC: &[u8; 8] = b"NCOBJ\x00\x00\x01";
 
-/// ObjectFiles by key.
+/// Object files by key.
 #[derive(Default)]
-pub struct ObjectFiles(BTreeMap<Key, Vec<u8>>);
+pub(crate) struct ObjectFiles(BTreeMap<Key, Vec<u8>>);
 
 impl ObjectFiles {
     /// Those in the file; none if it is not there, not trusted, or not whole.
-    pub fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         Self::trusted_bytes(path).as_deref().and_then(Self::parse).unwrap_or_default()
     }
 
@@ -58,15 +58,18 @@ impl ObjectFiles {
         Some(Self(objects))
     }
 
-    pub fn get(&self, key: &Key) -> Option<&[u8]> {
+    /// The object that was made of this.
+    pub(crate) fn get(&self, key: &Key) -> Option<&[u8]> {
         self.0.get(key).map(Vec::as_slice)
     }
 
-    pub fn insert(&mut self, key: Key, object: Vec<u8>) {
+    /// Adds an object.
+    pub(crate) fn insert(&mut self, key: Key, object: Vec<u8>) {
         self.0.insert(key, object);
     }
 
-    pub fn write(&self, path: &Path) -> Result<(), BuildError> {
+    /// Writes a new file, for the next build.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), BuildError> {
         let mut bytes = MAGIC.to_vec();
         for (key, object) in &self.0 {
             bytes.extend_from_slice(key);
@@ -77,8 +80,7 @@ impl ObjectFiles {
         bytes.extend_from_slice(&hash);
         // Not for others to write to, whatever the umask says: they would not be trusted.
         let open = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
-        open.and_then(|mut file| file.write_all(&bytes))
-            .map_err(|e| BuildError::Io { what: path.to_owned(), error: e.to_string() })
+        open.and_then(|mut file| file.write_all(&bytes)).map_err(BuildError::at(path))
     }
 }
 

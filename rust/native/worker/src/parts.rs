@@ -1,4 +1,4 @@
-//! From the parts of a library to object files: by as many processes as there are cores, and only what no earlier
+//! Steps 6 and 7 of a build: from a module to parts, and from these to object files, by as many processes as there are cores, and only what no earlier
 //! build has made of the same text.
 //!
 //! LLVM can optimise several modules at the same time, but Julia's passes have global state; a forked process has
@@ -9,21 +9,23 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use nativecache_codegen::{Part, Target};
+use nativecache_codegen::{NativeModule, Part, Target};
 use nativecache_image::content_hash;
 use nativecache_runtime::load::key;
 
+use crate::assemble::Tables;
 use crate::error::BuildError;
 use crate::journal::Journal;
 use crate::lifetime::{self, wait, End};
 use crate::object_files::{Key, ObjectFiles};
+use crate::request::Request;
 
 /// How many parts were made, and how many there are.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Made {
-    pub compiled: usize,
-    pub all: usize,
-    pub processes: usize,
+pub(crate) struct Made {
+    pub(crate) compiled: usize,
+    pub(crate) all: usize,
+    pub(crate) processes: usize,
 }
 
 /// Each needs some memory of its own, and inference, which comes before, has one process whatever there is.
@@ -35,51 +37,79 @@ struct Job {
     object: PathBuf,
 }
 
-/// The object files of all parts, in their order. Those that `held` has are not made again; all of them are in what is
-/// returned for the next build.
+/// A module in parts.
+pub(crate) struct Split {
+    parts: Vec<Part>,
+    /// The object of what is left of the module: the tables.
+    tables: PathBuf,
+    target: Target,
+}
+
+/// Splits the module of a library, and writes the object of its tables.
+pub(crate) fn split(
+    mut module: NativeModule,
+    tables: &Tables,
+    request: &Request,
+) -> Result<Split, BuildError> {
+    let id = content_hash(&tables.bytes).0;
+    let parts = module.finish_in_parts(&tables.exported, tables.slots, id, &tables.stable_names()?)?;
+    module.verify()?;
+    let (target, object) = (request.target()?, request.workdir.join("tables.o"));
+    module.emit_object(&target, &object)?;
+    Ok(Split { parts, tables: object, target })
+}
+
+/// The object files of a library, the tables first and the parts in their order. Those that the last build has left are not
+/// made again; all of them are left for the next one.
 ///
 /// # Safety
 /// This process has one thread that matters, and no Julia code runs.
-pub unsafe fn compile(
-    parts: Vec<Part>,
-    target: &Target,
-    workdir: &Path,
-    held: &ObjectFiles,
+pub(crate) unsafe fn compile(
+    split: Split,
+    request: &Request,
     journal: &mut Journal,
-) -> Result<(Vec<PathBuf>, ObjectFiles, Made), BuildError> {
-    let io = |what: &Path| {
-        let what = what.to_owned();
-        move |e: std::io::Error| BuildError::Io { what, error: e.to_string() }
-    };
-    let mut paths = Vec::new();
+) -> Result<(Vec<PathBuf>, Made), BuildError> {
+    let Split { parts, tables, target } = split;
+    let held = request.objects.as_deref().map(ObjectFiles::read).unwrap_or_default();
+    let mut objects = vec![tables];
     let mut keys = Vec::new();
     let mut jobs = Vec::new();
     for (number, part) in parts.into_iter().enumerate() {
-        let object = workdir.join(format!("part-{number}.o"));
-        let key = key_of(&part, target);
+        let object = request.workdir.join(format!("part-{number}.o"));
+        let key = key_of(&part, &target);
         match held.get(&key) {
-            Some(bytes) => std::fs::write(&object, bytes).map_err(io(&object))?,
+            Some(bytes) => std::fs::write(&object, bytes).map_err(BuildError::at(&object))?,
             None => jobs.push(Job { part, object: object.clone() }),
         }
-        paths.push(object);
+        objects.push(object);
         keys.push(key);
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_PROCESSES);
-    let made = Made { compiled: jobs.len(), all: paths.len(), processes: cores.min(jobs.len()).max(1) };
+    let made = Made { compiled: jobs.len(), all: keys.len(), processes: cores.min(jobs.len()).max(1) };
     if made.processes == 1 {
         for job in jobs {
-            job.part.write(target, &job.object)?;
+            job.part.write(&target, &job.object)?;
             journal.note("optimise");
         }
     } else {
         // SAFETY: as the caller says.
-        unsafe { side_by_side(jobs, made.processes, target, journal) }?;
+        unsafe { side_by_side(jobs, made.processes, &target, journal) }?;
     }
-    let mut objects = ObjectFiles::default();
-    for (key, path) in keys.into_iter().zip(&paths) {
-        objects.insert(key, std::fs::read(path).map_err(io(path))?);
+    leave(&keys, &objects[1..], &request.workdir.join("objects"))?;
+    Ok((objects, made))
+}
+
+/// Writes the objects of the parts into one file, for the next build.
+fn leave(keys: &[Key], objects: &[PathBuf], file: &Path) -> Result<(), BuildError> {
+    let mut for_next = ObjectFiles::default();
+    for (key, object) in keys.iter().zip(objects) {
+        for_next.insert(*key, std::fs::read(object).map_err(BuildError::at(object))?);
     }
-    Ok((paths, objects, made))
+    if for_next.write(file).is_err() {
+        // It costs the next build time. Half a file would be refused there.
+        let _ = std::fs::remove_file(file);
+    }
+    Ok(())
 }
 
 /// What the object of a part depends on: its text, the processor, and all that the key of a library says, this

@@ -4,47 +4,59 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nativecache_codegen::{OptLevel, Target};
 use nativecache_image::Reason;
+use nativecache_julia::process::text_option;
 use nativecache_store::fields::{fields, lines, unescape};
 
 use crate::error::BuildError;
 
 /// Compile everything, or find out which functions kill the compiler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
+pub(crate) enum Mode {
     Normal,
     Isolate,
 }
 
 /// What is to be built and where.
 #[derive(Debug)]
-pub struct Request {
-    pub output: PathBuf,
-    pub workdir: PathBuf,
-    pub journal: PathBuf,
-    pub result: PathBuf,
-    pub exclude: PathBuf,
+pub(crate) struct Request {
+    pub(crate) output: PathBuf,
+    pub(crate) workdir: PathBuf,
+    pub(crate) journal: PathBuf,
+    pub(crate) result: PathBuf,
+    pub(crate) exclude: PathBuf,
     /// A library that the new one is to be compared with.
-    pub compare: Option<PathBuf>,
+    pub(crate) compare: Option<PathBuf>,
     /// Object files of an earlier build.
-    pub objects: Option<PathBuf>,
-    pub mode: Mode,
-    pub linker: String,
-    pub opt: i32,
+    pub(crate) objects: Option<PathBuf>,
+    pub(crate) mode: Mode,
+    pub(crate) linker: String,
+    pub(crate) opt: i32,
     /// One text for each method of the call.
-    pub statements: Vec<String>,
+    pub(crate) statements: Vec<String>,
     /// Why a statement has no method, by its number from 0.
-    pub reasons: HashMap<usize, (Reason, String)>,
+    pub(crate) reasons: HashMap<usize, (Reason, String)>,
     /// Hash and names of the sets of modules under which the library may be used.
-    pub module_sets: Vec<(u64, String)>,
+    pub(crate) module_sets: Vec<(u64, String)>,
     /// The newest world when this process began, 0 if that is not known.
-    pub start_world: usize,
+    pub(crate) start_world: usize,
     /// Method instances, as text, that the compiler died of.
-    pub excluded: Vec<String>,
+    pub(crate) excluded: Vec<String>,
 }
 
 impl Request {
-    pub fn read(path: &Path) -> Result<Self, BuildError> {
+    /// What this process's JIT compiles for, with the optimisation that is asked for.
+    pub(crate) fn target(&self) -> Result<Target, BuildError> {
+        let wanted = match text_option(|options| options.cpu_target) {
+            [] => "native".into(),
+            wanted => String::from_utf8_lossy(wanted),
+        };
+        Ok(Target::of_session(&wanted, OptLevel::try_from(self.opt)?))
+    }
+
+    /// Reads the file, and those that it names.
+    pub(crate) fn read(path: &Path) -> Result<Self, BuildError> {
         let text = read(path)?;
         let mut known: HashMap<String, String> = HashMap::new();
         let mut module_sets = Vec::new();
@@ -95,7 +107,7 @@ impl Request {
 }
 
 fn read(path: &Path) -> Result<String, BuildError> {
-    fs::read_to_string(path).map_err(|e| BuildError::Io { what: path.to_owned(), error: e.to_string() })
+    fs::read_to_string(path).map_err(BuildError::at(path))
 }
 
 /// `number<TAB>code<TAB>detail`, numbers from 1.

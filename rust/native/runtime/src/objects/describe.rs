@@ -8,7 +8,6 @@ use nativecache_julia::handles::{
     Array, CodeInfo, CodeInstance, DataType, Expr, Method, MethodInstance, MethodTable, Module, Object, SVec,
     Symbol, Text, TypeName, TypeVar, Union, UnionAll,
 };
-use nativecache_julia::object::Value;
 use nativecache_julia::object_paths::{Path, Paths};
 use nativecache_julia::origin::Origins;
 use nativecache_julia::stopped::Stopped;
@@ -409,49 +408,6 @@ impl<'j> Describer<'j> {
         }
         let items = array.places().map(|item| self.contents_if_defined(item)).collect::<Result<_, _>>()?;
         self.fresh(&Node::Array { ty, items })
-    }
-}
-
-// until the worker is converted
-impl Describer<'_> {
-    /// [`Describer::node`] of a bare pointer.
-    ///
-    /// # Safety
-    /// It is null or a live object.
-    pub unsafe fn describe(&mut self, v: Value) -> Described {
-        // SAFETY: as the caller says.
-        match unsafe { Object::from_ptr(v) } {
-            Some(object) => self.node(object),
-            None => fail(Reason::UnknownObject, "nothing"),
-        }
-    }
-
-    /// [`Describer::package_of`] of a bare pointer.
-    ///
-    /// # Safety
-    /// `root` is a live root module.
-    pub unsafe fn package(&mut self, root: *mut jl_sys::jl_module_t) -> Result<PackageId, Undescribable> {
-        // SAFETY: as the caller says.
-        let root = unsafe { Module::from_ptr(root) };
-        self.package_of(root.unwrap_or_else(|| Module::main(self.julia)))
-    }
-
-    /// [`Describer::code`] of bare pointers.
-    ///
-    /// # Safety
-    /// As [`Describer::code`]; both are live.
-    pub unsafe fn inferred_code(
-        &mut self,
-        ci: *mut jl_sys::jl_code_instance_t,
-        data: *mut jl_sys::jl_array_t,
-    ) -> Described {
-        // SAFETY: as the caller says.
-        unsafe {
-            match (CodeInstance::from_ptr(ci), Object::from_ptr(data.cast())) {
-                (Some(code), Some(compressed)) => self.code(code, compressed),
-                _ => fail(Reason::UnknownObject, "nothing"),
-            }
-        }
     }
 }
 

@@ -8,7 +8,6 @@
 use nativecache_image::Reason;
 use nativecache_julia::handles::{make, Array, CodeInfo, CodeInstance, Expr, Method, Object, QuoteNode};
 use nativecache_julia::method_roots::Roots;
-use nativecache_julia::object::Value;
 use nativecache_julia::stopped::Stopped;
 
 use crate::error::Undescribable;
@@ -166,26 +165,6 @@ pub fn unpack<'j>(
             Some(())
         })
     })
-}
-
-// until the worker is converted
-/// [`CodeInstance::inlineable`] of a bare pointer.
-///
-/// # Safety
-/// `ci` is live.
-pub unsafe fn inlineable(ci: *mut jl_sys::jl_code_instance_t) -> Option<*mut jl_sys::jl_array_t> {
-    // SAFETY: as the caller says.
-    Some(unsafe { CodeInstance::from_ptr(ci) }?.inlineable()?.as_ptr())
-}
-
-/// [`CodeInfo::from_inferred`] of bare pointers.
-///
-/// # Safety
-/// `ci` is live and `data` is its inferred code, as it keeps or kept it; the collector is off.
-pub unsafe fn code_info(ci: *mut jl_sys::jl_code_instance_t, data: Value) -> Option<Value> {
-    // SAFETY: as the caller says.
-    let (code, data) = unsafe { (CodeInstance::from_ptr(ci)?, Object::from_ptr(data)?) };
-    Some(CodeInfo::from_inferred(code, data)?.object().as_ptr())
 }
 
 #[cfg(test)]
