@@ -5,7 +5,7 @@
 const SETTING_WORDS = ["auto", "trace", "linker", "timeout", "max_size", "fade", "nonsense", " = ", "=", "\"", "\"now\"", "now",
     "off", "no", "# a comment", "#", "\n", "\r\n", " ", "\t", "2 GB", "-1", "1e999", "[section]", "\\", "\u00e9", "\u2028", "é = é"]
 
-const SETTINGS_CORPUS = joinpath(ROOT, "rust", "image", "fuzz", "corpus", "settings")
+const SETTINGS_CORPUS = joinpath(ROOT, "rust", "native", "image", "fuzz", "corpus", "settings")
 
 "A random file: words and bytes, or one of the corpus with some of its bytes changed."
 function random_settings(rng, corpus)
