@@ -25,6 +25,7 @@ use nativecache_store::settings::Auto;
 
 use crate::error::SessionError;
 use crate::globals::{base, paths_of};
+use crate::hook::PROFILES;
 use crate::tracing::{active_project, dashed, folder_name, Here};
 
 /// Where jobs lie in the store.
@@ -61,7 +62,7 @@ pub(crate) unsafe fn loaded(stale: &[Stale]) -> Result<bool, SessionError> {
         for stale in stale {
             let Some(module) = stale.module.as_kind::<Module<'_>>(&julia) else { continue };
             let package = PackageName { name: module.as_str().to_owned(), uuid: module.uuid() };
-            let folder = root.join("profiles").join(folder_name(std::slice::from_ref(&package)));
+            let folder = root.join(PROFILES).join(folder_name(std::slice::from_ref(&package)));
             // Tried with this build of the package, and it came to nothing: only the user tries again.
             if !folder.join(format!("failed-{key}-{:016x}", stale.build_id)).exists() {
                 wanted.push(vec![package]);

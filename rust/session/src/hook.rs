@@ -423,7 +423,7 @@ impl Hook {
 }
 
 /// The folder of profiles in the store.
-const PROFILES: &str = "profiles";
+pub(crate) const PROFILES: &str = "profiles";
 
 impl Found {
     fn line(&self) -> String {

@@ -25,10 +25,7 @@ use nativecache_store::{file, Hex, Limits, Mode, Profile, Stats};
 use crate::auto;
 use crate::error::{guard, SessionError};
 use crate::globals::{base, call, global_of, loaded_modules, path_of};
-use crate::hook::{package_folder, with_hook};
-
-/// The folder of profiles in the store.
-const PROFILES: &str = "profiles";
+use crate::hook::{package_folder, with_hook, PROFILES};
 
 /// What was compiled before a workload.
 static MARK: Mutex<Option<Mark>> = Mutex::new(None);
