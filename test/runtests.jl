@@ -11,17 +11,17 @@ const COMPANION_FILES = ["companion", "edges", "clean", "explain", "verify", "co
 
 # Every other file of this folder is a part of the tests on Julia 1.5.
 const FILES = VERSION >= v"1.10" ? COMPANION_FILES : [name[1:end-3] for name in readdir(@__DIR__)
-               if endswith(name, ".jl") && !(name in ("runtests.jl", "lane.jl", "sandbox.jl", "shared.jl", "companion.jl"))]
+               if endswith(name, ".jl") && !(name in ("runtests.jl", "lane.jl", "sandbox.jl", "shared.jl", "own_library.jl", "companion.jl"))]
 
 # Those that take longest, so that none of them begins when the others are done.
 const LONG = ["companion", "clean", "explain", "cli", "faults", "suites", "load", "build", "verify", "docs", "random", "reasons", "edges", "stale", "status", "key"]
 
 """
-From Julia 1.10 on: a depot with an image of NativeCache, which all sessions have behind their own. It takes most of a minute
-to make, with what the tests call in it (src/companion/precompile.jl).
+A depot with native code of NativeCache, which all sessions have behind their own: the hundreds of processes that build and
+ask would each compile it. From Julia 1.10 on that is an image with what the tests call (src/companion/precompile.jl), before
+it the library that NativeCache makes of itself (own_library.jl).
 """
 function with_images(body)
-    VERSION >= v"1.10" || return body("")
     kept = get(ENV, "NATIVECACHE_TEST_IMAGES", "")
     folder = isempty(kept) ? mktempdir(; prefix = "nativecache té st ") : mkpath(kept)
     try
@@ -30,7 +30,8 @@ function with_images(body)
         env["JULIA_LOAD_PATH"] = "$(dirname(@__DIR__)):@stdlib"
         env["JULIA_TESTS"] = "true"
         env["NATIVECACHE_TEST_IMAGE"] = ""
-        run(setenv(`$(Base.julia_cmd()) --startup-file=no -e "import NativeCache"`, env))
+        what = VERSION < v"1.10" ? `$(joinpath(@__DIR__, "own_library.jl"))` : `-e "import NativeCache"`
+        run(setenv(`$(Base.julia_cmd()) --startup-file=no $what`, env))
         return body(folder)
     finally
         isempty(kept) && rm(folder; recursive = true, force = true)

@@ -10,7 +10,7 @@ const ROOT = dirname(@__DIR__)
 const STDLIB = Sys.STDLIB
 const SESSIONS = joinpath(@__DIR__, "sessions")
 
-# From Julia 1.10 on: a depot with an image of NativeCache (runtests.jl).
+# A depot with native code of NativeCache (runtests.jl).
 const IMAGES = Ref("")
 
 "A temporary folder with `packages` and `depot`; its name is one that careless code breaks on."
