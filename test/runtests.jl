@@ -30,7 +30,8 @@ function with_images(body)
         env["JULIA_LOAD_PATH"] = "$(dirname(@__DIR__)):@stdlib"
         env["JULIA_TESTS"] = "true"
         env["NATIVECACHE_TEST_IMAGE"] = ""
-        what = VERSION < v"1.10" ? `$(joinpath(@__DIR__, "own_library.jl"))` : `-e "import NativeCache"`
+        script = joinpath(@__DIR__, "own_library.jl")
+        what = VERSION < v"1.10" ? `$script` : `-e "import NativeCache"`
         run(setenv(`$(Base.julia_cmd()) --startup-file=no $what`, env))
         return body(folder)
     finally
