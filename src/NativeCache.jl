@@ -1,14 +1,14 @@
 """
 NativeCache keeps the native code that Julia compiles, so that the next session
-starts warm: one shared library per version of a package, made ahead of time by
-[`NativeCache.build`](@ref), found and linked when the package is loaded.
+starts warm. [`NativeCache.build`](@ref) builds one library for each version of a
+package; later sessions link it when they load the package.
 
     julia> NativeCache.build("MyPackage"; statements = "trace.jl")   # once
 
     julia> using NativeCache, MyPackage                              # from then on
 
-[`NativeCache.status`](@ref) says what is installed, [`NativeCache.explain`](@ref)
-why a method is not. `JULIA_NATIVECACHE=off` switches all of it off.
+[`NativeCache.status`](@ref) shows what is installed, and [`NativeCache.explain`](@ref)
+why a method is not. `JULIA_NATIVECACHE=off` switches everything off.
 """
 module NativeCache
 
