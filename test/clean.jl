@@ -129,6 +129,6 @@ COMPANIONS && @testset "files of a build that did not come to its end" begin
     # Another NativeCache's, which no session loads any more: this one makes its own image.
     alone = VERSION < v"1.11" ? box.depot : string(box.depot, ':')
     said = julia!(box, "using NativeCache\nprint(NativeCache.gc!().items[1].why)"; env = ["JULIA_DEPOT_PATH" => alone]).out
-    @test occursin("another NativeCache has made it", said) && !ispath(path)
+    @test occursin("another NativeCache has built it", said) && !ispath(path)
     remove(box)
 end

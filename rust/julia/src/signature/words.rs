@@ -1,6 +1,6 @@
 //! Names, symbols and strings as the words of a signature, each on one line and each as Julia's parser reads it.
 //!
-//! The grammar is in docs/profiles.md, "The words of a signature".
+//! The grammar is in docs/profiles.md, "The grammar of signatures".
 
 use nativecache_mutation::mutation;
 use std::fmt::Write as _;
