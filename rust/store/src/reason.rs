@@ -1,22 +1,22 @@
-//! Why a library, or a method in it, is not used: one table for every crate, and for what the user is told.
+//! Why a library, or a method in it, is not used: one table for all crates, and for the texts that users see.
 
 /// When a reason arises.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stage {
     /// A whole library is not linked.
     Library,
-    /// A method does not get into a library.
+    /// A method is not put into a library.
     Build,
     /// A function of a library is not installed.
     Load,
-    /// Nobody asked for a method, so no library has it.
+    /// No library has the method.
     Session,
 }
 
 macro_rules! reasons {
     ($($stage:ident { $($code:literal $name:ident: $text:literal, $advice:literal;)* })*) => {
         /// Why a library or a method is not used. Codes are part of the file format: append, never renumber.
-        /// 110, 211, 213 and 307 were given to reasons that nothing has any more.
+        /// 110, 211, 213 and 307 belonged to reasons that no longer exist.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         #[repr(u16)]
         pub enum Reason {
@@ -27,7 +27,7 @@ macro_rules! reasons {
             /// Every reason, by code.
             pub const ALL: &'static [Reason] = &[$($(Reason::$name,)*)*];
 
-            /// The number that stands in files and crosses the C boundary.
+            /// Its number in files and across the C boundary.
             #[must_use]
             pub const fn code(self) -> u16 {
                 self as u16
