@@ -1,5 +1,5 @@
-# Writes the pages of docs/reference that come from the code: functions from docstrings, settings,
-# reasons and the command line from their tables. `julia docs/generate.jl`; test/docs.jl compares.
+# Writes the pages of docs/reference that come from the code: functions from docstrings; settings, reasons
+# and the command line from their tables. Run `julia docs/generate.jl`; test/docs.jl compares the result.
 
 module Pages
 
@@ -38,7 +38,7 @@ function functions()
             texts = docstrings(name)
             isempty(texts) && continue
             print(io, "\n### NativeCache.", name, "\n\n")
-            print(io, join((replace(linked(strip(text)), r"^#+ (.*)$"m => s"**\1**") for text in texts), "\n\n"), "\n")
+            print(io, join((replace(linked(rstrip(lstrip(text, '\n'))), r"^#+ (.*)$"m => s"**\1**") for text in texts), "\n\n"), "\n")
         end
     end
     return String(take!(io))
@@ -51,8 +51,8 @@ function settings()
     print(io, "# Settings\n\n", GENERATED, """
         The first of these places that names a setting wins: a keyword of the function; the environment; `NativeCache.toml`
         beside the active project's `Project.toml`; `config/NativeCache.toml` in a depot, the first depot first; the default.
-        A file has lines like `linker = "clang"`. `NativeCache.settings()` shows every value and where it came from, and is an
-        error that names each mistake. Loading never fails because of one: it takes the default.
+        A file has lines like `linker = "clang"`. `NativeCache.settings()` shows every value and where it comes from. If there
+        are mistakes, it throws an error that names each of them. Loading never fails because of a mistake: it uses the default.
 
         | setting | in the environment | default | value | meaning |
         |---|---|---|---|---|
@@ -63,14 +63,14 @@ function settings()
     return String(take!(io))
 end
 
-const STAGES = (:library => "A whole library is not used", :build => "A method does not get into a library",
-    :load => "A method of a library is not installed", :session => "No library has a method")
+const STAGES = (:library => "A whole library is not used", :build => "A method is not put into a library",
+    :load => "A method of a library is not installed", :session => "No library has the method")
 
 function reasons()
     io = IOBuffer()
     print(io, "# Reasons\n\n", GENERATED, """
-        Why a library or a method is not used, in the words that `NativeCache.explain` says it in, and what to do about it. The
-        table is `rust/store/src/reason.rs`; the code stands in library files and never changes.
+        Why a library or a method is not used, in the words of `NativeCache.explain`, and what to do about it. The table is in
+        `rust/store/src/reason.rs`. The numbers are part of library files and never change.
         """)
     all = N.reasons()
     for (stage, title) in STAGES
@@ -82,7 +82,7 @@ function reasons()
     return String(take!(io))
 end
 
-command_line() = string("# Command line\n\n", GENERATED, "`bin/nativecache` in the clone; what `nativecache --help` says:\n\n",
+command_line() = string("# Command line\n\n", GENERATED, "`bin/nativecache` is in the clone. This is the output of `nativecache --help`:\n\n",
     "```text\n", N.USAGE, "```\n")
 
 # ---- the chart of the README, from its table ----

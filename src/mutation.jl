@@ -1,11 +1,11 @@
-# Protections that a test takes out, each by a name of its own. rust/mutation is the same for Rust, and says how.
+# Protections that a test can remove, each with its own name. rust/mutation does this for Rust, and explains how.
 
-# The name of the mutation to make, in what test/mutations/run.jl builds; nothing everywhere else.
+# The name of the protection to remove, in builds by test/mutations/run.jl; empty everywhere else.
 const TAKEN_OUT = let file = joinpath(@__DIR__, "..", "deps", "lib", "mutation")
     isfile(file) ? (include_dependency(file); strip(read(file, String))) : ""
 end
 
-"`@mutation(name, code, mutated)` is `code`, unless the name is that of the mutation to make; then it is `mutated`."
+"`@mutation(name, code, mutated)` is `code`, or `mutated` if this is the protection to remove."
 macro mutation(name::String, code, mutated)
     return esc(name == TAKEN_OUT ? mutated : code)
 end

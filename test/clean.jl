@@ -44,7 +44,7 @@
     @test occursin("false\t$plain\tno .ji file of Plain has this build any more", said)
     @test occursin("false\t$second\tthe library's content is damaged", said)
     @test occursin("false\t$profile\tpackage Gone-0123456789abcdef0123456789abcdef is not installed", said)
-    @test occursin("false\t$former\tit lies where an earlier NativeCache kept profiles", said)
+    @test occursin("false\t$former\tit is in a folder where an earlier NativeCache kept profiles", said)
     @test occursin("$old\ta build left it behind", said)
     COMPANIONS || @test occursin("object files for the next build of a package that has no library here", said)
     @test all(file -> occursin("false\t$file\t", said), gone)
@@ -61,7 +61,7 @@
     @test occursin("kept: a running process uses it", said) && all(isfile, library_files(third))
     @test !COMPANIONS || length(library_files(third)) == 5
     files = library_files(third)
-    @test occursin("true\t$third\tall together is larger than 0.0 kB", ask("gc!(max_size = 0)"))
+    @test occursin("true\t$third\tall files together are larger than 0.0 kB", ask("gc!(max_size = 0)"))
     @test !any(ispath, files)
     # All of ours, and nothing else, whatever it is called.
     julia!(box, "using NativeCache\nNativeCache.clear!()")
@@ -129,6 +129,6 @@ COMPANIONS && @testset "files of a build that did not come to its end" begin
     # Another NativeCache's, which no session loads any more: this one makes its own image.
     alone = VERSION < v"1.11" ? box.depot : string(box.depot, ':')
     said = julia!(box, "using NativeCache\nprint(NativeCache.gc!().items[1].why)"; env = ["JULIA_DEPOT_PATH" => alone]).out
-    @test occursin("another NativeCache has made it", said) && !ispath(path)
+    @test occursin("another NativeCache has built it", said) && !ispath(path)
     remove(box)
 end

@@ -38,7 +38,7 @@ end
     N = NativeCache
     run(arguments...) = (out = IOBuffer(); err = IOBuffer(); code = N.main(collect(arguments); out = out, err = err);
         (String(take!(out)), String(take!(err)), code))
-    for (arguments, wanted) in [["biuld"] => "there is no command \"biuld\"; there are build, status",
+    for (arguments, wanted) in [["biuld"] => "there is no command \"biuld\"; the commands are build, status",
             ["build"] => "build takes at least 1 argument, got 0", ["gc", "now"] => "gc takes 0 arguments, got 1",
             ["gc", "--dryrun"] => "gc has no option --dryrun; it has --max-size, --dry-run",
             ["report", "x.jl", "--runs"] => "--runs needs a value", ["report", "x.jl", "--runs", "many"] => "--runs: expected a positive number",

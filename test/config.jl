@@ -52,7 +52,7 @@ end
     message(f) = try f(); "no error" catch err; sprint(showerror, err) end
     with_settings(PROJECT_FILE => "\nlinkr = cc\ntimeout = soon\nlinker cc\n", DEPOT_FILE => "keep = perhaps\n") do
         text = withenv(() -> message(N.settings), "JULIA_NATIVECACHE_KEPT" => "yes", "JULIA_NATIVECACHE" => "of")
-        for part in ("$PROJECT_FILE, line 2: there is no setting \"linkr\"; there are mode, linker,",
+        for part in ("$PROJECT_FILE, line 2: there is no setting \"linkr\"; the settings are mode, linker,",
                      "$PROJECT_FILE, line 3: expected a positive number of seconds, got \"soon\"",
                      "line 4: expected `name = value`, got \"linker cc\"",
                      "setting keep from $DEPOT_FILE, line 1: expected yes or no, got \"perhaps\"",

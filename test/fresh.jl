@@ -121,8 +121,8 @@ end
     run = julia!(box, "using NativeCache, Asked\nAsked.f(1)"; env = by_itself(""))
     @test run.err == ""
     run = julia!(box, ""; flags = `-i -e "using NativeCache, Asked; exit()"`, env = by_itself(""))
-    @test run.err == "NativeCache: no library for this build of Asked; NativeCache.update!() makes one, and with " *
-        "NativeCache.set!(auto = \"background\") sessions do from now on\n"
+    @test run.err == "NativeCache: there is no library for this build of Asked; NativeCache.update!() builds it, and after " *
+        "NativeCache.set!(auto = \"background\") sessions do so by themselves\n"
     # Under CI nothing is built because of a file.
     julia!(box, "using NativeCache\nNativeCache.set!(auto = \"now\")")
     @test julia!(box, "using NativeCache, Asked\nAsked.f(1)"; env = [by_itself(""); "CI" => "true"]).err == ""

@@ -103,7 +103,7 @@ part("reasons") && @testset "what has no text says why" begin
         end
         """)
     lines = split(chomp(run.out), '\n')
-    @test lines[1] == "a parameter holds an address, which is another one in each session"
+    @test lines[1] == "a parameter holds an address, which differs in each session"
     @test lines[2] == "the type variable T cannot be written"
     @test lines[3] == "it is nested too deeply"
     @test lines[4] == "TEXT Tuple{Main.Renamed.T}"

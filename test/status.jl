@@ -49,7 +49,7 @@ end
     @test occursin("there is no library", lines[1]) && occursin("NativeCache.build(\"Plain\")", lines[1])
     @test startswith(lines[2], "the package is not loaded in this session (NotThere)")
     @test lines[3] == "00"
-    @test lines[4] == "NativeCache: no library was found for the packages loaded"
+    @test lines[4] == "NativeCache: no library was found for the loaded packages"
     remove(box)
 end
 

@@ -1,4 +1,4 @@
-//! Where libjulia is. jl-sys leaves the link line to others when it takes the bindings that it brings.
+//! Tells the linker where libjulia is. With its bundled bindings, jl-sys does not do that.
 
 use std::env;
 use std::path::PathBuf;

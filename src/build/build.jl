@@ -1,5 +1,5 @@
-# build: a process of its own loads the packages, compiles the statements and writes the
-# library; this side starts it, watches it, survives its death and puts the library in place.
+# One build: a separate worker process loads the packages, compiles the statements and writes the
+# library. This file starts the worker, watches it, survives its death and puts the library in place.
 
 """
 What a build did: returned by [`NativeCache.build`](@ref).
@@ -7,11 +7,11 @@ What a build did: returned by [`NativeCache.build`](@ref).
 - `library`: path of the new library, or `nothing` if there is none
 - `requested`, `compiled`, `skipped`, `failed`: collections of `MethodItem`; every
   requested method is in exactly one of the other three
-- `seconds`, `bytes`: what it took, and how large the library is
+- `seconds`: how long the build took; `bytes`: the size of the library
 - `message`: why there is no library
 - `statistics`: figures of the worker by name
-- `layers`: the layers of the profile that it was made of; `others`: those that there are besides
-- `sources`: the test suites and scripts that were run for it, see [`NativeCache.Source`](@ref)
+- `layers`: the layers of the profile that were used; `others`: the layers that were not
+- `sources`: the test suites and scripts that were run for the build, see [`NativeCache.Source`](@ref)
 """
 struct BuildResult
     package::String
@@ -48,32 +48,32 @@ Job(packages, statements, linker, timeout, memory, keep, progress) =
 Job(packages, statements, linker, timeout, memory, keep, progress, compare) =
     Job(packages, statements, linker, timeout, memory, keep, progress, compare, false)
 
-"The build as a whole came to nothing."
+"The whole build failed."
 struct Failure
     message::String
 end
 
-"The worker's report, the library's place, its size."
+"The worker's report, and the library's path and size."
 struct Success
     library::String
     bytes::Int
     items::Vector{Pair{String,MethodItem}}      # bucket => method
     statistics::Dict{String,Float64}
     different::Vector{Int}      # numbers of the functions that came out differently from `job.compare`
-    lasting::Dict{Int,Tuple{String,Vector{PkgId}}}      # statement number => its lasting text, whose it is
-    milliseconds::Dict{Int,Float64}                     # statement number => what inferring it took
+    lasting::Dict{Int,Tuple{String,Vector{PkgId}}}      # statement number => its lasting text, and its packages
+    milliseconds::Dict{Int,Float64}                     # statement number => the time of its inference
 end
 
 const WORKER_LIBRARY = normpath(joinpath(SOURCES, "..", "deps", "lib", "libnativecache_worker.so"))
 
-# A worker that dies is started again without the culprit; each of these many at most.
+# A worker that dies is started again without the culprit, at most this often.
 const MAX_CULPRITS = 100
 
 function run_native_job(job::Job)
     isfile(WORKER_LIBRARY) || return Failure(string(
         WORKER_LIBRARY, " is missing: run Pkg.build(\"NativeCache\") or deps/build.jl"))
     Base.JLOptions().use_compiled_modules == 0 && return Failure(
-        "this session runs with --compiled-modules=no, so its packages have no build id to keep code for")
+        "this session runs with --compiled-modules=no, so its packages have no build id that a library could belong to")
     work = work_folder(job.keep)
     try
         return run_workers(job, work.path)
@@ -86,12 +86,12 @@ end
 # The engine of this Julia says how a job is run.
 run_job(job::Job) = VERSION < v"1.6" ? run_native_job(job) : run_companion_job(job)
 
-"Start workers until one comes through; each that dies names a culprit, which the next leaves out."
+"Start workers until one succeeds. Each worker that dies names a culprit, which the next one leaves out."
 function run_workers(job::Job, work::String)
     place(name) = joinpath(work, name)
     with_failing_writes(() -> write(place("statements"), join(string(escape_field(text), '\n') for text in job.statements)))
     decided = join(string(number, '\t', NAMES_MAIN, "\t\n") for (number, text) in enumerate(job.statements) if names_main(text))
-    excluded = 0        # size of the list of what the code generator dies of
+    excluded = 0        # size of the list of methods that kill the code generator
     mode = "normal"
     for attempt in 1:MAX_CULPRITS
         foreach(name -> rm(place(name); force = true), ("journal", "facts", "failure", "result", "library.so", "objects"))
@@ -99,20 +99,20 @@ function run_workers(job::Job, work::String)
             write(place("reasons"), decided)
             write_request(job, work, mode)
         end
-        update(job.progress, mode == "isolate" ? "looking for what the compiler dies of" :
+        update(job.progress, mode == "isolate" ? "looking for the method that kills the compiler" :
             attempt == 1 ? "starting" : "starting again")
         process, stuck = run_worker(job, work)
         if success(process)
             job.split && return read_lasting(place("lasting"))
             mode == "normal" && return collect_success(job, work)
             found = isfile(place("exclude")) ? filesize(place("exclude")) : 0
-            found > excluded || return Failure("the build process died, and the method that it dies of was not found")
+            found > excluded || return Failure("the build process died, and the method that kills it was not found")
             excluded, mode = found, "normal"
             continue
         end
         if isfile(place("failure"))
             said = read(place("failure"), String)
-            return Failure(isempty(said) ? "the build failed, and there is no space to say why: the disk is full" : said)
+            return Failure(isempty(said) ? "the build failed, and the disk is too full for the reason" : said)
         end
         memory = out_of_memory(process, stuck, place("log"))
         isempty(memory) || return Failure(string(memory, memory_advice(job)))
@@ -158,7 +158,7 @@ function write_request(job::Job, work::String, mode::String)
         line("library", WORKER_LIBRARY)
         line("parent", getpid())
         line("memory", job.memory)
-        # A session has NativeCache among its modules: so must the process that stands for it.
+        # A session has NativeCache among its modules, so the worker must have it as well.
         here = Base.root_module_key(@__MODULE__)
         here.uuid === nothing || line("load", uuid_text(here), here.name)
         for id in job.packages
@@ -188,7 +188,7 @@ function julia_command()
     return `$julia $flags --startup-file=no --history-file=no --color=no`
 end
 
-"The session's load path and depots, for a process that must find the same packages."
+"The environment for a process that must find the same packages: the session's load path and depots."
 function julia_environment()
     load_path = copy(LOAD_PATH)
     here = Base.root_module_key(@__MODULE__)
@@ -198,9 +198,9 @@ function julia_environment()
     environment["JULIA_LOAD_PATH"] = join(load_path, Sys.iswindows() ? ';' : ':')
     environment["JULIA_DEPOT_PATH"] = join(DEPOT_PATH, Sys.iswindows() ? ';' : ':')
     environment["JULIA_NATIVECACHE"] = "off"
-    environment["NATIVECACHE_BUILDS"] = "1"      # for @workload, in packages that are precompiled on the way
-    # No matter how many the session has: what reads the number is not kept (rust/native/worker/src/reads_state.rs, made_at_init.rs),
-    # and a process that forks children for its parts must have one.
+    environment["NATIVECACHE_BUILDS"] = "1"      # for @workload, in packages that this process precompiles
+    # Whatever the session has. A library keeps nothing that reads the number of threads (rust/native/worker/src/reads_state.rs,
+    # made_at_init.rs), and a process that forks children for its parts must have one thread.
     environment["JULIA_NUM_THREADS"] = "1"
     delete!(environment, "JULIA_PROJECT")
     return environment
@@ -223,8 +223,8 @@ function run_worker(job::Job, work::String)
 end
 
 """
-Run a command with its output in the file `log`, and wait for it: the process, and whether it was stopped because
-`is_stuck()` was true. That is asked every 50 ms. It does not outlive an exception here, Ctrl-C included.
+Run a command with its output in the file `log`, and wait for it. Returns the process, and whether it was stopped because
+`is_stuck()`, which is called every 50 ms, was true. The process does not outlive an exception here, including Ctrl-C.
 """
 function watch(is_stuck, command::Cmd, log::String)
     process = open(log, "w") do io
@@ -248,9 +248,9 @@ function watch(is_stuck, command::Cmd, log::String)
     return process, stuck
 end
 
-"What says that the worker ran out of memory, which is no method's fault; empty if nothing does."
+"Why the worker ran out of memory, which is not the fault of a method; empty if it did not."
 function out_of_memory(process, stuck::Bool, log::String)
-    # Linux kills what takes too much with this signal, and so may the one who runs a container.
+    # Linux kills a process that takes too much memory with this signal; a container runtime may do so too.
     process.termsignal == Base.SIGKILL && !stuck &&
         return "the build process was killed (signal 9), as the system does when memory runs out"
     said = match(r"OutOfMemoryError|[^\n]*(?:out of memory|Cannot allocate memory|bad_alloc|memory allocation of)[^\n]*"i,
@@ -259,9 +259,9 @@ function out_of_memory(process, stuck::Bool, log::String)
 end
 
 memory_advice(job::Job) = job.memory == 0 ? "; close other programs or build on a larger machine" :
-    string("; it may use ", size_text(job.memory), ", says the setting `memory`")
+    string("; the setting `memory` limits it to ", size_text(job.memory))
 
-"The last line of the journal: what was in flight."
+"The last line of the journal: what the worker was doing."
 function last_step(journal::String)
     isfile(journal) || return ("", 0)
     words = split(split(chomp(read(journal, String)), '\n')[end])
@@ -275,7 +275,7 @@ function last_words(log::String)
     text = read(log, String)
     lines = [strip(line) for line in split(text, '\n') if !isempty(strip(line))]
     isempty(lines) && return "it printed nothing"
-    # What an aborting Julia says first is what matters; the rest is its stack.
+    # The first line of an aborting Julia has the reason; the rest is its stack.
     at = findfirst(line -> occursin(r"^signal \(\d+\)|^ERROR|LLVM ERROR|Assertion|terminate called", line), lines)
     first = at === nothing ? max(1, length(lines) - 2) : max(1, at - 1)
     said = join(lines[first:min(end, first + 2)], "; ")
@@ -299,7 +299,7 @@ end
 
 function collect_success(job::Job, work::String)
     temporary = joinpath(work, "library.so")
-    isfile(temporary) || return Failure("the build process ended well but left no library")
+    isfile(temporary) || return Failure("the build process succeeded but left no library")
     facts = fields_of.(readlines(joinpath(work, "facts")))
     key = only(line[2] for line in facts if line[1] == "key")
     builds = Pair{PkgId,UInt64}[]
@@ -309,7 +309,7 @@ function collect_success(job::Job, work::String)
     end
     for (id, number) in builds
         has_build_id(id, number) || return Failure(string("package ", id.name,
-            " is not precompiled, so each session has another version of it"))
+            " is not precompiled, so each session has its own version of it"))
     end
     result = read(joinpath(work, "result"), String)
     statistics = Dict{String,Float64}()
@@ -327,7 +327,7 @@ function collect_success(job::Job, work::String)
         read_times(joinpath(work, "times")))
 end
 
-"What the worker found the statements to be: number => (lasting text, the packages it needs)."
+"What the worker found out about the statements: number => (lasting text, the packages that it needs)."
 function read_lasting(path::String)
     found = Dict{Int,Tuple{String,Vector{PkgId}}}()
     isfile(path) || return found
@@ -353,7 +353,7 @@ end
 "The numbers in lines \"function\\tnumber\" of the worker."
 compared(result) = Int[parse(Int, line[10:end]) for line in split(result, '\n') if startswith(line, "function\t")]
 
-"Is this build of the package one that a later session will load again?"
+"Will a later session load this build of the package again?"
 function has_build_id(id::PkgId, number::UInt64)
     haskey(Base.loaded_modules, id) && Base.module_build_id(Base.loaded_modules[id]) == number && return true
     for path in Base.find_all_in_cache_path(id)

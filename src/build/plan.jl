@@ -1,40 +1,41 @@
-# build: which packages, and of what their libraries are made. build.jl makes one of them.
+# `build`: which packages get a library, and from which statements. build.jl builds one library.
 
 """
     NativeCache.build(package; from, statements, quiet, linker, timeout, keep) -> BuildResult
     NativeCache.build(packages; ...) -> BuildResults
     NativeCache.build(; ...) -> BuildResults
 
-Compile what is known to be needed of a package into a library, which later sessions link when they
-load the package.
+Compile the methods in a package's profile into a library. Later sessions link the library when they load
+the package.
 
-With nothing said that is all layers of the package's profile (see [`NativeCache.profile`](@ref)); the
-result says which. `from` and `statements` say it otherwise:
+By default `build` uses all layers of the profile (see [`NativeCache.profile`](@ref)); the result names
+them. `from` and `statements` choose other methods:
 
 - `from = :tests` runs the package's `test/runtests.jl`, in the environment that `Pkg.test` makes, or with
-  this session's load path for a package that no project has. A test suite that fails still yields what
-  it compiled; the result's `sources` say that it failed.
+  this session's load path if the package belongs to no project. If the test suite fails, `build` uses what
+  it compiled until then, and the result's `sources` show the failure.
 - `from = "script.jl"` runs a script.
-- `from = :precompile` notes what the package's own `precompile` statements ask for.
-- `from = :trace`, or another layer's name: that layer as it is. A list combines.
-- `statements`: a file of `precompile(...)` lines, as `julia --trace-compile=FILE` writes it, or a
+- `from = :precompile` records what the package's own `precompile` statements ask for.
+- `from = :trace`, or the name of another layer, uses that layer as it is.
+- A list combines several of these.
+- `statements` is a file of `precompile(...)` lines, as `julia --trace-compile=FILE` writes it, or a
   collection of signatures: `Tuple{typeof(f), Int}`, `(f, (Int,))`, or text.
 
-Each of them becomes a layer, so that later builds have it.
+What was run or given is stored as a layer, so later builds use it too.
 
-`package` is a name, a module or a `PkgId`. Several, or the active project's if none is named, get a
-library each, and one for what only exists when some of them are loaded together.
+`package` is a name, a module or a `PkgId`. If several packages are given, each gets a library, and there is
+another one for methods that need some of them together. Without `package`, `build` uses the direct
+dependencies of the active project.
 
-The work is done by processes of their own with this session's project, load path, depot and
-code-relevant flags. Progress is shown on a terminal. If anything fails, the library that
-was there stays. What the caller got wrong is an `ArgumentError`; what went wrong on the
-machine (no linker, a depot that cannot be written to, a package that does not load) is a
-result with `library === nothing`, every method failed, and a `message`, which is also
-shown as a warning unless `quiet`.
+Separate processes do the work, with this session's project, load path, depot and code-relevant flags. A
+terminal shows the progress. If anything fails, the old library stays. A mistake of the caller throws an
+`ArgumentError`. A problem of the machine (no linker, a depot that cannot be written to, a package that does
+not load) gives a result with `library === nothing`, in which every method has failed. Its `message` is also
+shown as a warning unless `quiet` is set.
 
-`linker` is the C compiler driver that links (default `cc`), `timeout` the seconds that one
-step may take (900; a test suite or script has four times as long), `keep` leaves the work folder for a
-look into it. They are settings too: see [`NativeCache.settings`](@ref).
+`linker` is the C compiler driver that links (default `cc`). `timeout` is the number of seconds that one step
+may take (900; a test suite or script may take four times as long). `keep` keeps the work folder. These are
+settings, too: see [`NativeCache.settings`](@ref).
 
 # Example
 
@@ -48,7 +49,7 @@ function build(package = nothing; from = nothing, statements = nothing, quiet::B
     ids = package === nothing ? project_packages() : package_ids(package)
     given = statements === nothing ? nothing : given_statements(statements)
     (from === nothing || given === nothing) || throw(ArgumentError(
-        "from, statements: give one of them; the other's layer is kept and can be named in `from` later"))
+        "from, statements: give only one of them; each is stored as a layer, which `from` can name later"))
     options = Options(linker = linker, timeout = timeout, keep = keep, quiet = quiet)
     chosen, sources = nothing, Source[]
     try
@@ -71,7 +72,7 @@ function build(package = nothing; from = nothing, statements = nothing, quiet::B
     return BuildResults(results, filter(id -> !any(result -> result.package == id.name, results), ids))
 end
 
-"What the libraries of one call of `build` have in common."
+"The options of one call of `build`, which all its libraries share."
 struct Options
     linker::String
     timeout::Float64
@@ -85,8 +86,8 @@ Options(; linker, timeout, keep, quiet) =
     Options(setting("linker", linker), setting("timeout", timeout), setting("memory"), setting("keep", keep), Progress(quiet), quiet)
 
 """
-What the builds of several packages did: a vector of `BuildResult`. `unknown` are the packages of which
-nothing is known to be needed, so that they have none.
+What the builds of several packages did: a vector of `BuildResult`. `unknown` holds the packages without a
+profile, for which nothing was built.
 """
 struct BuildResults <: AbstractVector{BuildResult}
     items::Vector{BuildResult}
@@ -103,11 +104,11 @@ function Base.show(io::IO, mime::MIME"text/plain", results::BuildResults)
         number == 1 || println(io)
         show(io, mime, result)
     end
-    isempty(results.unknown) || print(io, isempty(results) ? "" : "\n", "nothing is known to be needed of ",
+    isempty(results.unknown) || print(io, isempty(results) ? "" : "\n", "nothing to compile, since there is no profile: ",
         join((id.name for id in results.unknown), ", "))
 end
 
-"Added to how a result shows: what it was made of."
+"The last lines of a shown result: the layers and sources that were used."
 function show_layers(io::IO, result::BuildResult)
     isempty(result.layers) || print(io, "\n  layers: ", join(result.layers, ", "))
     isempty(result.others) || print(io, " (not used: ", join(result.others, ", "), ")")
@@ -126,7 +127,7 @@ function given_statements(statements)
     return texts
 end
 
-"What a package asks for or runs while it is precompiled, if it does and its profile does not have it yet."
+"Record what a package asks for or runs while it is precompiled, unless it does neither or its profile has it already."
 function own_statements(id::PkgId, options::Options)
     VERSION < v"1.6" || return Source[]     # the package's image has what it asks for
     any(layer -> layer.name == "precompile", layers_of([id])) && return Source[]
@@ -142,17 +143,17 @@ function nothing_known(id::PkgId, chosen, sources)
     isempty(sources) || all(source -> isempty(source.message), sources) ||
         return string("nothing to compile: ", join((string(s.name, ": ", s.message) for s in sources if !isempty(s.message)), "; "))
     chosen === nothing || return string("nothing to compile: the profile of ", id.name, " has no layer ", join(chosen, " or "))
-    return string("no statements: nothing is known to be needed of ", id.name, " yet. Use it in a session with NativeCache, or give ",
+    return string("no statements: there is no profile for ", id.name, " yet. Use it in a session with NativeCache, or give ",
         "`from = :tests`, a script or `statements = FILE`, where `julia --trace-compile=FILE script.jl` has written FILE")
 end
 
 # ---- several libraries ----
 
-# More would not have the memory that they need.
+# More builds at a time would run out of memory.
 const MOST_BUILDS = 8
 const MEMORY_OF_A_BUILD = 2^30
 
-"How many builds may run at a time: one for each core that has memory to work in."
+"How many builds may run at a time: one per core, as far as there is memory for them."
 function builds_at_once()
     found = try
         match(r"^MemAvailable: *([0-9]+) kB"m, read("/proc/meminfo", String))
@@ -164,18 +165,18 @@ function builds_at_once()
     return clamp(min(Sys.CPU_THREADS, room), 1, MOST_BUILDS)
 end
 
-"Options for one of `count` builds: several that run at the same time have no one line to show how far they are."
+"Options for one of `count` builds. Builds that run at the same time cannot share the progress line, so they log."
 beside(options::Options, count::Int) = count == 1 || options.progress.mode === :none ? options :
     Options(options.linker, options.timeout, options.memory, options.keep, Progress(:log), options.quiet)
 
 """
-What `build_one` makes of each of the sets of packages, in their order, without `nothing`. Most of a small build is starting
-Julia and loading packages, by one process: so as many builds as there are cores run at a time.
+The results of `build_one` for the sets of packages, in order, without `nothing`. A small build spends most of its time on
+starting Julia and loading packages, in one process. So as many builds run at a time as there are cores.
 """
 function build_sets(build_one, sets::Vector{Vector{PkgId}})
     results = Vector{Union{Nothing,BuildResult}}(nothing, length(sets))
-    # What has to be precompiled on the way comes first and alone: two builds would each precompile what both need, and
-    # one of them would then stand for an image that the other has replaced.
+    # Sets with a package that has to be precompiled come first, one at a time. Otherwise two builds could both precompile a
+    # package that they share, and one of them would build for an image that the other has replaced.
     ready = findall(set -> all(id -> current_build_id(id) !== nothing, set), sets)
     for number in setdiff(eachindex(sets), ready)
         results[number] = build_one(sets[number])
@@ -188,7 +189,7 @@ function build_sets(build_one, sets::Vector{Vector{PkgId}})
     try
         foreach(wait, lanes)
     catch err
-        # Ctrl-C, or what no build should throw: the others' processes end with them.
+        # Ctrl-C, or an exception that no build should throw: stop the other builds and their processes.
         empty!(left)
         @mutation("update!: builds of an interrupted one go on",
             foreach(lane -> istaskdone(lane) || schedule(lane, InterruptException(); error = true), lanes), rethrow())
@@ -225,7 +226,7 @@ function build_set(ids::Vector{PkgId}, given, chosen, sources::Vector{Source}, o
     return result
 end
 
-"The outcome of a build; what is thrown on the way is one too."
+"The outcome of a build. An exception becomes a `Failure`."
 function run_guarded(job::Job)
     try
         return run_job(job)
@@ -237,9 +238,9 @@ function run_guarded(job::Job)
     end
 end
 
-"Statements given by hand become a layer; the others learn what they cost."
+"Store statements that were given as a layer; record in the other layers what each method cost."
 function keep_statements(ids, given, texts, used, outcome::Success)
-    # Of what was taken over from an earlier build, that one has said what it costs.
+    # Parts that were taken from an earlier build took no time now; that build has recorded their cost.
     statistic(name) = get(outcome.statistics, name, 0.0)
     compiled = statistic("parts_compiled") / max(1.0, statistic("parts"))
     share = statistic("compile_seconds") * statistic("processes") / max(compiled, 0.5) * 1e3 / max(1, length(outcome.milliseconds))
@@ -255,7 +256,7 @@ function keep_statements(ids, given, texts, used, outcome::Success)
     return nothing
 end
 
-"Several packages and one list: find out first which of them each statement needs."
+"One list of statements for several packages: find out first which packages each statement needs."
 function build_split(ids::Vector{PkgId}, given::Vector{String}, options::Options)
     whose = VERSION >= v"1.10" ? owners_by_name(ids, given) :
         run_guarded(Job(ids, given, options.linker, options.timeout, options.memory, false, options.progress, nothing, true))
@@ -266,7 +267,7 @@ function build_split(ids::Vector{PkgId}, given::Vector{String}, options::Options
     end
     sets = Dict{Vector{PkgId},Vector{String}}()
     for (number, text) in enumerate(given)
-        # What does not exist is reported with the first package.
+        # A method that does not exist is reported with the first package.
         owners = number in keys(whose) ? whose[number][2] : ids[1:1]
         push!(get!(Vector{String}, sets, sort(owners; by = package_folder)), text)
     end
@@ -307,11 +308,11 @@ package_id(other) = throw(ArgumentError(string(
     "package: expected a name, a module or a PkgId, got ", repr(other), " of type ", typeof(other))))
 
 
-"The direct dependencies of the active project, but for those that come with Julia."
+"The direct dependencies of the active project, except packages that come with Julia."
 function project_packages()
     project = Base.active_project()
     (project === nothing || !isfile(project)) && throw(ArgumentError(
-        "no package is named and there is no active project; name one, or activate a project"))
+        "no package was given and there is no active project; give a package, or activate a project"))
     ids, inside = PkgId[], false
     for line in eachline(project)
         section = match(r"^\s*\[([^\]]*)\]", line)
@@ -322,6 +323,6 @@ function project_packages()
         path = Base.locate_package(id)
         (path === nothing || startswith(path, Sys.STDLIB) || id == Base.root_module_key(@__MODULE__)) || push!(ids, id)
     end
-    isempty(ids) && throw(ArgumentError(string("the active project ", project, " depends on no package but Julia's own")))
+    isempty(ids) && throw(ArgumentError(string("the active project ", project, " has no dependencies except packages that come with Julia")))
     return ids
 end

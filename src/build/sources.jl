@@ -1,14 +1,14 @@
-# Where a profile can come from besides sessions: a package's test suite, a script, and what the package
-# itself asks for while it is precompiled. Each runs in a process of its own, without cached code, so that
-# it compiles all that it needs, with runner.jl in front.
+# Sources of a profile other than sessions: a package's test suite, a script, and what the package itself
+# asks for while it is precompiled. Each runs in a separate process without cached code, so that it compiles
+# everything that it needs. The process loads runner.jl first.
 
 """
-What was run for a build: an item of a `BuildResult`'s `sources`.
+A test suite, script or precompilation that was run for a build: an item of `sources` of a `BuildResult`.
 
-- `name`: what it was; `layer`: the layer of the profile that it has written
-- `passed`: whether it ended as it should; a test suite that fails has compiled something all the same
-- `methods`: how many methods it needs of the packages that it was run for
-- `seconds`: how long it ran; `message`: what went wrong, if something did
+- `name`: what was run; `layer`: the layer of the profile that it wrote
+- `passed`: whether it succeeded; a test suite that fails has also compiled methods
+- `methods`: how many methods of the packages it compiled
+- `seconds`: how long it ran; `message`: what went wrong, if anything did
 """
 struct Source
     name::String
@@ -21,11 +21,11 @@ end
 
 const RUNNER = joinpath(SOURCES, VERSION < v"1.6" ? "processes" : "companion", "runner.jl")
 
-"Layers that one call of `build` has begun to write: the first source replaces, the others add."
+"Layers that one call of `build` has begun to write: the first source replaces a layer, later ones add to it."
 const Begun = Set{Tuple{Vector{PkgId},String}}
 
 """
-Run what `from` names for these packages: the names of the layers that it stands for, and what was run.
+Run what `from` names for these packages. Returns the names of the layers, and what was run.
 """
 function run_sources(ids::Vector{PkgId}, from, progress::Progress, timeout::Float64)
     names, sources, begun = String[], Source[], Begun()
@@ -56,7 +56,7 @@ end
 
 focus_text(id::PkgId) = string(id.name, '\t', id.uuid === nothing ? "" : replace(string(id.uuid), '-' => ""))
 
-"Run a command with runner.jl's variables; what it has compiled goes into the profiles of `ids`."
+"Run a command with the variables that runner.jl needs, and put what it compiled into the profiles of `ids`."
 function run_source(command::Cmd, ids::Vector{PkgId}, name::String, layer::String, from::String, begun::Begun,
                     progress::Progress, timeout::Float64; environment = julia_environment(), dir = pwd())
     folder = mktempdir(; prefix = "nativecache-run-")
@@ -80,13 +80,13 @@ function run_source(command::Cmd, ids::Vector{PkgId}, name::String, layer::Strin
             out = joinpath(folder, string(number))
             said = joinpath(folder, "$number.said")
             if !isdir(out)
-                message = string(message, isempty(message) ? "" : "; ", "nothing of ", ids[number].name, " was noted",
-                    isfile(said) ? string(": ", read(said, String)) : ": it did not come to its end")
+                message = string(message, isempty(message) ? "" : "; ", "nothing was recorded for ", ids[number].name,
+                    isfile(said) ? string(": ", read(said, String)) : ": it did not finish")
                 continue
             end
             for entry in readdir(out), found in folder_layers(joinpath(out, entry))
                 owners = sort(found.packages; by = package_folder)
-                # What needs packages that nobody asked for, such as those that only the tests load, is left.
+                # Methods that need packages that were not given, such as those that only the tests load, are left out.
                 issubset(owners, ids) || continue
                 text = string(read(found.path, String), "# status: ", passed ? "passed" : "failed", '\n')
                 put_layer(owners, layer, text; mode = (owners, layer) in begun ? ADD : REPLACE)
@@ -105,8 +105,8 @@ not_run(name, layer, message) = Source(name, layer, false, 0, 0.0, message)
 # ---- test suites ----
 
 """
-A package of the active project is tested by `Pkg.test`, in the environment that this makes. Any other
-one, and any one for which Pkg cannot make an environment, is tested with the session's own load path.
+`Pkg.test` tests a package of the active project, in the environment that it makes. Any other package, and
+a package for which Pkg cannot make an environment, is tested with the session's own load path.
 """
 function run_tests(id::PkgId, begun::Begun, progress::Progress, timeout::Float64)
     name = "tests of $(id.name)"
@@ -132,7 +132,7 @@ function run_tests(id::PkgId, begun::Begun, progress::Progress, timeout::Float64
     end
     environment = julia_environment()
     folder = dirname(file)
-    # As Pkg does: a project of the tests' own goes first.
+    # As in Pkg, a project in the test folder goes first.
     isfile(joinpath(folder, "Project.toml")) &&
         (environment["JULIA_LOAD_PATH"] = string(folder, ':', environment["JULIA_LOAD_PATH"]))
     source, message = run_source(`$(julia_command()) -L $RUNNER $file`, [id], name, "tests", from, begun, progress, timeout;
@@ -155,9 +155,9 @@ end
 # ---- what the package asks for while it is precompiled ----
 
 """
-Precompile the package once more, into a file that is thrown away, and note what that infers or compiles:
-its `precompile` statements, those for methods of Base and other packages included, which its .ji does
-not keep, and what it runs.
+Precompile the package once more into a temporary file, and record what that infers or compiles: what the
+package runs, and its `precompile` statements. These include statements for methods of Base and other
+packages, which the package's .ji does not keep.
 """
 function run_precompile(id::PkgId, begun::Begun, progress::Progress, timeout::Float64)
     name = "precompilation of $(id.name)"

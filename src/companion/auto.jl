@@ -1,9 +1,9 @@
-# What a session does by itself about companions that are not up to date: the setting `auto`. The queue is the one of the
-# native engine (queue.jl); jobs are files of lines "argument\t...", "variable\tNAME\t..." and "package\tuuid\tName".
+# What a session does by itself about companions that are out of date: the setting `auto`. Both engines use the same queue
+# (queue.jl). Jobs are files with lines "argument\t...", "variable\tNAME\t..." and "package\tuuid\tName".
 
 """
-The session has ended and has taught the profiles of these packages something. With `auto = "background"` a process of its
-own, which outlives the session, builds their companions; with `"now"` the session waits for it.
+Called at the end of a session that has added methods to the profiles of these packages. With `auto = "background"`, a
+separate process, which outlives the session, builds their companions. With `"now"`, the session waits for it.
 """
 function build_learnt(learnt::Vector{Vector{PkgId}})
     auto = session_setting("auto")
@@ -34,13 +34,13 @@ function job_text(ids::Vector{PkgId})
     return String(take!(io))
 end
 
-"Start a process that works off the queue, detached from this session unless that waits for it."
+"Start a process that runs the jobs in the queue. It is detached, unless the session waits for it."
 function start_queue(root::String, queue::String, wait::Bool)
     log = joinpath(root, "background.log")
     filesize(log) > 1 << 20 && Base.Filesystem.rename(log, log * ".old")
     julia = joinpath(Sys.BINDIR, Base.julia_exename())
     script = joinpath(SOURCES, "processes", "queue.jl")
-    # The shell ends at once, so that the session has no child to wait for.
+    # The shell exits at once, so the session has no child to wait for.
     how = wait ? "exec \"\$@\"" : "\"\$@\" &"
     command = `/bin/sh -c $how sh $julia --startup-file=no --history-file=no --compile=min -O0 $script $queue $(wait ? "wait" : "background")`
     environment = copy(ENV)

@@ -1,5 +1,5 @@
-# Building one companion: a process of its own loads the packages and has Julia precompile the companion (worker.jl); this
-# side starts it, watches it and puts the files in place.
+# One build of a companion: a separate process (worker.jl) loads the packages and has Julia precompile the companion. This
+# file starts the process, watches it and puts the files in place.
 
 const COMPANION_WORKER = joinpath(@__DIR__, "worker.jl")
 
@@ -25,7 +25,7 @@ end
 function build_companion(job::Job, work::String)
     place(name) = joinpath(work, name)
     wanted = filter(!names_main, job.statements)
-    # One that is only compared does not come into the store.
+    # A companion that is built only for a comparison is not put into the store.
     folder = joinpath(job.compare === nothing ? dirname(work) : joinpath(work, "store"), session_key(), package_folder(job.packages[1]))
     trusted_folder(folder)
     write(place("statements"), (text * '\n' for text in wanted)...)
@@ -57,7 +57,7 @@ function companion_environment()
     return environment
 end
 
-"Move the image into the store, and write what a session has to know of it, last of all."
+"Move the image into the store. Write the `.companion` file, which sessions look for, last."
 function put_companion(job::Job, work::String, folder::String)
     facts = Dict{String,String}()
     packages = String[]
@@ -66,13 +66,13 @@ function put_companion(job::Job, work::String, folder::String)
         words[1] == "package" ? push!(packages, line) : (facts[words[1]] = words[2])
     end
     facts["trainer"] == hex128(UInt128(Base.module_build_id(@__MODULE__))) || return Failure(
-        "NativeCache has been precompiled again since this session began: start a new one")
+        "NativeCache was recompiled after this session began: start a new session")
     items = companion_items(job, joinpath(work, "account"))
     job.compare === nothing || return compare_companion(job, facts, items)
     base = joinpath(folder, facts["base"])
     index = joinpath(folder, facts["stem"] * ".companion")
     for (from, to) in (facts["object"] => base * ".so", facts["cache"] => base * ".ji")
-        # Julia gives them the rights of the source, which others may read and nobody else may write.
+        # Julia gives them the permissions of the source. Others may read the files, but not write them.
         chmod(from, 0o644)
         Base.Filesystem.rename(from, to)
     end
@@ -81,14 +81,14 @@ function put_companion(job::Job, work::String, folder::String)
     lines = [string("statement\t", item.second.reason === nothing ? item.first : item.second.reason, '\t',
                     escape_field(item.second.statement), '\t', escape_field(item.second.detail)) for item in items]
     write_whole(index, join([head; key; packages; lines], '\n') * '\n')
-    # What was there for these builds before.
+    # Remove an earlier companion for these builds.
     remove_in(name -> startswith(name, facts["stem"] * "-") && !startswith(name, facts["base"]), folder)
     retire(job.packages[1])
     keep_within_cap()
     return Success(index, library_size(index), items, Dict{String,Float64}(), Int[], Dict{Int,Tuple{String,Vector{PkgId}}}(), Dict{Int,Float64}())
 end
 
-"What became of each statement: bucket => method."
+"The outcome of each statement: bucket => method."
 function companion_items(job::Job, path::String)
     outcomes = Dict{String,Tuple{String,String}}()
     for line in eachline(path)
@@ -97,7 +97,7 @@ function companion_items(job::Job, path::String)
     end
     items = Pair{String,MethodItem}[]
     for text in job.statements
-        outcome, detail = names_main(text) ? ("NamesMain", "") : get(outcomes, text, ("BuildFailed", "the trainer did not come to it"))
+        outcome, detail = names_main(text) ? ("NamesMain", "") : get(outcomes, text, ("BuildFailed", "the trainer did not reach it"))
         if bucket_of(outcome) == "compiled"
             push!(items, "compiled" => MethodItem(text, outcome == "compiled" ? nothing : :AlreadyNative, detail))
         else
@@ -108,8 +108,8 @@ function companion_items(job::Job, path::String)
 end
 
 """
-Whose each statement is, of these packages: number => (text, packages). A path in a statement begins with the name of its
-package. One that loads the others stands for all, as far as this session knows what it loads.
+To which of these packages each statement belongs: number => (text, packages). A path in a statement begins with the name
+of its package. If one package loads the others, as far as this session knows, the statement belongs to that one.
 """
 function owners_by_name(ids::Vector{PkgId}, given::Vector{String})
     found = Dict{Int,Tuple{String,Vector{PkgId}}}()

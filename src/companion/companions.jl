@@ -1,15 +1,15 @@
-# Companions in the store: where they lie, and what is written beside their code.
+# Companions in the store: their places, and the text file beside their code.
 #
 #   <depot>/nativecache/v1.10/<key>/<Name>-<uuid>/<build id>[+<others>].companion
 #                                                 <build id>[+<others>]-<content>.{jl,txt,ji,so}
 #
-# key       hash of all that Julia keys an image on, besides packages
-# build id  of the package that it belongs to, in this and no other build
-# others    hash of the builds of the other packages, for one that needs several
-# content   hash of the statements and of what trains them
+# key       hash of everything besides packages that decides whether Julia accepts an image
+# build id  the build of the package that the companion belongs to
+# others    hash of the builds of the other packages, if the companion needs several
+# content   hash of the statements and of the packages' builds
 #
-# The `.companion` file is text: a line for each fact and each statement, and it comes into its place last. It is read once:
-# what a session has loaded it can tell of, whatever becomes of the file.
+# The `.companion` file is text, with a line for each fact and each statement. It is put into its place last. A session reads
+# it once, so it can still report on a companion that it has loaded after the file has gone.
 
 "What a session needs to know of a companion before it loads it."
 struct Companion
@@ -23,7 +23,7 @@ end
 
 id_of(companion::Companion) = PkgId(companion.uuid, companion.name)
 
-"All that Julia keys an image on besides packages, and this NativeCache, as `name => value`; in the words of rust/native/runtime/src/load/key.rs."
+"Everything besides packages that decides whether Julia accepts an image, and this NativeCache, as `name => value`. The names are those of rust/native/runtime/src/load/key.rs."
 function key_parts()
     options = Base.JLOptions()
     return Pair{String,String}[
@@ -37,14 +37,14 @@ function key_parts()
         "inlining (--inline)" => string(options.can_inline),
         "math mode (--math-mode)" => string(options.fast_math),
         "package images (--pkgimages)" => string(options.use_pkgimages),
-        # A companion is an image that needs this one.
+        # A companion is an image that depends on the image of NativeCache.
         "NativeCache" => hex128(UInt128(Base.module_build_id(@__MODULE__))),
     ]
 end
 
 const SESSION_KEY = Ref("")
 
-"Names the store's folder for sessions like this one."
+"The name of the store's folder for sessions like this one."
 function session_key()
     if isempty(SESSION_KEY[])
         text = ""
@@ -58,10 +58,10 @@ end
 
 hex128(number::UInt128) = string(number; base = 16, pad = 32)
 
-# Every file of a companion, and no other.
+# The names of all files of companions.
 const COMPANION_FILE = r"^[0-9a-f]{32}(\+[0-9a-f]{16})?(\.companion|-[0-9a-f]{16}\.(jl|txt|ji|so))(\.tmp-.*)?$"
 
-"Read the head of a `.companion` file: `nothing` if it is not whole. The lines behind it are read by `account`."
+"Read the head of a `.companion` file; `nothing` if the file is incomplete. `account` reads the lines after it."
 function read_companion(index::String)
     text = read(index, String)
     name, uuid, base, whole = "", nothing, "", false
@@ -90,7 +90,7 @@ end
 
 const COMPANION_BASE = r"^[0-9a-f]{32}(\+[0-9a-f]{16})?-[0-9a-f]{16}$"
 
-"What became of each statement when the companion was built: `(outcome, statement, detail)`."
+"The outcome of each statement when the companion was built: `(outcome, statement, detail)`."
 function account(companion::Companion)
     found = NTuple{3,String}[]
     for line in eachline(IOBuffer(companion.text))
@@ -100,7 +100,7 @@ function account(companion::Companion)
     return found
 end
 
-"What the session that built it was like: `component => value`."
+"The key of the session that built the companion: `component => value`."
 function built_with(companion::Companion)
     found = Pair{String,String}[]
     for line in eachline(IOBuffer(companion.text))
@@ -110,7 +110,7 @@ function built_with(companion::Companion)
     return found
 end
 
-"The companions of a package in this build of it, of every depot."
+"The companions for this build of a package, from all depots."
 function companions_of(id::PkgId, build::UInt128)
     found = Companion[]
     start = hex128(build)

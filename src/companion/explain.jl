@@ -1,17 +1,17 @@
-# What is known of a method on Julia 1.10 and later: where its code lies, and why code that there was is not valid.
+# What is known about a method on Julia 1.10 and later: where its code is, and why earlier code is not valid any more.
 
-"What signatures are written by: not `show`, to which packages add methods of their own."
+"The text of a signature. `show` is not used, since packages add methods to it."
 function signature_text(@nospecialize(signature))
     send_layout()
     return taken(ccall((:nativecache_statement, LIBRARY), Ptr{UInt8}, (Any,), signature))
 end
 
-"The method instance that `precompile` compiles for this signature, or what is wrong with it."
+"The method instance that `precompile` compiles for this signature, or a text that says why there is none."
 function instance_of(@nospecialize(signature), world)
     matches = Base._methods_by_ftype(signature, -1, world)
     (matches isa Vector && !isempty(matches)) || return "no method matches"
     if length(matches) > 1
-        # As Julia does: a signature that is compiled as it stands for a method that takes anything of it.
+        # As in Julia: keep the methods for which the signature is compiled as it is, and of these the most specific one.
         several = length(matches)
         compiled(match) = ccall(:jl_isa_compileable_sig, Cint, (Any, Any, Any), signature, match.sparams, match.method) != 0
         signature isa DataType ? filter!(compiled, matches) : empty!(matches)
@@ -19,7 +19,7 @@ function instance_of(@nospecialize(signature), world)
         length(matches) == 1 || return "its arguments are too abstract: $several methods match"
     end
     match = matches[1]::Core.MethodMatch
-    # Julia compiles one for several signatures where the method says so.
+    # Julia may compile one method instance for several signatures, depending on the method.
     types = Core.Compiler.get_compileable_sig(match.method, match.spec_types, match.sparams)
     (types === nothing || types === match.spec_types) && return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
         match.method, match.spec_types, match.sparams)::Core.MethodInstance
@@ -27,9 +27,9 @@ function instance_of(@nospecialize(signature), world)
     return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any), match.method, types, meet[2])::Core.MethodInstance
 end
 
-# ---- where code lies ----
+# ---- where code is ----
 
-"The files that are mapped into this process: where each begins and ends. Read from the kernel, whose list takes no lock."
+"The files that are mapped into this process, each with its start and end. The list comes from the kernel, which needs no lock of the loader."
 function mapped_ranges()
     found = Tuple{UInt,UInt,String}[]
     for line in eachline("/proc/self/maps")
@@ -52,14 +52,14 @@ function kind_of(code::Core.CodeInstance, ranges)
     end
     isempty(path) && return :session, ""
     true_path(path) == true_path(unsafe_string(Base.JLOptions().image_file)) && return :sysimage, ""
-    # Where Julia itself lies are the trampolines of code that was compiled here.
+    # Code that this session compiled may be called through trampolines in the libraries of Julia itself.
     return any(origin -> origin.cachepath !== nothing && true_path(Base.ocachefile_from_cachefile(origin.cachepath)) == true_path(path),
         values(Base.pkgorigins)) ? (:image, path) : (:session, "")
 end
 
 true_path(path) = try realpath(path) catch; path end
 
-"What this session has of a method instance: its code, and what the companions say of it."
+"What this session has for a method instance: its code, and its outcomes in companions."
 function known_of(instance::Core.MethodInstance)
     code, libraries = CodeStory[], LibraryStory[]
     ranges = mapped_ranges()
@@ -92,7 +92,7 @@ function each_code(body, instance::Core.MethodInstance)
     end
 end
 
-"Is it the method instance that this statement stands for?"
+"Does this statement refer to this method instance?"
 function stands_for(statement::String, instance::Core.MethodInstance)
     type = try
         read_statement(statement, loaded_root)
@@ -102,14 +102,14 @@ function stands_for(statement::String, instance::Core.MethodInstance)
     return instance_of(type, Base.get_world_counter()) === instance
 end
 
-# ---- what ended it ----
+# ---- what invalidated code ----
 
-"Which definition invalidated this code, in words; empty if that cannot be said."
+"The definition that invalidated this code, as text; empty if that is unknown."
 function ended_by(instance::Core.MethodInstance, code::Core.CodeInstance)
     last = code.max_world
     came, went = methods_at(last)
     if length(came) + length(went) > 1
-        # A package brings all of its methods at once: those that change what a call means that this one makes.
+        # A package adds all its methods at once. Keep those that match a call of this method instance.
         reached = calls_of(instance, last)
         mattering = filter(method -> any(call -> typeintersect(call, method.sig) !== Union{}, reached), came)
         isempty(mattering) || (came = mattering)
@@ -126,7 +126,7 @@ end
 
 const METHODS_AT = Dict{UInt,Tuple{Vector{Method},Vector{Method}}}()
 
-"The methods that are there since the world after this one, and those that are gone since."
+"The methods that were added, and those that were deleted, in the world after this one."
 methods_at(last::UInt) = get!(() -> look_for_methods(last), METHODS_AT, last)
 
 function look_for_methods(last::UInt)
@@ -142,10 +142,10 @@ function look_for_methods(last::UInt)
     return came, went
 end
 
-# Inference of that many methods in an older world takes a moment, and no more.
+# Inferring this many methods in an older world takes only a moment.
 const MOST_CALLS = 500
 
-"The signatures that the code of a method instance calls, directly or through others, as it was in that world."
+"The signatures that the code of a method instance called in that world, directly or through others."
 function calls_of(instance::Core.MethodInstance, world::UInt)
     found = Any[instance.specTypes]
     waiting, seen = Core.MethodInstance[instance], Set{Core.MethodInstance}()
@@ -156,7 +156,7 @@ function calls_of(instance::Core.MethodInstance, world::UInt)
         edges = try
             edges_of(one, world)
         catch
-            continue        # what the compiler throws on was never compiled
+            continue        # a method on which the compiler throws was never compiled
         end
         for edge in edges
             edge isa Core.MethodInstance && push!(waiting, edge)
@@ -166,9 +166,9 @@ function calls_of(instance::Core.MethodInstance, world::UInt)
     return filter!(call -> call isa Type, found)
 end
 
-# ---- what Julia's loader said of a companion ----
+# ---- what Julia's loader logged about a companion ----
 
-"Why the loader did not take a method of a companion, in words; empty if it says nothing of it."
+"Why the loader refused a method of a companion, as text; empty if the log does not mention it."
 function refused(instance::Core.MethodInstance, log::Vector{Any})
     calls = Dict{Any,String}()
     why = Dict{Any,Any}()
@@ -180,7 +180,7 @@ function refused(instance::Core.MethodInstance, log::Vector{Any})
             get!(why, named_by(log[at-1]), named_by(log[at+1]))
         end
     end
-    # From caller to callee, down to the call that means something else now.
+    # Follow the log from caller to callee, down to the call that now reaches another method.
     through = String[]
     next = instance
     for _ in 1:length(why)
@@ -202,7 +202,7 @@ function changed_text(@nospecialize(call), @nospecialize(matches))
     type = callee isa Core.MethodInstance ? callee.specTypes : callee
     methods = matches isa Vector ? Method[match isa Core.MethodMatch ? match.method : match for match in matches if match isa Union{Core.MethodMatch,Method}] : Method[]
     return string("the call ", signature_or_nothing(type), isempty(methods) ? " has no method any more, or another one" :
-        string(" now means ", join(definition_text.(methods[1:min(end, 3)]), ", ")))
+        string(" now calls ", join(definition_text.(methods[1:min(end, 3)]), ", ")))
 end
 
 signature_or_nothing(@nospecialize(type)) = (text = signature_text(type); isempty(text) ? string(type) : text)

@@ -1,37 +1,38 @@
-# What Julia 1.10 keeps to itself and the other files of this folder use. julia_1_11.jl and julia_1_12.jl say the same of
-# theirs: nothing else in src/companion asks for the version.
+# Internals of Julia 1.10 that the other files of this folder use. julia_1_11.jl and julia_1_12.jl define the same names for
+# their versions. No other file in src/companion checks the version.
 
-# What typemaps keep their parts in.
+# The type of the arrays in typemaps.
 const TYPEMAP_ARRAY = Vector{Any}
 const MEMORY = false
 
-"The address of the one method table; 0 where each function has its own."
+"The address of the global method table; 0 if each function has its own table."
 global_table() = UInt(0)
 
-"Is this code instance of Julia itself, and not of an interpreter that a package brings?"
+"Does this code instance belong to Julia's own compiler, and not to an interpreter of a package?"
 is_native(::Core.CodeInstance) = true
 
 set_max_world!(code::Core.CodeInstance, world::UInt) = (code.max_world = world; nothing)
 
-"The code instances that inference has made since the companion began."
+"The code instances that inference has produced in this process."
 inferred_here() = Core.Compiler.newly_inferred
 
-"Was it inferred before this package began?"
+"Was this code inferred before this process began?"
 is_of_before(code::Core.CodeInstance) = !any(known -> known === code, inferred_here())
 
 """
-Has every method that was defined since Julia's loader verified this code reached it? Backedges name the method instance,
-and reach only what is in its cache.
+Is the code still valid, although methods may have been defined since Julia's loader verified it? Here backedges refer to
+the method instance, and only invalidate code in its cache. So the answer is yes if no method was
+defined since, or if the code is valid in all worlds.
 """
 is_reached(code::Core.CodeInstance, world::UInt) = code.min_world <= 1 || code.min_world == world
 
-"What the head of a cache file says, for the file open at its place."
+"Parse the header of a cache file that is open at the start of the header."
 cache_header(io::IO, ::String) = Base.parse_cache_header(io)
 
-"A constant of a module that was loaded a moment ago."
+"A constant of a module that was just loaded."
 constant_of(mod::Module, name::Symbol) = getglobal(mod, name)
 
-"The packages that bring about an extension: Julia keeps the parent, and what else it needs is in its project."
+"The packages that trigger an extension. Julia keeps the parent; the parent's project names the others."
 brought_by(extension::PkgId, parent::PkgId) = unique!([parent; triggers(extension, parent)])
 
 function triggers(extension::PkgId, parent::PkgId)

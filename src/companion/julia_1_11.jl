@@ -1,4 +1,4 @@
-# What Julia 1.11 keeps to itself; julia_1_10.jl says what each of these is. Untested.
+# Internals of Julia 1.11; julia_1_10.jl documents each of these names. Untested.
 
 const TYPEMAP_ARRAY = Memory{Any}
 const MEMORY = true

@@ -1,4 +1,4 @@
-# What Julia 1.12 keeps to itself; julia_1_10.jl says what each of these is.
+# Internals of Julia 1.12; julia_1_10.jl documents each of these names.
 
 const TYPEMAP_ARRAY = Memory{Any}
 const MEMORY = true
@@ -9,17 +9,17 @@ is_native(code::Core.CodeInstance) = code.owner === nothing
 
 set_max_world!(code::Core.CodeInstance, world::UInt) = (@atomic code.max_world = world; nothing)
 
-# The list is of the process that precompiles, and no longer of the compiler.
+# From 1.12 on this list is in Base, no longer in the compiler.
 inferred_here() = Base.newly_inferred
 
 is_of_before(code::Core.CodeInstance) = ccall(:jl_object_in_image, UInt8, (Any,), code) != 0
 
-# Backedges name the code instance itself, whether it is in a cache or not.
+# Backedges refer to the code instance itself, whether it is in a cache or not.
 is_reached(::Core.CodeInstance, ::UInt) = true
 
 cache_header(io::IO, path::String) = Base.parse_cache_header(io, path)
 
-# Bindings have worlds, and this one is younger than the one in which the hook runs.
+# Bindings have worlds, and this binding is newer than the world in which the hook runs.
 constant_of(mod::Module, name::Symbol) = Base.invokelatest(getglobal, mod, name)
 
 brought_by(::PkgId, parents::Vector{PkgId}) = copy(parents)
@@ -31,12 +31,12 @@ function edges_of(instance::Core.MethodInstance, world::UInt)
     frame = Core.Compiler.InferenceState(Core.Compiler.InferenceResult(instance), Core.Compiler.CACHE_MODE_NULL, interpreter)
     frame === nothing && return Any[]
     Core.Compiler.typeinf(interpreter, frame)
-    # Beside these: numbers, bindings and tables.
+    # The list also has numbers, bindings and tables.
     return Any[edge isa Core.CodeInstance ? Core.Compiler.get_ci_mi(edge) : edge for edge in frame.edges
         if edge isa Union{Core.CodeInstance,Core.MethodInstance,Type}]
 end
 
-# Worlds of methods stand in the tables, which only Julia reads. What no call can reach has no status.
+# The worlds of a method are in the tables, which only Julia reads. A method that no call can reach has dispatch status 0.
 is_deleted_after(method::Method, world::UInt) = method.dispatch_status == 0 &&
     is_there(method, world) && !is_there(method, world + 1)
 
@@ -45,7 +45,7 @@ function is_there(method::Method, world::UInt)
     return matches isa Vector && any(match -> match.method === method, matches)
 end
 
-# The loader is Julia code now, and its log a list that it looks at.
+# The loader is written in Julia, and its log is a list in Base.StaticData.
 function begin_log()
     held = Base.StaticData._jl_debug_method_invalidation
     held[] isa Vector{Any} && return held[]::Vector{Any}, false
@@ -56,5 +56,5 @@ end
 
 end_log() = (Base.StaticData._jl_debug_method_invalidation[] = nothing; nothing)
 
-# The code instance whose call it is has taken the place of the number.
+# The log has the code instance that makes the call, where 1.10 has a number.
 named_by(@nospecialize(entry)) = entry isa Core.CodeInstance ? Core.Compiler.get_ci_mi(entry) : entry

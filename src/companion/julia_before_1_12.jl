@@ -1,4 +1,4 @@
-# What Julia 1.10 and 1.11 have in common, and 1.12 has not; julia_1_12.jl says the same of its own.
+# Internals that Julia 1.10 and 1.11 have in common; julia_1_12.jl defines the same names for 1.12.
 
 "The method tables of all functions and types that have a name."
 function method_tables()
@@ -20,7 +20,7 @@ function method_tables()
     return tables
 end
 
-"What inference relies on for one method instance: method instances, and signatures of calls."
+"The edges of one method instance, from inference: method instances, and signatures of calls."
 function edges_of(instance::Core.MethodInstance, world::UInt)
     frame = Core.Compiler.InferenceState(Core.Compiler.InferenceResult(instance), :no, Core.Compiler.NativeInterpreter(world))
     frame === nothing && return Any[]
@@ -32,12 +32,12 @@ function edges_of(instance::Core.MethodInstance, world::UInt)
     return found
 end
 
-"Is this world the last one that has the method?"
+"Is this the last world in which the method exists?"
 is_deleted_after(method::Method, world::UInt) = method.deleted_world == world
 
 """
-The log of Julia's loader and of invalidations, and whether it was begun here: somebody else may be keeping it. A log that
-is new had to be allocated.
+Start the log of Julia's loader and of invalidations. Returns the log, and whether this call started it: other code may
+already keep it. A new log is recognised by its allocation.
 """
 function begin_log()
     before = Base.gc_bytes()
@@ -47,5 +47,5 @@ end
 
 end_log() = ccall(:jl_debug_method_invalidation, Any, (Cint,), 0)
 
-"What the log names code by: the method instance, or a number for a call that means something else now."
+"The log identifies code by its method instance, or a changed call by a number."
 named_by(@nospecialize(entry)) = entry

@@ -1,7 +1,7 @@
-# Where the fields of Julia's objects lie: by Julia's own reflection, sent to libnativecache when it is first needed.
-# The order is that of `Field` and `Kind` in rust/companion/src/layout.rs.
+# The offsets of the fields of Julia's objects, from Julia's own reflection. They are sent to libnativecache when it first
+# needs them, in the order of `Field` and `Kind` in rust/companion/src/layout.rs.
 
-"The offset of a field by any of its names; `typemax` if this Julia does not have it."
+"The offset of a field, which may have one of several names; `typemax` if this Julia does not have it."
 function offset_of(type::DataType, names::Symbol...)
     at = findfirst(in(names), fieldnames(type))
     return at === nothing ? typemax(UInt32) : UInt32(fieldoffset(type, at))
@@ -22,7 +22,7 @@ const OFFSETS = UInt32[
 const LAYOUT_TYPES = Any[Method, Core.MethodInstance, Core.CodeInstance, Core.MethodTable, Core.TypeMapEntry,
                          Core.TypeMapLevel, TYPEMAP_ARRAY, Core.TypeofVararg]
 
-"Send it. An error if libnativecache is not there or is of another version."
+"Send the layout. Throws an error if libnativecache is missing or belongs to another version."
 function send_layout()
     words = UInt[global_table(), UInt(unsafe_load(cglobal(:jl_fptr_const_return_addr, Ptr{Cvoid}))),
                  UInt(unsafe_load(cglobal(:jl_fptr_interpret_call_addr, Ptr{Cvoid})))]

@@ -1,10 +1,10 @@
-# What a session runs at its start, when a package is loaded and at its end is native code of NativeCache's own image: it is
-# run once here, on an empty session.
+# Code that a session runs at its start, when a package is loaded, and at its end should be native code in NativeCache's own
+# image. So it runs once here, on an empty session, while the image is made.
 
 if ccall(:jl_generating_output, Cint, ()) == 1
     let id = PkgId(UUID(1), "Nothing"), folder = mktempdir()
         SESSION_KEY[] = ""
-        pushfirst!(DEPOT_PATH, folder)      # what is written goes there
+        pushfirst!(DEPOT_PATH, folder)      # all files are written there
         try
             mkpath(joinpath(folder, STORE, session_key(), package_folder(id)))
             index = joinpath(folder, STORE, session_key(), package_folder(id), string(hex128(UInt128(1)), ".companion"))
@@ -37,7 +37,7 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             ids = [id]
             add_to_layer(ids, "trace", profile_text(ids, "trace", "sessions", ["Tuple{Int64}"]))
         catch
-            # Nothing is lost but time: libnativecache is not built yet, say.
+            # Only time is lost, for example because libnativecache is not built yet.
         finally
             popfirst!(DEPOT_PATH)
             rm(folder; recursive = true, force = true)
@@ -55,8 +55,8 @@ if ccall(:jl_generating_output, Cint, ()) == 1
     precompile(load_companion!, (Found,))
 end
 
-# Everything else is compiled by who calls it: in the image it would make each loading twice as dear. The tests, which start
-# hundreds of processes that call it, have it there.
+# All other code is compiled in the sessions that call it: in the image it would double the time of each loading. Tests
+# start hundreds of processes that call it, so they put it into the image.
 if ccall(:jl_generating_output, Cint, ()) == 1 && haskey(ENV, "NATIVECACHE_TEST_IMAGE")
     let given = Vector{String}, options = Dict{String,Vector{String}}, out = IOStream, plain = MIME"text/plain"
         for statements in (String, Vector{String}), names in ((:statements, :quiet), (:quiet, :statements))

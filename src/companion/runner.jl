@@ -1,5 +1,5 @@
-# Loaded first (`julia -L runner.jl ...`) in a process that runs a test suite or a script to find out what it compiles;
-# sources.jl starts it. At its end the session is traced into profiles below a folder, one for each package asked about.
+# Loaded first (`julia -L runner.jl ...`) in a process that runs a test suite or a script to find out what it compiles.
+# sources.jl starts the process. At its end the session is traced into profiles below a folder, one for each given package.
 module NativeCacheRunner
 
 take(name) = pop!(ENV, string("NATIVECACHE_RUN_", name))
@@ -27,7 +27,7 @@ function ended()
     return nothing
 end
 
-# The last hook to run: what the others compile counts too.
+# This hook runs last, so that methods that other hooks compile are traced, too.
 push!(Base.atexit_hooks, ended)
 write(joinpath(FOLDER, "started"), "")
 

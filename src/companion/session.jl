@@ -1,19 +1,19 @@
-# The load path on Julia 1.10 and later: companions are loaded when the last package that they need is. Nothing here throws,
-# prints, builds or waits. All of it is native code of NativeCache's own package image.
+# The load path on Julia 1.10 and later. A companion is loaded when the last package that it needs is loaded. Nothing here
+# throws, prints, builds or waits. All of this code is native code in NativeCache's own package image.
 
 const LIBRARY = normpath(joinpath(SOURCES, "..", "deps", "lib", string('v', VERSION.major, '.', VERSION.minor), "libnativecache.so"))
 
-"What became of a companion in this session."
+"The state of a companion in this session."
 mutable struct Found
     const companion::Companion
     state::Symbol               # :waiting, :loaded or :rejected
     reason::Symbol              # why it was rejected
     message::String
     seconds::Float64
-    inserted::Int               # code instances that Julia's loader does not insert by itself, and we did
-    dropped::Int                # of those, the ones that were not valid any more
+    inserted::Int               # code instances that NativeCache inserted, since Julia's loader does not
+    dropped::Int                # code instances that were not valid any more, so that they were not inserted
     mod::Union{Nothing,Module}
-    log::Vector{Any}            # what Julia's loader said of code that it did not take
+    log::Vector{Any}            # what Julia's loader logged about code that it refused
 end
 
 mutable struct Session
@@ -21,15 +21,15 @@ mutable struct Session
     reason::Symbol              # why it is off
     message::String
     found::Vector{Found}
-    looked::Set{PkgId}          # packages whose companions were looked for
-    asked::Vector{PkgId}        # packages that the user asked for, in that order
-    present::Set{PkgId}         # packages that were there before NativeCache
+    looked::Set{PkgId}          # packages for which companions were looked up
+    asked::Vector{PkgId}        # packages that the user loaded, in order
+    present::Set{PkgId}         # packages that were loaded before NativeCache
     lock::ReentrantLock
 end
 
 const SESSION = Session(false, :NotStarted, "", Found[], Set{PkgId}(), PkgId[], Set{PkgId}(), ReentrantLock())
 
-"Why cached code has no place in this process, or `nothing`."
+"Why this process cannot use cached code, or `nothing` if it can."
 function out_of_place()
     options = Base.JLOptions()
     get(ENV, "JULIA_NATIVECACHE", "") == "off" && return :Disabled
@@ -60,7 +60,7 @@ function start()
     SESSION.on = true
     push!(Base.package_callbacks, loaded)
     get(ENV, "JULIA_NATIVECACHE_TRACE", "") in ("no", "off", "0", "false") || atexit(ended)
-    # What was loaded before.
+    # Packages that were loaded before NativeCache.
     if any_store()
         foreach(look_for, SESSION.present)
         load_what_can_be()
@@ -68,7 +68,7 @@ function start()
     return nothing
 end
 
-"Is there a companion for sessions like this one at all?"
+"Is there any companion for sessions like this one?"
 function any_store()
     for depot in DEPOT_PATH
         isdir(joinpath(depot, STORE, session_key())) && return true
@@ -76,24 +76,24 @@ function any_store()
     return false
 end
 
-"The callback: a package was just loaded, for itself or for another one."
+"The callback after a package was loaded, by the user or as a dependency."
 function loaded(id::PkgId)
     SESSION.on || return nothing
     try
         look_for(id)
-        # Extensions come while the package that brings them about is loaded, and its turn is next.
+        # Extensions are loaded together with the package that triggers them, whose own callback comes next.
         is_outermost() && !is_extension(id) || return nothing
         push!(SESSION.asked, id)
         load_what_can_be()
     catch
-        # A session without the cache.
+        # The session goes on without the cache.
     end
     return nothing
 end
 
 is_extension(id::PkgId) = haskey(Base.EXT_PRIMED, id)
 
-"Is no load going on in this task that this one is a part of?"
+"Is this load not part of another one in this task?"
 function is_outermost()
     for (_, entry) in Base.package_locks
         entry[1] === current_task() && return false
@@ -115,9 +115,9 @@ function look_for(id::PkgId)
     return nothing
 end
 
-"Load each companion whose packages are all there; one of many packages after those of fewer."
+"Load each companion whose packages are all loaded, those that need fewer packages first."
 function load_what_can_be()
-    # Companions need NativeCache, which 1.12 knows only when its `__init__` is done: then the callback comes.
+    # Companions need NativeCache. Julia 1.12 registers it only after its `__init__`; then the callback comes.
     haskey(Base.loaded_modules, PkgId(@__MODULE__)) || return nothing
     waiting = Found[]
     for found in SESSION.found
@@ -158,16 +158,16 @@ end
 function restore!(found::Found)
     companion = found.companion
     cache, source = companion.base * ".ji", companion.base * ".jl"
-    # A companion is code that this process runs: it must be nobody else's.
+    # This process runs the code of a companion, so nobody else may have written it.
     for path in (companion.index, source, cache, companion.base * ".so")
         problem = distrust(path)
         isempty(problem) || return reject!(found, :Untrusted, problem)
     end
     fresh = stale_check(id_of(companion), source, cache)
-    fresh === true && return reject!(found, :KeyDiffers, "Julia does not take the image: julia --debug says why")
+    fresh === true && return reject!(found, :KeyDiffers, "Julia does not accept the image: JULIA_DEBUG=loading shows why")
     modules, object = fresh
     for mod in modules
-        # Nothing is loaded for the sake of a companion.
+        # A companion never causes another package to be loaded.
         mod isa Module || return reject!(found, :PackageMissing, string(mod[2].name))
     end
     object === nothing && return reject!(found, :LinkFailed, "there is no native code beside $cache")
@@ -186,12 +186,12 @@ function restore!(found::Found)
     return nothing
 end
 
-"Julia's own answer: `true`, or the modules that the image needs and its native part."
+"Julia's own check: `true` if the image is stale; otherwise the modules that it needs, and the file of its native code."
 stale_check(id, source, cache) = Base.stale_cachefile(id, UInt128(0), source, cache)
 
 """
-Julia's loader has verified these code instances and added their backedges, but keeps the ones that it knew before: the same
-results of inference without native code. What is valid goes before those.
+Insert code instances of a companion. Julia's loader has verified them and added their backedges, but it keeps the older
+code instances, which have the same results of inference and no native code. Valid ones are inserted before those.
 """
 function insert!(found::Found, codes::Vector{Any})
     world = Base.get_world_counter()
@@ -213,7 +213,7 @@ end
 
 is_valid(code::Core.CodeInstance) = code.max_world == typemax(UInt) && is_native(code)
 
-"Has this session valid native code for it?"
+"Does this session have valid native code for the method instance?"
 function is_compiled(instance::Core.MethodInstance)
     isdefined(instance, :cache) || return false
     code = instance.cache

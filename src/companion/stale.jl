@@ -1,18 +1,18 @@
-# Which build of a package a session would load, and removing the companions of other builds.
+# Finds the build of a package that a session would load, and removes companions of other builds.
 
 hex(number::UInt128) = hex128(number)
 
-"The file name of the companion for these packages, the first being the one that it lies with."
+"The file name of the companion for these packages. It is in the folder of the first one."
 function library_name(builds::Vector{Pair{PkgId,UInt128}})
     numbers = String[hex128(build) for (_, build) in builds]
     return string(companion_stem(numbers), ".companion")
 end
 
-# src/companion/worker.jl has the same.
+# src/companion/worker.jl makes the same name.
 companion_stem(numbers::Vector{String}) =
     length(numbers) == 1 ? numbers[1] : string(numbers[1], '+', hex(hash(numbers[2:end])))
 
-"The builds of a package that its cache files hold, as they are called once they are loaded."
+"The builds of a package in this cache file, with the build ids that they have when they are loaded."
 function cached_builds(id::PkgId, path::String)
     return open(path) do io
         checksum = Base.isvalid_cache_header(io)
@@ -34,15 +34,15 @@ function current_build_id(id::PkgId)
                 return build
             end
         catch err
-            err isa InterruptException && rethrow()     # a file that cannot be read is as good as none
+            err isa InterruptException && rethrow()     # a file that cannot be read is ignored
         end
     end
     return nothing
 end
 
 """
-Remove the companions of a package whose build of it is in no cache file any more: no session can load them again. A
-session that has one mapped keeps it.
+Remove the companions for builds of a package that are in no cache file any more: no session can load them again. A session
+that has one mapped keeps it.
 """
 function retire(id::PkgId)
     builds = Set{String}()
@@ -50,7 +50,7 @@ function retire(id::PkgId)
         try
             union!(builds, hex128.(cached_builds(id, path)))
         catch
-            return nothing      # one that cannot be read may be any of them
+            return nothing      # a file that cannot be read may hold any build
         end
     end
     haskey(Base.loaded_modules, id) && push!(builds, hex128(UInt128(Base.module_build_id(Base.loaded_modules[id]))))
@@ -69,7 +69,7 @@ function retire(id::PkgId)
     return nothing
 end
 
-"Remove files of a folder of companions by name; a folder that cannot be written to keeps them."
+"Remove the files of companions in this folder whose names are `unwanted`. Failures are ignored, as in a folder that cannot be written to."
 function remove_in(unwanted, folder::String)
     for name in readdir(folder)
         occursin(COMPANION_FILE, name) && unwanted(name) || continue

@@ -1,7 +1,7 @@
-# Statements are data: text that Julia's parser reads, and of which only type expressions are evaluated. The grammar stands
-# in rust/companion/src/statement.rs; what `julia --trace-compile` writes is read as well, as far as it is an expression.
+# Reads statements. They are data: Julia's parser reads the text, and only type expressions are evaluated. The grammar is
+# in rust/companion/src/statement.rs. Lines of `julia --trace-compile` can be read, too, if they are such expressions.
 
-"A statement that is no type expression, or names what is not there."
+"The statement is not a type expression, or names something that does not exist."
 struct Unreadable <: Exception
     message::String
 end
@@ -11,9 +11,9 @@ Base.showerror(io::IO, err::Unreadable) = print(io, err.message)
 unreadable(parts...) = throw(Unreadable(string(parts...)))
 
 """
-The type that a statement stands for. `root` gives the root module of a name, or `nothing`.
+The type of a statement. `root` returns the root module with a name, or `nothing`. Only type expressions are evaluated.
 
-Throws an `Unreadable` that says what cannot be read; nothing but type expressions is evaluated.
+Throws an `Unreadable` that says what cannot be read.
 """
 function read_statement(text::AbstractString, root)
     parsed = try
@@ -44,7 +44,7 @@ function read_value(@nospecialize(ex), root, variables::Vector{Pair{Symbol,TypeV
     elseif ex isa Expr
         return read_expression(ex, root, variables)
     end
-    unreadable("it holds ", repr(ex), ", which is no part of a type")
+    unreadable("it contains ", repr(ex), ", which cannot be part of a type")
 end
 
 function read_expression(ex::Expr, root, variables)
@@ -74,26 +74,26 @@ function read_expression(ex::Expr, root, variables)
     elseif ex.head === :call && ex.args[1] === :new && length(ex.args) >= 2
         return read_new(value(ex.args[2]), Any[value(part) for part in ex.args[3:end]])
     elseif ex.head === :macrocall && length(ex.args) >= 3 && ex.args[3] isa String
-        # 1.10 reads var"..." so behind a dot; big integers are no parameters of types.
+        # Julia 1.10 parses var"..." after a dot in this way. Big integers cannot be parameters of types.
         ex.args[1] === Symbol("@var") && return value(Symbol(ex.args[3]))
     end
-    unreadable("it holds `", ex, "`, which is no type expression")
+    unreadable("it contains `", ex, "`, which is not a type expression")
 end
 
 function read_name(@nospecialize(mod), @nospecialize(name))
-    mod isa Module || unreadable(mod, " is no module")
-    name isa Symbol || unreadable(repr(name), " is no name")
+    mod isa Module || unreadable(mod, " is not a module")
+    name isa Symbol || unreadable(repr(name), " is not a name")
     isdefined(mod, name) || unreadable(mod, ".", name, " is not defined")
     return getglobal(mod, name)
 end
 
-"A number in the text: those of more than 64 bits are macro calls to the parser."
+"A number in the text. The parser turns numbers of more than 64 bits into macro calls."
 literal(@nospecialize ex) = ex isa Expr && ex.head === :macrocall && ex.args[1] == GlobalRef(Core, Symbol("@uint128_str")) &&
     ex.args[end] isa String ? something(tryparse(UInt128, ex.args[end]), ex) : ex
 
 function read_bits(@nospecialize(type), @nospecialize(bits))
     type isa DataType && isprimitivetype(type) && bits isa Unsigned && sizeof(bits) >= sizeof(type) ||
-        unreadable("bits of ", type, " are given wrongly")
+        unreadable("the bits of ", type, " are invalid")
     source = Ref(bits)
     GC.@preserve source begin
         return ccall(:jl_new_bits, Any, (Any, Ptr{Cvoid}), type, Base.unsafe_convert(Ptr{Cvoid}, source))
@@ -102,9 +102,9 @@ end
 
 function read_new(@nospecialize(type), fields::Vector{Any})
     type isa DataType && isbitstype(type) && length(fields) == fieldcount(type) ||
-        unreadable(type, " is no plain immutable type of ", length(fields), " fields")
+        unreadable(type, " is not a plain immutable type with ", length(fields), " fields")
     for (number, field) in enumerate(fields)
-        field isa fieldtype(type, number) || unreadable("field ", number, " of ", type, " is no ", fieldtype(type, number))
+        field isa fieldtype(type, number) || unreadable("field ", number, " of ", type, " is not of type ", fieldtype(type, number))
     end
     return ccall(:jl_new_structv, Any, (Any, Ptr{Any}, UInt32), type, fields, length(fields))
 end
@@ -133,18 +133,18 @@ function read_variable(@nospecialize(ex), root, variables)
         a, b = ex.args
         fresh(part) = part isa Symbol && root(part) === nothing && !isdefined(Core, part) && !isdefined(Base, part) &&
             findlast(known -> known.first === part, variables) === nothing
-        # `Lower<:T` is as good as `T>:Lower`; the variable is the one that nothing is known of.
+        # `Lower<:T` means the same as `T>:Lower`. The variable is the name that is not defined.
         ex.head === :<: && fresh(a) && return TypeVar(a, value(b))
         ex.head === :<: && fresh(b) && return TypeVar(b, value(a), Any)
         ex.head === :>: && a isa Symbol && return TypeVar(a, value(b), Any)
         ex.head === :<: && a isa Symbol && return TypeVar(a, value(b))
     end
-    unreadable("it holds `where ", ex, "`")
+    unreadable("it contains an invalid `where ", ex, "`")
 end
 
 """
-The root module of a name: among those loaded, `Core`, `Base` and `Main`; an error if there are several. A package goes before
-one of its name in the system image, which nobody has asked for.
+The root module with this name: a loaded one, `Core`, `Base` or `Main`. Throws an error if there are several. A package has
+precedence over a package with the same name in the sysimage.
 """
 function loaded_root(name::Symbol)
     name === :Core && return Core

@@ -1,7 +1,7 @@
-# What a session of Julia 1.10 or later has: the companions that were found, and of each statement what became of it.
-# status.jl shows it.
+# What a session of Julia 1.10 or later has: the companions that were found, and the outcome of each statement.
+# src/show/status.jl shows it.
 
-"Why nothing is loaded in this session, as (reason, words); (nothing, \"\") if it is on."
+"Why this session loads no companions, as (reason, text); (nothing, \"\") if it does."
 function session_message()
     Libdl.dlopen(LIBRARY; throw_error = false) === nothing && return (nothing, "libnativecache is not built: $NOT_BUILT")
     SESSION.on && return (nothing, "")
@@ -28,7 +28,7 @@ function status_of(item::Found)
 end
 
 """
-Of each statement of a companion what this session has: `installed` only if there is valid native code of an image now.
+The state of each statement of a companion in this session. It is `installed` only if there is valid native code from an image.
 """
 statement_items(item::Found) = [statement_item(item, outcome, text, detail) for (outcome, text, detail) in account(item.companion)]
 
@@ -48,13 +48,13 @@ function in_session(text::String, item::Found)
     end
     instance = instance_of(type, Base.get_world_counter())
     instance isa Core.MethodInstance || return "rejected" => MethodItem(text, :NoSuchMethod, instance)
-    # What this session has compiled itself is none of a companion.
+    # Code that this session has compiled itself does not count.
     any_code(code -> is_valid(code) && has_image_code(code), instance) && return "installed" => MethodItem(text)
     why = refused(instance, item.log)
     isempty(why) || return "rejected" => MethodItem(text, :EdgeChanged, why)
     ended = was_native(instance)
     ended === nothing || return "rejected" => MethodItem(text, :Invalidated, ended_by(instance, ended))
-    # The loader brought it, and it was not needed.
+    # The companion has code for it, but the session had compiled the method before.
     held = item.mod === nothing ? Any[] : getglobal(item.mod, :CODE)::Vector{Any}
     any(code -> code.def === instance, held) && is_compiled(instance) && return "rejected" => MethodItem(text, :AlreadyCompiled, "")
     return "rejected" => MethodItem(text, :NotInImage, "")
@@ -66,7 +66,7 @@ function any_code(condition, instance::Core.MethodInstance)
     return found
 end
 
-"The newest native code that it had and that is not valid any more, or `nothing`."
+"The newest native code of the method instance that is not valid any more, or `nothing`."
 function was_native(instance::Core.MethodInstance)
     newest = nothing
     each_code(instance) do code
@@ -88,8 +88,8 @@ function instance_of_type(@nospecialize(type))
 end
 
 """
-Which of several matches `precompile` takes, as `jl_get_compile_hint_specialization` says: of those that this signature is
-compiled for, the one that is more specific than no other.
+The match that `precompile` uses if there are several, as in `jl_get_compile_hint_specialization`: of the matches for which
+this signature is compiled, the most general one.
 """
 function most_general(@nospecialize(type), matches::Vector)
     compiled = Core.MethodMatch[match for match in matches if
@@ -106,17 +106,17 @@ end
 "Paths of the companions that this session uses."
 used_libraries() = Set(item.companion.index for item in SESSION.found if item.state === :loaded)
 
-"Paths of all that it has looked at."
+"Paths of all companions that this session has looked at."
 found_paths() = [item.companion.index for item in found()]
 
-"The files that a companion consists of: what makes it one goes first."
+"The files of a companion. The `.companion` file is first."
 function files_of(index::AbstractString)
     companion = companion_at(index)
     companion === nothing && return [String(index)]
     return filter!(ispath, [String(index); [string(companion.base, ending) for ending in (".so", ".ji", ".txt", ".jl")]])
 end
 
-"What a `.companion` file says, or `nothing` if it is gone or not whole."
+"Read a `.companion` file; `nothing` if it is gone or incomplete."
 function companion_at(index::AbstractString)
     try
         return read_companion(String(index))
@@ -126,14 +126,14 @@ function companion_at(index::AbstractString)
     end
 end
 
-"What a companion says of itself, and what keeps this session from using it."
+"The facts in a companion's file, and the problems that keep this session from using it."
 function inspect_library(index::AbstractString)
     facts = LibraryFacts(index, [], [], [], 0)
     problem = distrust(index)
     isempty(problem) || push!(facts.problems, :Untrusted => problem)
     companion = companion_at(index)
     if companion === nothing
-        push!(facts.problems, isfile(index) ? :Malformed => "its text is not whole" : :NotFound => "")
+        push!(facts.problems, isfile(index) ? :Malformed => "its text is incomplete" : :NotFound => "")
         return facts
     end
     here = Dict(key_parts())
@@ -151,7 +151,7 @@ function inspect_library(index::AbstractString)
             string(id.name, ": built with build id ", hex(built), ", this session has ", hex(now)))
     end
     for item in SESSION.found
-        # What Julia itself said of it.
+        # The problem that Julia itself reported.
         item.companion.index == index && item.state === :rejected && isempty(facts.problems) && push!(facts.problems, item.reason => item.message)
     end
     damage = damage_of(companion)
@@ -159,7 +159,7 @@ function inspect_library(index::AbstractString)
     return facts
 end
 
-"What of a companion's image is not as Julia wrote it; empty if all is."
+"How a companion's image differs from what Julia wrote; empty if it does not."
 function damage_of(companion::Companion)
     cache, object = companion.base * ".ji", companion.base * ".so"
     try
@@ -176,7 +176,7 @@ function damage_of(companion::Companion)
     end
 end
 
-"The requested methods of a companion, with the buckets of its build."
+"The requested methods of a companion, with their buckets in its build."
 function peek(index::AbstractString)
     companion = companion_at(index)
     companion === nothing && return Pair{String,MethodItem}[]
@@ -184,6 +184,6 @@ function peek(index::AbstractString)
                                    for (outcome, text, detail) in account(companion)]
 end
 
-"The bucket of a build that a statement with this outcome is in."
+"The bucket for a statement with this outcome of the build."
 bucket_of(outcome) = outcome in ("compiled", "AlreadyNative") ? "compiled" :
     outcome in ("CompilerThrew", "BuildFailed") ? "failed" : "skipped"

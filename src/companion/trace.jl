@@ -1,7 +1,7 @@
-# What this session has compiled goes into the profiles, at its end or when asked. libnativecache looks at the live code
-# instances; whose they are is said here.
+# Puts what this session has compiled into the profiles, at its end or when `trace!` is called. libnativecache walks the live
+# code instances; this file decides to which packages they belong.
 
-"At the end of the session: nothing is said, whatever happens."
+"Called at the end of the session. Never prints or throws."
 function ended()
     try
         SESSION.on && session_setting("trace") || return nothing
@@ -9,20 +9,20 @@ function ended()
         trace_session(learnt)
         build_learnt(learnt)
     catch
-        # A session whose trace is lost.
+        # The trace of this session is lost.
     end
     return nothing
 end
 
-"A package outside of the system image, with what it loads."
+"A package that is not in the sysimage, with the packages that it loads."
 struct Member
     id::PkgId
     loads::Set{PkgId}
 end
 
 """
-The packages of a session in the order in which they were asked for. Where NativeCache came too late to see that, those that
-the projects in the load path name go first.
+The packages of a session in the order in which the user loaded them. For packages that were loaded before NativeCache this
+order is unknown: those that projects in the load path name count.
 """
 function asked_for(packages::Vector{PkgId})
     packages = filter(!is_extension, packages)
@@ -32,7 +32,7 @@ function asked_for(packages::Vector{PkgId})
     return isempty(found) ? packages : found
 end
 
-"Does a project in the load path name it, other than NativeCache's own?"
+"Is the package a direct dependency of a project in the load path, other than NativeCache's own?"
 function is_direct(id::PkgId)
     own = joinpath(dirname(SOURCES), "Project.toml")
     for environment in Base.load_path()
@@ -44,7 +44,7 @@ function is_direct(id::PkgId)
     return false
 end
 
-"What a package has loaded before itself, as its cache file says."
+"The packages that a package loads, from its cache file."
 function loads(id::PkgId)
     origin = get(Base.pkgorigins, id, nothing)
     origin === nothing && return Set{PkgId}()
@@ -59,8 +59,8 @@ function loads(id::PkgId)
 end
 
 """
-The smallest set of packages, of those asked for, that loads what an entry needs: one if there is such a one. `members` are
-those asked for, in order.
+The packages, of those that the user loaded, that together load what an entry needs: a single package if there is one.
+`members` are the packages that the user loaded, in order.
 """
 function place_of(needed::Vector{PkgId}, members::Vector{Member})
     isempty(needed) && return isempty(members) ? PkgId[] : [members[end].id]
@@ -74,15 +74,15 @@ function place_of(needed::Vector{PkgId}, members::Vector{Member})
         push!(chosen, member.id)
         setdiff!(left, brings)
     end
-    # What nobody brings was loaded by a package that is not among them: an extension, say, that all of them bring about.
+    # If none of them loads it, another package did, for example because it is an extension that they trigger.
     isempty(chosen) && !isempty(members) && push!(chosen, members[1].id)
     return sort!(chosen; by = package_folder)
 end
 
-# Where a module is from, in the words of rust/companion/src/trace.rs.
+# The origin of a module, with the numbers of rust/companion/src/trace.rs.
 const EVERYWHERE, NOWHERE, OURS = Int32(-1), Int32(-2), Int32(-3)
 
-"Is it a companion, or NativeCache?"
+"Is the package a companion, or NativeCache?"
 is_ours(id::PkgId) = id == Base.PkgId(@__MODULE__) || startswith(id.name, "NativeCache_")
 
 function trace_text()
@@ -110,7 +110,7 @@ end
 
 in_sysimage(id::PkgId) = Base.in_sysimage(id)
 
-"What libnativecache found: numbers by name, and each statement with the packages that it needs."
+"Parse the result of libnativecache: numbers by name, and each statement with the packages that it needs."
 function parse_found(text::String, packages::Vector{PkgId})
     numbers = Dict{String,String}()
     entries = Pair{String,Vector{PkgId}}[]
@@ -128,7 +128,7 @@ function parse_found(text::String, packages::Vector{PkgId})
     return numbers, entries
 end
 
-"Statements by the packages whose companion they belong into."
+"The statements, grouped by the packages for whose companion they are."
 function placed(entries, members::Vector{Member})
     groups = Dict{Vector{PkgId},Vector{String}}()
     for (statement, needed) in entries
@@ -138,13 +138,13 @@ function placed(entries, members::Vector{Member})
     return groups
 end
 
-"Trace the session and merge what is found into the layer `trace` of the profiles; those that learn something are pushed onto `learnt`."
+"Trace the session and merge the result into the layer `trace` of the profiles. Sets of packages whose profile grows are pushed onto `learnt`."
 function trace_session(learnt = Vector{PkgId}[])
     started = time_ns()
     packages, text = trace_text()
     numbers, entries = parse_found(text, packages)
     groups = placed(entries, Member[Member(id, loads(id)) for id in asked_for(packages)])
-    # What a companion has spared this session counts as needed.
+    # Statements of loaded companions count as needed: without the companion, the session might have compiled them.
     for found in SESSION.found
         found.state === :loaded || continue
         place = sort!(first.(found.companion.packages); by = package_folder)
@@ -167,8 +167,8 @@ end
 
 """
 Write what this process has compiled into profiles below `folder`, for the package `focus` (name and uuid without dashes,
-a tab between them): what that package loads goes to it, the rest where it belongs. Statements of `without` are left out,
-those of `also` are its own.
+separated by a tab). Statements that need only this package and packages that it loads belong to it, the others to other
+packages. Statements in `without` are left out; statements in `also` are added to the package.
 """
 function trace_into(folder::String, layer::String, focus::String, from::String; without = Set{String}(), also = String[])
     name, uuid = split(focus, '\t')
@@ -188,7 +188,7 @@ function trace_into(folder::String, layer::String, focus::String, from::String; 
     return ""
 end
 
-"For each extension that is loaded, the packages that bring it about."
+"For each loaded extension, the packages that trigger it."
 function extensions(packages::Vector{PkgId})
     found = Dict{PkgId,Vector{PkgId}}()
     for (id, parents) in Base.EXT_PRIMED
@@ -197,7 +197,7 @@ function extensions(packages::Vector{PkgId})
     return found
 end
 
-"Merge a profile into a layer: how many methods it has then, and how many of them are new."
+"Merge a profile into a layer. Returns how many methods the layer then has, and how many of them are new."
 function add_to_layer(ids::Vector{PkgId}, name::String, text::String; mode::Int = ADD)
     folder = joinpath(profiles_root(writable_depot()), profile_folder(ids))
     limits = (methods = session_setting("methods")::Int, sessions = session_setting("fade")::Int)

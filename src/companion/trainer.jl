@@ -1,7 +1,7 @@
-# What runs in the process that precompiles a companion: it makes Julia infer and compile the statements, so that the image
+# Runs in the process that precompiles a companion. It makes Julia infer and compile the statements, so that Julia's image
 # writer keeps their code.
 
-# A code instance's flags lie in a byte whose name has changed.
+# The flags of a code instance are in a byte whose name differs between versions.
 const FLAGS = fieldoffset(Core.CodeInstance, findfirst(in((:specsigflags, :isspecsig, :flags)), fieldnames(Core.CodeInstance)))
 const FROM_IMAGE = 0x04
 
@@ -9,15 +9,15 @@ flags_of(code::Core.CodeInstance) = GC.@preserve code unsafe_load(Ptr{UInt8}(poi
 
 is_constant(code::Core.CodeInstance) = code.invoke == unsafe_load(cglobal(:jl_fptr_const_return_addr, Ptr{Cvoid}))
 
-# Native code that a session gets with the image that it is in. `invoke` says nothing here: this process may have compiled
-# it (julia#60643).
+# Is this native code from an image? `invoke` does not tell: this process may have compiled the code itself
+# (julia#60643).
 has_image_code(code) = flags_of(code) & FROM_IMAGE != 0 || is_constant(code)
 
-# Only this process sees it: what lies in an image is not written again.
+# This has an effect only in this process, since objects from other images are not written again.
 hide!(code) = set_max_world!(code, UInt(0))
 show_again!(code) = set_max_world!(code, typemax(UInt))
 
-"The compiler's own methods are left alone: it runs while they would be hidden."
+"Does the method belong to the compiler? Such code is not hidden, since the compiler needs it meanwhile."
 function is_compilers(method::Method)
     mod = method.module
     while true
@@ -28,11 +28,11 @@ function is_compilers(method::Method)
     end
 end
 
-"Can the compiler be running it? It shares the methods of `Core` with everybody."
+"May the compiler be using this code? It also uses methods of `Core`."
 is_in_use(code::Core.CodeInstance, method::Method) = method.module === Core && code.invoke != C_NULL
 
 """
-Compile one signature: what became of it, and the code instance that the session has to insert, or `nothing`.
+Compile one signature. Returns the outcome, and the code instance that sessions have to insert, or `nothing`.
 """
 function train(@nospecialize type)
     matches = Base._methods_by_ftype(type, -1, Base.get_world_counter())
@@ -43,8 +43,8 @@ function train(@nospecialize type)
     if isdefined(instance, :cache)
         code = instance.cache
         while true
-            # What this process has inferred is kept anyway, and if it were hidden, what comes in its place would be a second
-            # one that is not.
+            # Code that this process has inferred is kept anyway. If it were hidden, the code instance that replaces it would
+            # be a second one, which is not kept.
             if is_valid(code) && is_of_before(code)
                 if has_image_code(code) || is_in_use(code, instance.def)
                     foreach(show_again!, hidden)
@@ -67,11 +67,11 @@ end
 
 # ---- generated functions ----
 #
-# What a generator gives may depend on methods of packages that a session loads before the package that it is in, and Julia
-# keeps no edge of that. Code that this process has inferred with the body of a package's generated function is therefore not
-# kept. What packages keep in their own images is Julia's to answer for.
+# The body that a generator returns may depend on methods of packages that a session loads before the generator's package, and
+# Julia keeps no edge for this. So code that this process has inferred with the body of a package's generated function is not
+# kept. Code in the packages' own images is Julia's responsibility.
 
-"The generated functions of packages that this process has run the generators of, and all that it has inferred with them."
+"Method instances of packages' generated functions whose generators this process has run, and all callers that it has inferred with them."
 function tainted()
     found = Set{Core.MethodInstance}()
     stack = Core.MethodInstance[]
@@ -88,7 +88,7 @@ function tainted()
         push!(found, instance)
         isdefined(instance, :backedges) || continue
         for caller in instance.backedges
-            # Signatures of `invoke` stand between the callers.
+            # The list also has signatures of `invoke` between the callers.
             caller isa Core.MethodInstance && push!(stack, caller)
             caller isa Core.CodeInstance && (at = instance_of_code(caller)) !== nothing && push!(stack, at)
         end
@@ -98,7 +98,7 @@ end
 
 instance_of_code(code::Core.CodeInstance) = code.def isa Core.MethodInstance ? code.def : nothing
 
-"The image writer leaves out what is not valid."
+"Hide the code of a method instance, so that the image writer leaves it out."
 function leave_out!(instance::Core.MethodInstance)
     isdefined(instance, :cache) || return nothing
     code = instance.cache
@@ -112,8 +112,8 @@ end
 is_new(code) = any(known -> known === code, inferred_here())
 
 """
-Train what the file names. The code instances that a session has to insert are pushed onto `codes`; what became of each
-statement is written to the file that the environment names, if it names one.
+Train the statements in a file. Code instances that a session has to insert are pushed onto `codes`. The outcome of each
+statement is written to the file that the environment names, if any.
 """
 function train_all(path::String, codes::Vector{Any})
     account = IOBuffer()

@@ -1,9 +1,9 @@
-# What of a companion can be compared with one that is built anew: see the docstring of verify.
+# Compares a companion with a new build of it: see the docstring of `verify`.
 
-"Is this build of the package one that a later session will load again?"
+"Will a later session load this build of the package again?"
 has_build_id(id::PkgId, number::UInt128) = hex(number) in known_builds(id, Dict{String,Set{String}}())
 
-"Build what the companion holds once more, in a scratch store, and compare; the outcome of a build, or a `Failure`."
+"Build the companion again in a scratch store, and compare. Returns the outcome of the build, or a `Failure`."
 function built_anew(path::String; quiet::Bool)
     companion = companion_at(path)
     companion === nothing && return Failure("its text cannot be read")
@@ -11,7 +11,7 @@ function built_anew(path::String; quiet::Bool)
     return run_guarded(Job(first.(companion.packages), texts, setting("linker"), setting("timeout"), setting("memory"), false, Progress(quiet), path))
 end
 
-"What became of the statements of a companion that was built anew, as bucket => method: `compiled` are those that could be compared."
+"The differences between a companion and a new build of it, as bucket => method. The bucket `compiled` has the statements that could be compared."
 function compare_companion(job::Job, facts::Dict{String,String}, items)
     before = Dict(text => (outcome, detail) for (outcome, text, detail) in account(companion_at(job.compare)))
     found = Pair{String,MethodItem}[]
@@ -33,10 +33,10 @@ function compare_companion(job::Job, facts::Dict{String,String}, items)
         Dict{Int,Tuple{String,Vector{PkgId}}}(), Dict{Int,Float64}())
 end
 
-"What besides the methods was compared, in words."
+"What else was compared besides the methods, as text."
 function compared_besides(path::String, outcome)
     say(name, ending) = outcome.statistics["$name is the same"] == 1 ? "$ending: the same bytes" :
-        string(ending, ": not the same bytes, as is usual of Julia's images; ", size_text(outcome.statistics["$name bytes"]), " in the store, ",
+        string(ending, ": other bytes, as is usual for Julia's images; ", size_text(outcome.statistics["$name bytes"]), " in the store, ",
             size_text(outcome.statistics["$name bytes now"]), " now; machine code was not compared")
     return [say("code", ".so"), say("cache", ".ji")]
 end
@@ -58,7 +58,7 @@ function inferred_differently(path::String)
         each_code(instance) do code
             code.max_world == typemax(UInt) && kind_of(code, ranges) == (:library, path) || return nothing
             type = Core.Compiler.typeinf_type(Core.Compiler.NativeInterpreter(world), instance.def, instance.specTypes, instance.sparam_vals)
-            # How far inference looks depends on where it began; a wider type in the library is no error.
+            # The precision of inference depends on where it began, so a wider type in the library is no error.
             type === nothing || type <: code.rettype || push!(items, MethodItem(text, :Different,
                 string("return type: ", code.rettype, " in the library, ", type, " now")))
             return nothing

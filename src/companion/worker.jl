@@ -1,7 +1,7 @@
 # Builds one companion: julia <flags of the session> worker.jl <work folder>. src/companion/build.jl starts it.
 #
 # It loads NativeCache and the packages as a session does, writes the companion's source into its place in the store, has
-# Julia precompile it into a depot in the work folder, and says what came of it.
+# Julia precompile it into a depot in the work folder, and writes the result into a file.
 
 include(joinpath(@__DIR__, "..", "store", "lines.jl"))      # how texts become fields of lines
 
@@ -26,7 +26,7 @@ function load_packages()
             fail(string("package ", name, " could not be loaded: ", sprint(showerror, err)))
         end
         build = Base.module_build_id(mod)
-        build == 0 && fail("package $name is not precompiled, so each session has another version of it")
+        build == 0 && fail("package $name is not precompiled, so each session has its own version of it")
         if [uuid, name] in request("trainer")
             push!(lines, string("trainer\t", string(build; base = 16, pad = 32)))
             continue
@@ -40,7 +40,7 @@ function write_source(packages)
     folder = only(request("folder"))[1]
     statements = read(joinpath(WORK, "statements"), String)
     trainer = package_text(only(request("trainer"))...)
-    # All that the companion's code depends on besides the key of the folder that it lies in.
+    # Everything that the companion's code depends on, besides the key of the folder.
     content = hash(statements, hash(join(packages, '\n')))
     builds = [split(line, '\t')[4] for line in packages]
     others = length(builds) == 1 ? "" : string('+', string(hash(builds[2:end]); base = 16, pad = 16))
@@ -70,7 +70,7 @@ end
 package_text(uuid, name) = Base.UUID(uuid).value == 0 ? "Base.PkgId($(repr(String(name))))" :
     "Base.PkgId(Base.UUID($(repr(String(uuid)))), $(repr(String(name))))"
 
-"Readers see all of a file or nothing."
+"Write a file so that readers see all of it or nothing."
 function place(path, text)
     temporary = string(path, ".tmp-", getpid())
     write(temporary, text)
@@ -85,7 +85,7 @@ function build()
     id = Base.PkgId(made.uuid, made.name)
     depot = joinpath(WORK, "depot")
     mkpath(depot)
-    pushfirst!(DEPOT_PATH, depot)       # what is precompiled now goes there
+    pushfirst!(DEPOT_PATH, depot)       # Julia writes the images there
     ENV["NATIVECACHE_ACCOUNT"] = joinpath(WORK, "account")
     made_files = try
         Base.compilecache(id, joinpath(made.folder, made.base * ".jl"))

@@ -1,6 +1,6 @@
-# What a workload compiles on Julia 1.10 and later.
+# Workloads on Julia 1.10 and later.
 
-# What was compiled before the first block, and how much this process had inferred then; `nothing` as long as none has begun.
+# The methods compiled before the first block, and the number of code instances inferred by then; `nothing` before any block.
 const BEFORE_WORKLOAD = Ref{Union{Nothing,Tuple{Set{String},Int}}}(nothing)
 
 function begin_workload()
@@ -9,7 +9,7 @@ function begin_workload()
         packages, text = trace_text()
         Set{String}(first.(parse_found(text, packages)[2]))
     catch
-        Set{String}()       # libnativecache is not built: nothing is noted in the end either
+        Set{String}()       # libnativecache is not built, so nothing will be recorded at the end either
     end
     BEFORE_WORKLOAD[] = (known, length(inferred_here()))
     return nothing
@@ -24,8 +24,9 @@ function trace_workload(folder::String, id::PkgId)
 end
 
 """
-The package's methods that inference has met since. Julia compiles a block as a whole if there is a loop in it, say, and then
-leaves out calls whose results nobody uses: a user's call would be made. The image is to have them, too, as of what was called.
+The package's methods that inference has met since the block began. If a block contains a loop, for example, Julia compiles it
+as a whole, and then drops calls whose results are not used. A user's call would run these methods, so the image should have
+them, too.
 """
 function called_in_block(mod::Module, start::Int)
     found = String[]

@@ -1,6 +1,6 @@
-# What libnativecache knows of a method on Julia 1.5.
+# What libnativecache knows about a method on Julia 1.5.
 
-"The method instance that Julia compiles for a call with this signature, or what is wrong with it; as src/processes/worker.jl finds it."
+"The method instance that Julia compiles for a call with this signature, or a text that says why there is none. src/processes/worker.jl does the same."
 function instance_of(@nospecialize(signature), world)
     entry = ccall(:jl_gf_invoke_lookup, Any, (Any, UInt), signature, world)
     entry === nothing && return "no method matches"
@@ -12,10 +12,10 @@ function instance_of(@nospecialize(signature), world)
     end
     min, max = zeros(UInt, 1), zeros(UInt, 1)
     found = ccall(:jl_get_spec_lambda, Any, (Any, UInt, Ptr{UInt}, Ptr{UInt}), signature, world, min, max)
-    return found === nothing ? "its arguments are too abstract: no call is compiled for them" : found
+    return found === nothing ? "its arguments are too abstract: Julia compiles no call for them" : found
 end
 
-"What libnativecache knows of a method instance: its code, and the linked libraries that have it."
+"What libnativecache knows about a method instance: its code, and the linked libraries that have it."
 function known_of(instance::Core.MethodInstance)
     code, libraries = CodeStory[], LibraryStory[]
     text = instance_lines(instance)

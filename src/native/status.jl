@@ -1,8 +1,8 @@
-# What a session of Julia 1.5 has: the libraries that libnativecache found and linked. status.jl shows it.
+# What a session of Julia 1.5 has: the libraries that libnativecache found and linked. src/show/status.jl shows it.
 
 "A library that this session has found: a line of `nativecache_found`."
 struct Found
-    id::Int             # negative: not even its tables could be read
+    id::Int             # negative if not even its tables could be read
     package::PkgId
     path::String
     functions::Int
@@ -29,16 +29,16 @@ end
 "Paths of the libraries that this session uses."
 used_libraries() = Set(library.path for library in found() if library.reason == 0 && library.id >= 0)
 
-"Paths of all that it has looked at."
+"Paths of all libraries that this session has looked at."
 found_paths() = [library.path for library in found()]
 
-"The files that a library consists of."
+"The files of a library."
 files_of(path::AbstractString) = [String(path)]
 
-"Names the store's folder for sessions like this one."
+"The name of the store's folder for sessions like this one."
 session_key() = hex(key_hash())
 
-"Why nothing is linked in this session, as (reason, words); (nothing, \"\") if it is on."
+"Why this session links no libraries, as (reason, text); (nothing, \"\") if it does."
 function session_message()
     state = library_function(:nativecache_state)
     state isa String && return (nothing, "$state: $NOT_BUILT")
@@ -64,13 +64,13 @@ end
 "The methods of a library that was not linked, as far as its tables can be read."
 function rejected_whole(library::Found)
     why = library.reason > 0 ? reason_name(library.reason) : nothing
-    # A method that is not in the library has its own reason; the others share the library's.
+    # A method that is not in the library has its own reason. The others have the library's reason.
     return Pair{String,MethodItem}[which == "compiled" ?
         "rejected" => MethodItem(item.statement, why, library.message) : which => item
         for (which, item) in peek(library.path)]
 end
 
-"The requested methods of a library that may not be linked, with the buckets of the build."
+"The requested methods of a library, with their buckets in the build. The library need not be linked."
 peek(path::AbstractString) = parse_entries(peek_lines(path))
 
 function inspect_library(path::AbstractString)

@@ -1,6 +1,6 @@
-# What a library of Julia 1.5 is compared with, and verify mode.
+# Compares a library of Julia 1.5 with a new build of it. Also has verify mode.
 
-"Build what the library holds once more and compare; the outcome of a build, or a `Failure`."
+"Build the contents of the library again and compare. Returns the outcome of the build, or a `Failure`."
 function built_anew(path::String; quiet::Bool)
     facts = inspect_library(path)
     folder = basename(dirname(path))
@@ -13,14 +13,14 @@ function built_anew(path::String; quiet::Bool)
 end
 
 """
-Called by libnativecache in verify mode, before it links a library: numbers of the functions
-that differ, or "?" and why they are not known.
+libnativecache calls this in verify mode, before it links a library. Returns the numbers of the
+functions that differ, or "?" followed by the reason why they are unknown.
 """
 function different_functions(path::String)
     outcome = built_anew(path; quiet = true)
     outcome isa Failure && return string('?', outcome.message)
     any(item -> item.first == "different", outcome.items) && isempty(outcome.different) &&
-        return "?the library as a whole came out differently"
+        return "?the library as a whole differs"
     return join(outcome.different, ' ')
 end
 
@@ -34,12 +34,12 @@ function inferred_differently(path::String)
     for code in installed
         instance = code.def::Core.MethodInstance
         type = Core.Compiler.typeinf_code(instance.def, instance.specTypes, instance.sparam_vals, false, params)[2]
-        # How far inference looks depends on where it began; a wider type in the library is no error.
+        # The precision of inference depends on where it began, so a wider type in the library is no error.
         type <: code.rettype || push!(items, MethodItem(statement_text(instance.specTypes), :Different,
             string("return type: ", code.rettype, " in the library, ", type, " now")))
     end
     return items
 end
 
-"What besides the methods was compared, in words: of libraries all else is bytes, and part of them."
+"What else was compared besides the methods, as text: nothing, since the methods are all that a library has."
 compared_besides(path::String, outcome) = String[]

@@ -1,6 +1,6 @@
-# What a workload compiles on Julia 1.5.
+# Workloads on Julia 1.5.
 
-# Was what was compiled before the first block noted?
+# Has the first block begun, so that earlier compilation is marked?
 const WORKLOAD_BEGUN = Ref(false)
 
 function begin_workload()

@@ -1,5 +1,5 @@
-# Builds what sessions have asked for: julia <flags of the session> background.jl <uuid> <name> [...] + [...] +
-# queue.jl starts it. What it prints goes to background.log in the store.
+# Builds the libraries that sessions have queued: julia <flags of the session> background.jl <uuid> <name> [...] + [...] +
+# queue.jl starts it. Its output goes to background.log in the store.
 
 let here = Base.PkgId(Base.UUID("1402d8af-b1ee-4baf-ab8c-666e41cddb50"), "NativeCache")
     Base.locate_package(here) === nothing && push!(LOAD_PATH, dirname(dirname(@__DIR__)))

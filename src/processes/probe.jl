@@ -1,14 +1,14 @@
-# What report.jl runs to measure a session: julia [flags] probe.jl <folder> <cached or not> <script>
+# report.jl runs this to measure a session: julia [flags] probe.jl <folder> <cached or not> <script>
 #
-# The session is sampled (Profile) every 2 ms, and each sample belongs to the innermost thing in its
-# stack that is known: LLVM, type inference, loading, libnativecache; the rest is the program itself.
-# Inference is also timed method by method. What it found goes into files in the folder:
+# The session is sampled (Profile) every 2 ms. Each sample counts for the innermost of these in its
+# stack: LLVM, type inference, loading, libnativecache. The rest is the program itself. Inference is
+# also timed method by method. The results are written into files in the folder:
 #
-#   times      Unix times of the first line here, begin and end of the script; seconds that linking took;
+#   times      Unix times of the first line here, and of begin and end of the script; seconds of linking;
 #              samples by phase
-#   inference  nanoseconds<TAB>signature, of each method that inference was asked for
-#   status     what is installed, a line per package (cached only)
-#   reasons    reason<TAB>text<TAB>advice<TAB>signature, of those that are still compiled (cached only)
+#   inference  nanoseconds<TAB>signature, for each method that Julia inferred
+#   status     what is installed, one line per package (cached only)
+#   reasons    reason<TAB>text<TAB>advice<TAB>signature, for methods that are still compiled (cached only)
 module NativeCacheProbe
 
 const FIRST = time()         # Julia has started
@@ -18,8 +18,8 @@ const FOLDER, CACHED, SCRIPT = ARGS[1], ARGS[2] == "cached", ARGS[3]
 const INFERRED = Any[]
 const DEPTH = Int[0]
 
-"Stands in for the function that libjulia calls to infer a method; nested calls count for the outermost."
-function timed_inference(instance::Core.MethodInstance, world::UInt, modes::UInt8...)    # from 1.12 on, what is wanted of it
+"Replaces the function that libjulia calls to infer a method. Nested calls count for the outermost one."
+function timed_inference(instance::Core.MethodInstance, world::UInt, modes::UInt8...)    # modes: from 1.12 on
     DEPTH[1] += 1
     started = time_ns()
     source = @static VERSION < v"1.6" ? Core.Compiler.typeinf_ext(instance, world) : Core.Compiler.typeinf_ext_toplevel(instance, world, modes...)
@@ -39,7 +39,7 @@ end
 const LOADING = (:require, :_require, :_require_from_serialized, :_require_search_from_serialized, :_include_from_serialized,
     :_tryrequire_from_serialized, :compilecache, :run_package_callbacks)
 
-"The phase that an address stands for, or `:run`."
+"The phase to which an address belongs, or `:run`."
 function phase_of(address::UInt)
     info = Ref(DlInfo(C_NULL, C_NULL, C_NULL, C_NULL))
     if ccall(:dladdr, Cint, (Ptr{Cvoid}, Ref{DlInfo}), Ptr{Cvoid}(address), info) != 0 && info[].path != C_NULL
@@ -78,13 +78,13 @@ end
 
 include("../store/lines.jl")     # how texts become fields of lines
 
-"A field of a line. Types are not shown by `show`, to which packages add methods of their own."
+"A field of a line. `show` is not used for types, since packages add methods to it."
 field(text) = escape_field(string(text))
 
 const LIBRARY = joinpath(@__DIR__, "..", "..", "deps", "lib", "libnativecache.so")
 
 function field(type::Type)
-    # Who has no cache is not asked for signatures.
+    # Without the cache, signatures are not needed.
     VERSION < v"1.6" || return CACHED ? escape_field(Base.invokelatest(nativecache().signature_text, type)) : ""
     handle = ccall(:jl_load_dynamic_library, Ptr{Cvoid}, (Cstring, UInt32, Cint), LIBRARY, 1, 1)
     address = Ref(C_NULL)
@@ -93,10 +93,10 @@ function field(type::Type)
     return text == C_NULL ? "a signature that has no text" : escape_field(unsafe_string(text))
 end
 
-# The module NativeCache, where it is loaded: looked up, since this file does without it otherwise.
+# The module NativeCache, if it is loaded. This file does not depend on it otherwise.
 nativecache() = first(mod for (id, mod) in Base.loaded_modules if id.name == "NativeCache")
 
-"`inferred`: what INFERRED had when the script ended; this function's own code comes after it."
+"Write the results. `inferred` is INFERRED as it was when the script ended, without the code of this function."
 function report(begun::Float64, finished::Float64, inferred::Vector{Any})
     counts = phases(Profile.fetch())
     linked = CACHED ? sum(Float64[library.seconds for library in Base.invokelatest(nativecache().found)]) : 0.0

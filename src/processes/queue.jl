@@ -1,9 +1,9 @@
-# Works off the queue of builds: julia queue.jl <queue> background|wait
+# Runs the jobs in the queue of builds: julia queue.jl <queue> background|wait
 #
-# rust/session/src/auto.rs starts it and writes the jobs, files of lines "argument\t...", "variable\tNAME\t..." and
-# "package\tuuid\tName". One process works off a queue: who does not get the queue's lock leaves the job to who
-# has it. And one builds for a user at a time on a machine: for that lock it waits. The kernel takes both back from
-# the dead.
+# rust/session/src/auto.rs (src/companion/auto.jl on Julia 1.10 and later) writes the jobs and starts this process. Jobs are
+# files with lines "argument\t...", "variable\tNAME\t..." and "package\tuuid\tName". Only one process works on a queue: a
+# process that does not get the queue's lock leaves its job to the process that holds it. On each machine only one process
+# builds for a user at a time: the others wait for that lock. The kernel releases both locks when a process dies.
 module NativeCacheQueue
 
 const FOLDER = ARGS[1]
@@ -18,7 +18,7 @@ say(words...) = (println(stdout, words...); flush(stdout))
 
 now() = Libc.strftime("%Y-%m-%d %H:%M:%S", time())
 
-"A locked file, or `nothing` if another process has the lock, or after waiting for it."
+"Open and lock a file. Returns `nothing` on failure; without `wait`, also if another process holds the lock."
 function lock(path, flags; wait)
     fd = ccall(:open, Cint, (Cstring, Cint, Cint), path, flags | O_RDWR | O_CREAT, 0o600)
     fd < 0 && return nothing
@@ -33,8 +33,8 @@ end
 unlock(fd) = ccall(:close, Cint, (Cint,), fd)
 
 """
-Where the machine's lock lies: a folder that only this user enters, so that nobody else can hold the lock. A
-folder of that name that is somebody else's leaves the store, which is a depot's.
+The folder of the machine's lock. Only this user may enter it, so nobody else can hold the lock. If the folder with this
+name belongs to somebody else, the lock is in the store.
 """
 function machine_folder()
     user = ccall(:getuid, Cuint, ())
@@ -46,13 +46,13 @@ end
 
 jobs() = sort!(filter(name -> endswith(name, ".job"), readdir(FOLDER)))
 
-"A job that this user wrote and nobody else can have changed; it is a command."
+"May this job, which is a command, be run? Only if this user owns the file and nobody else can write to it."
 function trusted(path)
     found = lstat(path)
     return isfile(found) && found.uid == ccall(:getuid, Cuint, ()) && found.mode & 0o022 == 0
 end
 
-"What a job file says: the command but for the packages, its environment, and the packages."
+"The contents of a job file: the command without the packages, its environment, and the packages."
 struct Job
     name::String
     arguments::Vector{String}
@@ -62,12 +62,12 @@ end
 
 running(name) = joinpath(FOLDER, string(name, ".running"))
 
-"Take a job: nobody else does it then, and it is taken up again if this process does not come to its end."
+"Take a job, so that no other process runs it. If this process does not finish, the job is run again."
 function take(name)
     try
         mv(joinpath(FOLDER, name), running(name); force = true)
     catch
-        return nothing      # another one has it
+        return nothing      # another process has taken it
     end
     if !trusted(running(name))
         say(now(), " ", name, ": others can write to it, so it is not run")
@@ -84,11 +84,11 @@ function take(name)
     return job
 end
 
-# The environment of the session that started this process, which as a rule wrote the job; what the job says goes before
-# it. The whole of it does not go into a file: there may be secrets in it.
+# The environment of the session that started this process, and that usually wrote the job. Variables in the job override
+# it. The whole environment is never written to a file, since it may contain secrets.
 const ENV_HERE = Dict{String,String}(ENV)
 
-"Jobs of sessions of one kind, in one process."
+"Run jobs of one kind of session, in one process."
 function work(group)
     names = join((job.name for job in group), ", ")
     started = time()
@@ -102,7 +102,7 @@ function work(group)
         process = run(pipeline(ignorestatus(setenv(Cmd(command), merge(ENV_HERE, group[1].variables))); stdin = devnull, stdout = stdout, stderr = stdout))
         success(process) ? "done" : "exit code $(process.exitcode), signal $(process.termsignal)"
     catch err
-        sprint(showerror, err)      # a Julia that is not there any more, a job file that was cut short
+        sprint(showerror, err)      # that Julia no longer exists, or the job file is truncated
     end
     say(now(), " ", names, ": ", how, " after ", round(time() - started; digits = 1), " s")
     foreach(job -> rm(running(job.name); force = true), group)
@@ -115,16 +115,16 @@ function main()
     while true
         queue = lock(joinpath(dirname(FOLDER), "queue.lock"), O_CLOEXEC; wait = WAIT)
         queue === nothing && return nothing
-        # Inherited by the builds: what is left of one whose parent was killed counts as well.
+        # The builds inherit this lock, so a build whose parent was killed still counts.
         machine = lock(joinpath(machine_folder(), "building.lock"), O_NOFOLLOW; wait = true)
         machine === nothing && return nothing
-        # With the lock held nothing runs: what says so was killed half-way.
+        # While this process holds the lock, no job is running: a job that is marked as running was killed.
         for name in readdir(FOLDER)
             endswith(name, ".running") || continue
             job = joinpath(FOLDER, name[1:end-8])
             isfile(job) ? rm(joinpath(FOLDER, name); force = true) : mv(joinpath(FOLDER, name), job)
         end
-        for name in readdir(FOLDER)     # what a process that died while writing has left
+        for name in readdir(FOLDER)     # leftovers of processes that died while writing
             occursin(".tmp-", name) && time() - mtime(joinpath(FOLDER, name)) > 3600 && rm(joinpath(FOLDER, name); force = true)
         end
         while (waiting = jobs(); !isempty(waiting))
@@ -138,7 +138,7 @@ function main()
         end
         unlock(machine)
         unlock(queue)
-        # A job that came after the last look and before the lock was free is ours: look again.
+        # A job may have come after the last look, while this process still held the lock. So look again.
         isempty(jobs()) && return nothing
     end
 end

@@ -1,7 +1,7 @@
 # Loaded first (`julia -L runner.jl ...`) in a process that runs a test suite or a script to find out
-# what it compiles; sources.jl starts it. At its end libnativecache looks at what was compiled.
+# what it compiles. sources.jl starts the process. At its end libnativecache traces what was compiled.
 #
-# Nothing of this may show in what runs after it: the variables are gone, only a hook at exit stays.
+# Code that runs after this file must not notice it: the variables are removed, and only an exit hook stays.
 module NativeCacheRunner
 
 take(name) = pop!(ENV, string("NATIVECACHE_RUN_", name))
@@ -28,7 +28,7 @@ function ended()
     return nothing
 end
 
-# The last hook to run: what the others compile counts too.
+# This hook runs last, so that methods that other hooks compile are traced, too.
 push!(Base.atexit_hooks, ended)
 write(joinpath(FOLDER, "started"), "")
 

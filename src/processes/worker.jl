@@ -1,19 +1,19 @@
-# What the build process runs: julia [flags of the session] worker.jl <work folder>
+# The build process: julia [flags of the session] worker.jl <work folder>
 #
-# Loads the packages as a session does, turns statements into method instances and hands
-# them to libnativecache_worker. As little Julia code as possible runs here, and plain code
-# at that: what this process compiles for itself cannot be compiled into the library too.
+# It loads the packages as a session does, turns statements into method instances and passes
+# them to libnativecache_worker. As little Julia code as possible runs here, and only simple
+# code: methods that this process compiles for itself cannot be compiled into the library.
 #
-# Files in the work folder, all of them written by build.jl but the last three; fields of lines as lines.jl has them:
+# Files in the work folder. lines.jl describes the escapes in fields. build.jl writes the files, except where noted:
 #   worker       what this script needs: lines "key\tvalue..."
-#   request      what nativecache_build needs, likewise; the module sets are added here
-#   statements   one signature a line; everything else refers to them by line number
-#   current      the same with this build's names for closures and keyword bodies
-#   lasting      what they were found to be, lines "number\tstatement\tpackage..."
-#   reasons      why a statement is not compiled, lines "number\tcode\tdetail"; added to here
-#   journal      what is about to be done, a line before each step that may kill the process
-#   facts        for build.jl: "key\t<hash>" and "package\t<number>\t<build id>"
-#   failure      why there is no library, if there is none
+#   request      what nativecache_build needs, with lines of the same form; this script adds the module sets
+#   statements   one signature per line; other files refer to it by line number
+#   current      statements with the current names of closures and keyword bodies (written here)
+#   lasting      statements with lasting names, and their packages: lines "number\tstatement\tpackage..." (written here)
+#   reasons      why a statement is not compiled: lines "number\tcode\tdetail"; this script adds lines
+#   journal      a line before each step that may kill the process (written here)
+#   facts        for build.jl: "key\t<hash>" and "package\t<uuid>\t<name>\t<build id>" (written here)
+#   failure      why there is no library (written here, if there is none)
 const START_WORLD = ccall(:jl_get_world_counter, UInt, ())     # nothing is defined yet
 
 module NativeCacheWorker
@@ -33,7 +33,7 @@ function append(file::String, text::String)
     return nothing
 end
 
-"What stands behind `key` in lines \"key\\tvalue...\": the fields of each."
+"The values of `key` in lines \"key\\tvalue...\": the fields of each such line."
 function values_of(name::String, key::String)
     found = Vector{String}[]
     for line in readlines(string(WORK, "/", name))
@@ -52,7 +52,7 @@ hex(x::UInt64) = Base.hex(x, 16, false)
 
 describe(@nospecialize(err)) = sprint(showerror, err)::String
 
-"`item in list`, for which Julia would compile a method here."
+"The same as `item in list`, which Julia would have to compile here."
 function contains(list::Vector{Any}, @nospecialize(item))
     for one in list
         one === item && return true
@@ -60,7 +60,7 @@ function contains(list::Vector{Any}, @nospecialize(item))
     return false
 end
 
-"Give every root module its name in `Main`: statements name types by it. A later one wins."
+"Bind the name of each root module in `Main`, since statements refer to types by these names. `named` has names that are taken."
 function name_modules(modules::Vector{Any}, named::Vector{Any})
     for mod in modules
         name = nameof(mod::Module)
@@ -76,8 +76,8 @@ function name_modules(modules::Vector{Any}, named::Vector{Any})
 end
 
 """
-The method instance that Julia compiles for a call with this signature, or what is wrong with
-it. A signature that Julia has compiled, as `--trace-compile` writes it, is found as it is.
+The method instance that Julia compiles for a call with this signature, or a text that says why
+there is none. A signature that Julia compiles as it is, such as a line of `--trace-compile`, is kept.
 """
 function method_instance(@nospecialize(signature), world::UInt)
     entry = ccall(:jl_gf_invoke_lookup, Any, (Any, UInt), signature, world)
@@ -88,16 +88,16 @@ function method_instance(@nospecialize(signature), world::UInt)
         meet = ccall(:jl_type_intersection_with_env, Any, (Any, Any), signature, method.sig)::Core.SimpleVector
         return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any), method, meet[1], meet[2])
     end
-    # The compiler may not specialise on some arguments: take what it does take.
+    # The compiler may not specialise on some arguments, so use the signature that it would compile.
     min = zeros(UInt, 1)
     max = zeros(UInt, 1)
     found = ccall(:jl_get_spec_lambda, Any, (Any, UInt, Ptr{UInt}, Ptr{UInt}), signature, world, min, max)
-    return found === nothing ? "its arguments are too abstract: no call is compiled for them" : found
+    return found === nothing ? "its arguments are too abstract: Julia compiles no call for them" : found
 end
 
 """
-Has this process compiled it? Then so has every session by the time that it can link a
-library: Julia's own start, NativeCache's and the `__init__` of packages are the same there.
+Has this process compiled the method instance? Then every session has done so before it can link
+a library: Julia's start, NativeCache's start and the `__init__` of packages are the same there.
 """
 function is_compiled(instance::Core.MethodInstance)
     isdefined(instance, :cache) || return false
@@ -105,7 +105,7 @@ function is_compiled(instance::Core.MethodInstance)
     place = zeros(UInt, 4)
     while true
         address = code.specptr == C_NULL ? code.invoke : code.specptr
-        # What lies in a shared library is the sysimage's or the runtime's; the rest is the JIT's.
+        # Code in a shared library belongs to the sysimage or the runtime; all other code is from the JIT.
         address != C_NULL && ccall(:dladdr, Cint, (Ptr{Cvoid}, Ptr{UInt}), address, place) == 0 && return true
         isdefined(code, :next) || return false
         code = code.next
@@ -121,7 +121,7 @@ end
 
 const WORK = ARGS[1]
 const HANDLE = Ptr{Cvoid}[]
-const MODULES = Any[]       # of the session to come: all root modules
+const MODULES = Any[]       # all root modules that a session with these packages has
 const WANTED = Any[]        # the packages that the library is for
 const IN_SYSIMAGE = Any[]
 const METHODS = Any[]       # the method instance for each statement, or nothing
@@ -134,14 +134,14 @@ end
 
 function last_error()
     text = ccall(symbol("nativecache_last_error"), Ptr{UInt8}, ())
-    return text == C_NULL ? "libnativecache_worker did not say what" : unsafe_string(text)
+    return text == C_NULL ? "libnativecache_worker gave no reason" : unsafe_string(text)
 end
 
 fill_modules(list::Vector{Any}) = for mod in Base.loaded_modules_array()
     push!(list, mod)
 end
 
-"First of all: the library, before anything is loaded or compiled."
+"The first step: load the worker library, before anything else is loaded or compiled."
 function prepare()
     library = values_of("worker", "library")[1][1]
     parent = parse(UInt32, values_of("worker", "parent")[1][1])
@@ -189,8 +189,8 @@ function resolve()
     set = ccall(symbol("nativecache_module_set"), UInt64, (Any,), MODULES)
     append("request", string("module_set\t", hex(set), "\t", escape_field(text), "\nstart_world\t", Main.START_WORLD, "\n"))
 
-    # Packages that were asked for or came with them go before those of the sysimage: a
-    # package may bear the name of a standard library.
+    # Packages that this process has loaded have precedence over those of the sysimage: a
+    # package may have the name of a standard library.
     named = Any[]
     name_modules(added, named)
     name_modules(IN_SYSIMAGE, named)
@@ -236,12 +236,12 @@ function build()
     isempty(values_of("worker", "only")) || ccall(:_exit, Cvoid, (Cint,), 0)
     request = string(WORK, "/request")
     ccall(symbol("nativecache_build"), Cint, (Any, Cstring), METHODS, request) == 0 || fail(last_error())
-    ccall(:_exit, Cvoid, (Cint,), 0)      # no exit hooks of the packages: nothing here is theirs
+    ccall(:_exit, Cvoid, (Cint,), 0)      # without the exit hooks of the packages
 end
 
 end
 
-# Each in the world that the one before it has left.
+# Each call runs in the world that the previous one has left.
 NativeCacheWorker.prepare()
 NativeCacheWorker.load()
 NativeCacheWorker.resolve()

@@ -1,8 +1,8 @@
 # The load path: what runs in every session, and when a package is loaded.
 #
-# It is all done in Rust (rust/session/src/hook.rs), and that calls back what it needs: a
-# Julia function here has to be compiled in every session, for 2 ms and 1 ms more for each
-# call in it. So there are three functions of one call. Nothing here throws, prints or waits.
+# The work is done in Rust (rust/session/src/hook.rs), which calls back what it needs. Every
+# session has to compile a Julia function here, which takes 2 ms and 1 ms more for each call in
+# it. So there are three functions with one call each. Nothing here throws, prints or waits.
 
 const LIBRARY = normpath(joinpath(SOURCES, "..", "deps", "lib", "libnativecache.so"))
 
@@ -15,12 +15,12 @@ function __init__()
     try
         ccall((:nativecache_start, LIBRARY), Cvoid, (Any,), NativeCache)
     catch
-        # not built, or built from another version: `status` looks and says so
+        # not built, or built from another version: `status` checks this and reports it
     end
     return nothing
 end
 
-"The callback: a package has just been loaded. Which one, libnativecache sees for itself."
+"The callback after a package was loaded. libnativecache finds out itself which one it was."
 function loaded(::PkgId)
     ccall((:nativecache_loaded, LIBRARY), Cvoid, ())
     return nothing

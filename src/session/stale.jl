@@ -1,17 +1,18 @@
-# Staying fresh: which libraries are not up to date, retiring those that nothing can load any more, and
-# building again. What a session does by itself is in rust/session/src/auto.rs; background.jl builds for it.
+# Staying fresh: finds libraries that are out of date, removes those that no session can load any more, and
+# builds again. rust/session/src/auto.rs has what a session does by itself; background.jl builds for it.
 
 built_file(ids) = joinpath(profiles_root(writable_depot()), profile_folder(ids), "built")
 
-"Changes when a method comes or goes."
+"A hash that changes when a method is added or removed."
 content_hash(texts::Vector{String}) = hex(foldl((seed, text) -> hash(text, seed), texts; init = UInt64(0)))
 
-# Kinds of sessions, each with a line in `built`; those of older versions of Julia and NativeCache go first.
+# How many kinds of sessions may have a line in `built`. The oldest lines are removed first.
 const MANY_KEYS = 100
 
 """
-Note what a library was made of, for `stale`: lines of key, library, hash of the profile and, if there is
-no library, why. `failed-<key>-<build id>` tells sessions not to try this build of the package again.
+Record from what a library was built, for `stale`: a line with the key, the library, the hash of the profile
+and, if there is no library, the reason. `failed-<key>-<build id>` tells sessions not to try this build of the
+package again.
 """
 function note_built(ids::Vector{PkgId}, library::String, message::String)
     file = built_file(ids)
@@ -21,7 +22,7 @@ function note_built(ids::Vector{PkgId}, library::String, message::String)
     failed = string("failed-", key, '-', build === nothing ? "none" : hex(build))
     name = isempty(library) ? "none" : basename(library)
     line = join((key, name, content_hash(statements(layers_of(ids))), escape_field(message)), '\t')
-    # So that builds for other flags that end at once keep their lines.
+    # Locked, so that builds for other flags that end at the same time keep their lines.
     locked(joinpath(dirname(file), "lock")) do
         kept = isfile(file) ? filter(line -> !startswith(line, key), readlines(file)) : String[]
         length(kept) > MANY_KEYS && deleteat!(kept, 1:length(kept)-MANY_KEYS)
@@ -34,7 +35,7 @@ function note_built(ids::Vector{PkgId}, library::String, message::String)
     return nothing
 end
 
-"Why there is no library up to date for these packages; empty if there is one."
+"Why no library for these packages is up to date; empty if one is."
 function staleness(ids::Vector{PkgId}, key::String = session_key())
     texts = statements(layers_of(ids))
     isempty(texts) && return ""
@@ -48,20 +49,20 @@ function staleness(ids::Vector{PkgId}, key::String = session_key())
     here(depot) = isfile(joinpath(depot, STORE, key, package_folder(ids[1]), name))
     any(here, DEPOT_PATH) || return "there is no library for this build of $(ids[1].name)"
     file = built_file(ids)
-    isfile(file) || return "it is not known what the library was made of"
+    isfile(file) || return "there is no record of what the library was built from"
     for line in eachline(file)
         fields = fields_of(line)
         length(fields) >= 3 && fields[1] == key && fields[2] == name || continue
         return fields[3] == content_hash(texts) ? "" : "the profile has changed since the library was built"
     end
-    return "it is not known what the library was made of"
+    return "there is no record of what the library was built from"
 end
 
 """
     NativeCache.stale() -> Vector
 
-Packages with a profile and without a library that is up to date in sessions like this one: pairs of
-their `PkgId`s and why.
+The packages that have a profile, but no up-to-date library for sessions like this one: pairs of their
+`PkgId`s and the reason.
 
 # Example
 
@@ -82,9 +83,9 @@ end
 """
     NativeCache.update!(; quiet, linker, timeout, keep) -> BuildResults
 
-Build every library again that is not up to date (see [`NativeCache.stale`](@ref)), from all layers of its
-package's profile, and remove libraries that no session can load any more. As many builds run at a time as there are
-cores, at most eight and no more than have a GB of memory each.
+Build every library again that is out of date (see [`NativeCache.stale`](@ref)), from all layers of its
+package's profile. Remove libraries that no session can load any more. There are as many builds at a time as
+there are cores, at most eight, and no more than there are GB of free memory.
 
 # Example
 
@@ -99,20 +100,20 @@ function update!(; quiet::Bool = false, linker = nothing, timeout = nothing, kee
 end
 
 """
-What background.jl runs: a library for these packages, and one for each set that has them in it and is not up to date
-either, since it holds for one build of each of its packages. Is all there?
+What background.jl runs: builds a library for these packages, and for each larger set that contains them and is out of date
+as well, since a library is valid for one build of each of its packages. Returns whether all builds succeeded.
 """
 function build_in_background(ids::Vector{PkgId})
     good = build_unattended(ids)
     for set in profiled()
         length(set) > length(ids) && issubset(ids, set) || continue
-        # One that has to wait for a package to be precompiled is built when that is loaded.
+        # If a package of the set has to be precompiled first, the set is built when that package is loaded.
         all(id -> current_build_id(id) !== nothing, set) && !isempty(staleness(set)) && (good &= build_unattended(set))
     end
     return good
 end
 
-"A library; what comes of it is printed."
+"Build a library and print the result."
 function build_unattended(ids::Vector{PkgId})
     own = Source[]
     options = Options(linker = nothing, timeout = nothing, keep = nothing, quiet = true)
@@ -121,11 +122,11 @@ function build_unattended(ids::Vector{PkgId})
         build_set(ids, nothing, nothing, own, options)
     catch err
         err isa InterruptException && rethrow()
-        println(join((id.name for id in ids), " + "), ": ", sprint(showerror, err))     # the next set is tried all the same
+        println(join((id.name for id in ids), " + "), ": ", sprint(showerror, err))     # and go on with the next set
         return false
     end
     if result === nothing
-        println("nothing is known to be needed of ", join((id.name for id in ids), " + "))
+        println("nothing to compile, since there is no profile: ", join((id.name for id in ids), " + "))
         return true
     end
     show(stdout, MIME("text/plain"), result)

@@ -1,17 +1,18 @@
-# What this session has compiled. libnativecache looks at it, at the end of the session
-# (`ended` in load.jl) or when asked, and merges it into the profiles.
+# What this session has compiled. libnativecache merges it into the profiles, at the end of the
+# session (`ended` in load.jl) or when `trace!` is called.
 
 """
 What a trace found: returned by [`NativeCache.trace!`](@ref).
 
-- `looked`: code instances that were looked at; `seconds`: how long that took, writing included
-- `compiled`: method instances compiled in this session, neither of the sysimage nor of a library
-- `used`: method instances of libraries that the session has called
-- `kept`: how many of both went into profiles
-- `nowhere`: left out since they refer to `Main` or to a module made there, which no other session has
-- `unnamed`: why the others were left out: they refer to something that no other session could find by what a
-  profile says of it, such as a closure that no definition mentions, or an address
-- `profiles`: packages => (methods in their `trace` layer, new ones among them)
+- `looked`: number of code instances that were examined; `seconds`: how long the trace took, including writing
+- `compiled`: number of method instances that this session compiled
+- `used`: number of method instances from libraries that the session called
+- `kept`: how many of these two went into profiles
+- `nowhere`: how many were left out because they refer to `Main` or to a module made there, which no other
+  session has
+- `unnamed`: why the others were left out. They refer to something that another session cannot find by a
+  name in a profile, such as a closure that no definition mentions, or an address
+- `profiles`: packages => (methods in their `trace` layer, how many of them are new)
 """
 struct Trace
     looked::Int
@@ -46,11 +47,11 @@ end
 """
     NativeCache.trace!() -> Trace
 
-Merge what this session has compiled so far into the `trace` layer of the profiles of its packages.
-At the end of a session this happens by itself, unless the setting `trace` is `no`.
+Merge what this session has compiled so far into the `trace` layer of its packages' profiles. At the end
+of a session this happens by itself, unless the setting `trace` is `no`.
 
-Nothing but Julia's own data is looked at, so no flag is needed and nothing gets slower. An error
-says why nothing could be written.
+Tracing only reads Julia's own data, so it needs no flag and slows nothing down. If nothing can be written,
+it throws an error that says why.
 
 # Example
 

@@ -1,17 +1,17 @@
-# @workload: what a package runs while it is precompiled, to say what its users need.
+# @workload: code that a package runs while it is precompiled, to show what its users need.
 
 """
     NativeCache.@workload begin ... end
 
-In a package's module: run the block while the package is precompiled, and only then, and note what it
-compiles, called through dispatch or not, in the `precompile` layer of the package's profile.
-`NativeCache.build` makes a library of it, and sessions do so by themselves (setting `auto`). Several
-blocks add up. In every other process the block is not even looked at.
+Use this in a package's module. The block runs while the package is precompiled, and only then. NativeCache
+records what it compiles, called through dispatch or not, in the `precompile` layer of the package's profile.
+`NativeCache.build` builds a library from that, and sessions do so by themselves (setting `auto`). If there
+are several blocks, all of them count. No other process evaluates the block.
 
-Variables of the block are its own. An error in it is shown and does not stop the precompilation.
+The block has its own scope. An error in it is shown and does not stop the precompilation.
 
-In a package that has loaded PrecompileTools, which exists for Julia 1.6 and later, the block is a
-`PrecompileTools.@compile_workload`: what it compiles is in the package's own image, and nothing is noted.
+If the package has loaded PrecompileTools, which exists for Julia 1.6 and later, the block becomes a
+`PrecompileTools.@compile_workload`: what it compiles is in the package's own image, and nothing is recorded.
 
 # Example
 
@@ -25,13 +25,13 @@ In a package that has loaded PrecompileTools, which exists for Julia 1.6 and lat
 """
 macro workload(block)
     tools = precompile_tools(__module__)
-    # Here nothing of the block is inferred yet, and at its beginning all of it may be.
+    # Nothing of the block is inferred yet here; when it begins to run, all of it may be.
     VERSION >= v"1.10" && tools === nothing && ccall(:jl_generating_output, Cint, ()) != 0 && begin_workload()
     run = tools === nothing ? :(let
         $block
     end) : Expr(:macrocall, GlobalRef(tools, Symbol("@compile_workload")), __source__, block)
     start, stop = tools === nothing ? (:($begin_workload()), :($end_workload($__module__))) : (nothing, nothing)
-    # At top level and not in a function: each call is then made as a user's is.
+    # At top level, not in a function, so that each call is made in the way a user makes it.
     return esc(quote
         if ccall(:jl_generating_output, Cint, ()) != 0
             $start
@@ -46,7 +46,7 @@ macro workload(block)
     end)
 end
 
-"PrecompileTools, where the package has it and has loaded it."
+"PrecompileTools, if the package depends on it and has loaded it."
 function precompile_tools(mod::Module)
     id = Base.identify_package(mod, "PrecompileTools")
     return id === nothing ? nothing : get(Base.loaded_modules, id, nothing)
@@ -56,7 +56,7 @@ failed_workload(mod::Module, err) =
     @warn string("NativeCache: the workload of ", mod, " stopped: ", sprint(showerror, err)) _module=nothing _file=nothing
 
 function end_workload(mod::Module)
-    # Switched off by the user; in a build's own processes it is on.
+    # The user has switched it off. In processes of a build it is on.
     get(ENV, "JULIA_NATIVECACHE", "on") == "off" && !haskey(ENV, "NATIVECACHE_BUILDS") && return nothing
     id = Base.root_module_key(Base.moduleroot(mod))
     folder = mktempdir(; prefix = "nativecache-workload-")

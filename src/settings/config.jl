@@ -1,23 +1,23 @@
 # Settings: keyword > environment > NativeCache.toml of the project, then of the depots > default.
 #
-# On the load path nothing of this runs: there rust/session reads what it needs, and what it
-# cannot read it takes for the default. A mistake is an error here, never there.
+# Nothing of this runs on the load path: there rust/session reads what it needs, and uses the
+# default for anything that it cannot read. A mistake is an error here, but never there.
 
 # One line per setting: name, default, kind, meaning. A kind is one of KINDS, or words
 # between bars. In the environment it is JULIA_NATIVECACHE_<NAME>; `mode` is JULIA_NATIVECACHE.
 # No Dict and no Vector: making one here would compile code into the package image.
 const SETTINGS = (
-    ("mode", "on", "on|off|verify", "use cached code, do not, or compile every hit again and compare; read when NativeCache is loaded"),
-    ("linker", "cc", "text", "C compiler driver that links a library"),
-    ("timeout", "900", "seconds", "what one step of a build may take"),
+    ("mode", "on", "on|off|verify", "use cached code, do not use it, or compile it again and compare; read when NativeCache is loaded"),
+    ("linker", "cc", "text", "the C compiler driver that links a library"),
+    ("timeout", "900", "seconds", "how long one step of a build may take"),
     ("progress", "yes", "yes|no", "show a build's progress: a line on a terminal and a line per stage in a log, or nothing"),
-    ("memory", "0", "bytes", "what the build process may allocate; 0 is no limit"),
-    ("keep", "no", "yes|no", "keep the build's work folder, for a look into it"),
-    ("trace", "yes", "yes|no", "at the end of a session, note in the profiles what it has compiled"),
-    ("auto", "ask", "off|ask|background|now", "what a session does about a library that is not up to date; under CI only the environment says so"),
-    ("methods", "5000", "count", "methods that a layer of a profile holds at most, those that save most; 0: all"),
-    ("fade", "50", "count", "sessions that do not use a method after which its profile forgets it; 0: never"),
-    ("max_size", "2 GB", "bytes", "what gc! lets the libraries of all depots take, with the object files for their next builds"),
+    ("memory", "0", "bytes", "how much memory the build process may allocate; 0: no limit"),
+    ("keep", "no", "yes|no", "keep the work folder of a build"),
+    ("trace", "yes", "yes|no", "at the end of a session, record in the profiles what it has compiled"),
+    ("auto", "ask", "off|ask|background|now", "what a session does about a library that is out of date; under CI only the environment variable counts"),
+    ("methods", "5000", "count", "how many methods a layer of a profile holds at most, those that save most; 0: all"),
+    ("fade", "50", "count", "after how many sessions that do not use a method its profile forgets it; 0: never"),
+    ("max_size", "2 GB", "bytes", "the total size that gc! allows for libraries and object files in all depots"),
 )
 
 # Kind, what a value must be, how its text is read: `nothing` if it is not one.
@@ -59,7 +59,7 @@ function setting_entry(name::AbstractString)
     throw(ArgumentError(no_setting(name)))
 end
 
-no_setting(name) = string("there is no setting ", repr(String(name)), "; there are ", join(setting_names(), ", "))
+no_setting(name) = string("there is no setting ", repr(String(name)), "; the settings are ", join(setting_names(), ", "))
 
 "The environment variable of a setting."
 variable(name::AbstractString) = name == "mode" ? "JULIA_NATIVECACHE" : string("JULIA_NATIVECACHE_", uppercase(name))
@@ -83,8 +83,8 @@ end
 # ---- where values come from ----
 
 """
-The preference files there are, those that go before others first: `NativeCache.toml` beside the
-active project's `Project.toml`, and `config/NativeCache.toml` in each depot.
+The preference files that exist, in order of precedence: `NativeCache.toml` beside the active
+project's `Project.toml`, then `config/NativeCache.toml` in each depot.
 """
 function preference_files()
     places = Pair{Symbol,String}[]
@@ -96,7 +96,7 @@ function preference_files()
     return filter(place -> is_file(place.second), places)
 end
 
-"Is it a file? One behind a loop of links, or in a folder that may not be looked into, is none."
+"Is it a file? False for a loop of links, and for a file in a folder that this user may not read."
 function is_file(path::AbstractString)
     try
         return isfile(path)
@@ -106,12 +106,12 @@ function is_file(path::AbstractString)
     end
 end
 
-# What may stand around names and values; rust/session/src/settings.rs reads the same.
+# Blanks that may surround names and values; rust/store/src/settings.rs has the same.
 const BLANKS = (' ', '\t', '\r', '\v', '\f')
 
 """
-The settings in a preference file, name => (value, line), and what is wrong in it. Lines are
-`name = value`, the part of TOML that settings need.
+The settings in a preference file, as name => (value, line), and the mistakes in it. Lines have the
+form `name = value`, the part of TOML that settings need.
 """
 function read_preferences(path::AbstractString)
     found = Dict{String,Tuple{String,Int}}()
@@ -140,15 +140,15 @@ end
 
 const REPORTED = Any[]
 
-"Say, once in a session, which lines are passed over; the others count."
+"Warn once in a session about lines that are ignored; the others count."
 function report_once(problems::Vector{String})
     problems in REPORTED && return nothing
     push!(REPORTED, problems)
-    @warn string("NativeCache: passed over in the settings:\n  ", join(problems, "\n  ")) _module=nothing _file=nothing
+    @warn string("NativeCache: ignored lines in the settings:\n  ", join(problems, "\n  ")) _module=nothing _file=nothing
     return nothing
 end
 
-"Text of a setting, what kind of place it is from, and which: `given`, then the places in their order."
+"The text of a setting, the kind of its source, and the source itself: `given`, or the first place that names it."
 function look_up(name::String, given = nothing; report = true)
     _, default, _, _ = setting_entry(name)
     given === nothing || return (given isa Bool ? (given ? "yes" : "no") : string(given), :keyword, "keyword $name")
@@ -163,12 +163,12 @@ function look_up(name::String, given = nothing; report = true)
     return (default, :default, "")
 end
 
-"Do files count? Nothing is built under CI because of one that was written for somebody's own machine."
+"Do preference files count for this setting? Under CI they do not for `auto`: a file for a personal machine must not start builds there."
 heeded(name::String) = name != "auto" || !under_ci()
 
 under_ci() = !(get(ENV, "CI", "") in ("", "false", "0"))
 
-"The value of a setting in the type of its kind; `given` is the keyword's, `nothing` if there was none."
+"The value of a setting, with the type of its kind. `given` is the value of the keyword, or `nothing`."
 function setting(name::String, given = nothing)
     text, _, place = look_up(name, given)
     kind = setting_entry(name)[3]
@@ -177,7 +177,7 @@ function setting(name::String, given = nothing)
     return value
 end
 
-"The value that a session takes by itself: a mistake is no error, says nothing and counts as the default."
+"The value that a session uses by itself. Invalid values are ignored silently, and the default is used."
 function session_setting(name::String)
     _, default, kind, _ = setting_entry(name)
     value = value_of(kind, look_up(name; report = false)[1])
@@ -225,7 +225,7 @@ end
 """
     NativeCache.settings(; keywords...) -> Settings
 
-Every setting with its value and where that came from. The first of these places that names a
+All settings, with their values and where these come from. The first of these places that names a
 setting wins:
 
 1. a keyword of the function that uses it,
@@ -234,11 +234,11 @@ setting wins:
 4. `config/NativeCache.toml` in a depot, the first depot first,
 5. the default.
 
-A file has lines like `linker = "clang"`. With keywords, what a call with these keywords would use.
+A file has lines like `linker = "clang"`. With keywords, the result shows what a call with these keywords
+would use.
 
-Throws an `ArgumentError` that lists every name that is no setting, every value that is none for
-its setting, and every line that cannot be read. Loading never throws because of them: it takes
-the default.
+Throws an `ArgumentError` that lists all unknown names, invalid values and unreadable lines. Loading
+NativeCache never throws because of them; it uses the default.
 
 # Example
 
@@ -255,9 +255,9 @@ function settings(; keywords...)
     end
     variables = variable.(setting_names())
     for name in sort!(collect(keys(ENV)))
-        # The last is the set-up's (deps/build.jl).
+        # The last name belongs to the set-up (deps/build.jl).
         startswith(name, "JULIA_NATIVECACHE") && !(name in variables) && name != "JULIA_NATIVECACHE_UNTESTED" && push!(problems, string(
-            name, " in the environment: no setting has this variable; there are ", join(variables, ", ")))
+            name, " in the environment: no setting has this variable; the variables are ", join(variables, ", ")))
     end
     for name in keys(keywords)
         String(name) in setting_names() || push!(problems, string("keyword ", name, ": ", no_setting(name)))
@@ -273,7 +273,7 @@ function settings(; keywords...)
             heeded(name) && haskey(found, name) && push!(tried, (found[name][1], place, string(path, ", line ", found[name][2])))
         end
         push!(tried, (default, :default, ""))
-        for (text, _, place) in tried     # a wrong value that another one hides is wrong all the same
+        for (text, _, place) in tried     # report an invalid value even if another place overrides it
             value_of(kind, text) === nothing && push!(problems, wrong_value(name, text, place))
         end
         text, source, place = tried[1]
@@ -288,13 +288,13 @@ end
 """
     NativeCache.set!(; settings...) -> String
 
-Write settings into `config/NativeCache.toml` of the first depot, for all sessions from now on, and return its
-path. Other lines of the file stay as they are; `nothing` takes a setting out. A name or a value that is none is an
-`ArgumentError`, and nothing is written.
+Write settings into `config/NativeCache.toml` of the first depot, for all later sessions. Returns the path of
+the file. Other lines of the file stay. The value `nothing` removes a setting. An unknown name or an invalid
+value throws an `ArgumentError`, and nothing is written.
 
 # Example
 
-    julia> NativeCache.set!(auto = "background")     # sessions build what is not up to date by themselves
+    julia> NativeCache.set!(auto = "background")     # sessions build libraries by themselves
     "/home/me/.julia/config/NativeCache.toml"
 """
 function set!(; settings...)
@@ -306,7 +306,7 @@ function set!(; settings...)
         kind = setting_entry(name)[3]
         text = value isa Bool ? (value ? "yes" : "no") : string(value)
         value === nothing || value_of(kind, text) !== nothing || throw(ArgumentError(wrong_value(name, text, "")))
-        occursin(r"[\"\r\n]", text) && throw(ArgumentError("setting $name: a quote or a line break cannot stand in the file"))
+        occursin(r"[\"\r\n]", text) && throw(ArgumentError("setting $name: a value must not contain a quote or a line break"))
         filter!(line -> !occursin(Regex("^\\s*$name\\s*="), line), lines)
         value === nothing || push!(lines, string(name, " = \"", text, '"'))
     end

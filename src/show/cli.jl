@@ -1,4 +1,4 @@
-# What bin/nativecache runs: commands for shells and CI files.
+# The commands of bin/nativecache, for shells and CI files.
 
 const USAGE = """
     nativecache [Julia's options] COMMAND [arguments] [options]
@@ -6,33 +6,33 @@ const USAGE = """
     Keeps the native code that Julia compiles, so that the next session starts warm.
 
       build PACKAGE...         compile a package's methods into a library for later sessions;
-                               several packages: what they need together
-          --from WHAT          tests, trace, a script, ...: may be given several times
+                               several packages also get a library for what they need together
+          --from WHAT          tests, trace, a script, ...; may be given several times
           --statements FILE    precompile statements, as julia --trace-compile=FILE writes them
           --linker, --timeout  settings; see `nativecache settings`
-      status [PACKAGE...]      load the packages and say what is installed; without one, list
-                               the libraries that there are
+      status [PACKAGE...]      load the packages and show what is installed; without a package,
+                               list all libraries
           --check              exit code 1 unless a library is in use for each package
       explain PACKAGE [CALL]   why a library or a method is not used; CALL is Julia source such
                                as 'MyPackage.f(1)', whose arguments are evaluated
-      report SCRIPT            where the latency of SCRIPT goes, without and with the cache
-          --out FILE           write it as a page, for example latency.html
-          --runs N             how often each is run (3)
-      gc                       remove what is of no use any more
-          --max-size SIZE      what all libraries together may take, such as 500MB
+      report SCRIPT            where the time of SCRIPT goes, without the cache and with it
+          --out FILE           also write an HTML report, for example latency.html
+          --runs N             how often to run SCRIPT in each mode (3)
+      gc                       remove files that are no longer needed
+          --max-size SIZE      how large all libraries together may be, such as 500MB
       clear [PACKAGE]          remove all libraries and profiles of a package, or everything
-      settings, reasons        every setting with its source; every reason with what to do
+      settings, reasons        list all settings with their sources; list all reasons with advice
 
       --json                   print the result as JSON, for programs
-      --dry-run                with gc and clear: say what would go, remove nothing
+      --dry-run                with gc and clear: list the files, remove nothing
       --quiet                  show no progress
       --help, --version
 
     Options before the command go to Julia: `nativecache --project=. -O1 build MyPackage`.
     A library serves sessions that are started with the same options.
 
-    Exit codes: 0 done; 1 the result is not what was wanted (no library, script failed);
-    2 the command line is wrong; 3 NativeCache or Julia is not there or not built;
+    Exit codes: 0 success; 1 failure (no library, the script failed);
+    2 the command line is wrong; 3 Julia is missing, or NativeCache is not built;
     130 interrupted: the old library is still in place.
 
     Examples:
@@ -47,7 +47,7 @@ struct UsageError <: Exception
     message::String
 end
 
-# Command => (arguments at least, at most, options with a value, options without).
+# Command => (minimum and maximum number of arguments, options with a value, options without).
 const COMMANDS = (
     ("build", 1, typemax(Int), ("from", "statements", "linker", "timeout"), ("keep",)),
     ("status", 0, typemax(Int), (), ("check",)),
@@ -62,7 +62,7 @@ const COMMANDS = (
 """
     NativeCache.main(arguments; out = stdout, err = stderr) -> Int
 
-Run a command of `bin/nativecache`; returns its exit code. `nativecache --help` says which there are.
+Run a command of `bin/nativecache` and return its exit code. `nativecache --help` lists the commands.
 
 # Example
 
@@ -75,7 +75,7 @@ function main(arguments; out::IO = stdout, err::IO = stderr)
     catch problem
         problem isa InterruptException && (println(err, "\nnativecache: interrupted; nothing was changed"); return 130)
         if problem isa UsageError
-            println(err, "nativecache: ", problem.message, "\n`nativecache --help` says what there is")
+            println(err, "nativecache: ", problem.message, "\nsee `nativecache --help`")
             return 2
         end
         problem isa ArgumentError && (println(err, "nativecache: ", problem.msg); return 2)
@@ -91,7 +91,7 @@ function run_command(arguments::Vector{String}, out::IO)
     end
     arguments[1] == "--version" && (println(out, "NativeCache ", package_version(), ", Julia ", VERSION); return 0)
     at = findfirst(command -> command[1] == arguments[1], COMMANDS)
-    at === nothing && throw(UsageError("there is no command $(repr(arguments[1])); there are $(join(first.(COMMANDS), ", "))"))
+    at === nothing && throw(UsageError("there is no command $(repr(arguments[1])); the commands are $(join(first.(COMMANDS), ", "))"))
     name, least, most, valued, plain = COMMANDS[at]
     given, options = parse_options(name, arguments[2:end], valued, (plain..., "json", "quiet"))
     least <= length(given) <= most || throw(UsageError("$name takes $(count_text(least, most)), got $(length(given))"))
@@ -106,7 +106,7 @@ end
 count_text(least, most) = most == typemax(Int) ? "at least $least argument$(least == 1 ? "" : "s")" :
     least == most ? "$least argument$(least == 1 ? "" : "s")" : "$least to $most arguments"
 
-"Arguments, and options by name: a list of values, of which those without a value have one, empty."
+"The arguments, and the options by name, each with a list of values. An option without a value has one empty value."
 function parse_options(command, arguments, valued, plain)
     given, options = String[], Dict{String,Vector{String}}()
     position = 1
@@ -142,7 +142,7 @@ function tell(out, options, result)
     return nothing
 end
 
-"Load a package into Main, by name."
+"Load the package with this name into Main."
 function load_named(name)
     id = package_id(name)
     mod = Base.require(id)

@@ -1,7 +1,7 @@
-# Why not? For a package each method that is not installed, and each library that is not used;
-# for one method its whole story.
+# Why something is not used: for a package, each method that is not installed and each library that is
+# not used; for a method, its whole story.
 
-"Every method that is not installed and every library that is not used, with reasons: returned by [`NativeCache.explain`](@ref)."
+"All methods that are not installed and all libraries that are not used, with reasons: returned by [`NativeCache.explain`](@ref)."
 struct Explanation
     status::Status
     unused::Vector{LibraryFacts}        # libraries of the package that this session does not use
@@ -13,22 +13,22 @@ end
     NativeCache.explain(signature) -> Story
     NativeCache.@explain f(arguments...)
 
-Why something is not used, and what can be done about it.
+Explain why something is not used, and what you can do about it.
 
-For a package: every requested method that is not installed in this session, and every library
-in the store that this session does not use, with the component that differs, its value at
-build and its value here.
+For a package, the result has every requested method that is not installed in this session. It also has every
+library in the store that this session does not use, with the component that differs, its value at build and
+its value in this session.
 
-For a method, given as in `code_typed` or as a signature `Tuple{typeof(f), Int}`: its whole
-[`Story`](@ref NativeCache.Story).
+For a method, which is given as in `code_typed` or as a signature `Tuple{typeof(f), Int}`, the result is its
+whole [`Story`](@ref NativeCache.Story).
 
-Throws an `ArgumentError` if the package is not found or the signature is none.
+Throws an `ArgumentError` if the package is not found or the signature is invalid.
 
 # Example
 
     julia> NativeCache.explain("MyPackage")
     MyPackage: 238 of 240 methods installed
-      2 skipped, NamesMain: it names things of Main, which no other session has
+      2 skipped, NamesMain: it refers to something in Main, which no other session has
         (move the type or function into a package)
           Tuple{typeof(Main.f), Int64}
 """
@@ -46,11 +46,11 @@ struct CodeStory
     kind::Symbol
     library::String
     first_world::Int
-    last_world::Int         # 0: valid still
+    last_world::Int         # 0: still valid
     ended_by::String
 end
 
-"What one library has to do with a method. `statement` is empty if nobody asked for it by name."
+"What one library has for a method. `statement` is empty if no statement asked for the method."
 struct LibraryStory
     library::String
     bucket::String
@@ -60,15 +60,15 @@ struct LibraryStory
 end
 
 """
-The story of one method: returned by [`NativeCache.explain`](@ref) with a function and types.
+The story of one method: returned by [`NativeCache.explain`](@ref) for a function and types.
 
-- `signature`: what was asked about; `definition`: the method that it calls, with file and line
-- `asked`: the layers whose profiles ask for it, with the seconds that it took to compile
-- `libraries`: what became of it in each library; `code`: the code that this session has, newest
-  first, and which definition invalidated it
+- `signature`: the signature that was given; `definition`: the method that it calls, with file and line
+- `asked`: the layers that ask for the method, with the seconds that it took to compile
+- `libraries`: the outcome for the method in each library
+- `code`: the code that this session has, newest first, with the definition that invalidated it
 - `runs`: what a call runs now: `:library`, `:sysimage`, `:image` (of a package; Julia 1.10 and
-  later), `:session` (compiled in this session), `:constant` or `:nothing` (it will be compiled at the next call)
-- `reason`, `detail`: why that is not cached code; `nothing` if it is
+  later), `:session` (compiled in this session), `:constant` or `:nothing` (the next call compiles it)
+- `reason`, `detail`: why a call does not run cached code; `reason` is `nothing` if it does
 """
 struct Story
     signature::String
@@ -121,7 +121,7 @@ end
 """
     NativeCache.@explain f(arguments...)
 
-The story of the method that this call runs; the arguments are evaluated, the call is not. See
+The story of the method that this call runs. The arguments are evaluated, but the method is not called. See
 [`NativeCache.explain`](@ref).
 
 # Example
@@ -129,13 +129,13 @@ The story of the method that this call runs; the arguments are evaluated, the ca
     julia> NativeCache.@explain Dates.format(now(), "yyyy")
 """
 macro explain(call)
-    # Only who asks has it loaded: from Julia 1.11 on it is in no system image.
+    # Loaded only here: from Julia 1.11 on, the sysimage does not contain it.
     tools = Base.require(NativeCache, :InteractiveUtils)
     generate = Base.invokelatest(getproperty, tools, :gen_call_with_extracted_types_and_kwargs)
     return Base.invokelatest(generate, __module__, :(NativeCache.explain), (call,))
 end
 
-"The packages that the types of a method instance and its method belong to, that one first."
+"The packages of a method instance: first that of its method, then those of its types."
 function packages_of(instance::Core.MethodInstance)
     ids = PkgId[]
     function add(mod::Module)
@@ -153,7 +153,7 @@ function packages_of(instance::Core.MethodInstance)
     return ids
 end
 
-"The libraries of these packages that hold no code for a method but a word about it, or are not linked."
+"What libraries of these packages say about a method if they have no code for it, or are not linked."
 function elsewhere(ids, statements, known)
     stories = LibraryStory[]
     is_on() || return stories
@@ -175,7 +175,7 @@ function elsewhere(ids, statements, known)
     return stories
 end
 
-"What a call runs now."
+"The kind of code that a call runs now."
 function running(code)
     for one in code
         one.last_world == 0 && one.kind !== :inferred && return one.kind
@@ -186,14 +186,14 @@ end
 function verdict(runs, code, libraries, asked, text, ids)
     runs === :sysimage && return (:InSysimage, "")
     runs === :image && return (:AlreadyNative, code[findfirst(one -> one.kind === :image && one.last_world == 0, code)].library)
-    for one in libraries        # the linked ones come first
+    for one in libraries        # linked libraries come first
         one.reason === nothing || return (one.reason, one.detail)
     end
     runs === :constant && return (:ConstantResult, "")
     names_main(text) && return (:NamesMain, "")
     held = any(one -> one.bucket == "installed", libraries)
     held && runs !== :nothing && return (:AlreadyCompiled, "")
-    held && isempty(asked) && return (:NotRequested, "the library has what inference found about it, for its callers")
+    held && isempty(asked) && return (:NotRequested, "the library has its inferred result, for its callers")
     stored_for = [item for item in stored() if item.package in package_folder.(ids)]
     isempty(asked) || return (isempty(stored_for) ? :NotFound : :AskedLater, join(first.(asked), "; "))
     return (:NotRequested, isempty(stored_for) ? "there is no library" : "")
@@ -237,7 +237,7 @@ function Base.show(io::IO, ::MIME"text/plain", story::Story)
             isempty(one.ended_by) ? "" : " by $(one.ended_by)", one.last_world == 0 ? "" : " (world $(one.last_world + 1))")
     end
     line("a call runs", "")
-    printstyled(io, ' ', story.runs === :nothing ? "nothing yet: Julia compiles it then" : code_kind(story.runs);
+    printstyled(io, ' ', story.runs === :nothing ? "nothing yet: Julia compiles it at the next call" : code_kind(story.runs);
         color = story.runs in (:library, :sysimage, :image, :constant) ? :green : :yellow)
     story.reason === nothing && return nothing
     text, advice = reason(story.reason)

@@ -1,11 +1,11 @@
-# JSON of what status, explain, settings and the others return, for programs. Julia 1.5 has no
-# JSON among its standard libraries; writing it is all that is needed.
+# JSON of what status, explain, settings and other functions return, for programs. Julia 1.5 has no
+# JSON among its standard libraries, and NativeCache only needs to write it.
 
 """
     NativeCache.json(result) -> String
 
-What a function of NativeCache returned, as JSON: a struct becomes an object of its fields, a
-`Symbol` a string, `nothing`, `missing` and what is no finite number `null`.
+Write the result of a function of NativeCache as JSON. A struct becomes an object with its fields, and a
+`Symbol` a string. `nothing`, `missing` and numbers that are not finite become `null`.
 
 # Example
 
@@ -24,7 +24,7 @@ function write_json(io::IO, text::AbstractString)
     for c in (isvalid(text) ? text : filter(isvalid, text))
         if c in ('"', '\\')
             print(io, '\\', c)
-        elseif c < ' ' || c in ('\u2028', '\u2029', '<')   # '<': the text may stand in a page
+        elseif c < ' ' || c in ('\u2028', '\u2029', '<')   # '<': the text may be put into HTML
             print(io, "\\u", string(UInt32(c); base = 16, pad = 4))
         else
             print(io, c)
@@ -49,7 +49,7 @@ write_json(io::IO, value) = write_json(io, json_fields(value))
 
 write_json(io::IO, list::StatusList) = write_json(io, (message = list.message, packages = list.items))
 
-"What of a struct stands in its JSON."
+"The fields of a struct that go into its JSON."
 json_fields(value) = (; (name => getfield(value, name) for name in fieldnames(typeof(value)))...)
 
 function write_items(body, io, open, close, items)

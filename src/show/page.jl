@@ -1,5 +1,5 @@
-# The page that `report` writes: one file with everything in it, no script, no network. Charts are
-# plain HTML, so that text stays readable in a narrow window; each has its numbers in a table below.
+# The HTML report that `report` writes: one file without scripts, which needs no network. Charts are
+# plain HTML, so that text stays readable in a narrow window. A table below each chart has its numbers.
 
 escape_html(text) = replace(replace(replace(replace(string(text), '&' => "&amp;"), '<' => "&lt;"), '>' => "&gt;"), '"' => "&quot;")
 
@@ -39,7 +39,7 @@ details { margin: .2rem 0; } summary { cursor: pointer; }
 @media print { body { max-width: none; } .scroll { overflow: visible; } }
 """
 
-"A stacked bar; what is wide enough says how long it took."
+"A stacked bar. Parts that are wide enough show their time."
 function bar_html(title, latency::Latency, longest)
     label = string(title, ": ", join(("$(phase_title(phase)) $(time_text(getfield(latency, phase)))" for phase in PHASES), ", "))
     io = IOBuffer()
@@ -56,7 +56,7 @@ function bar_html(title, latency::Latency, longest)
     return String(take!(io))
 end
 
-"A table that can be reached by keyboard and scrolls by itself when the window is narrow."
+"A table that the keyboard can reach, and that scrolls separately in a narrow window."
 function table_html(caption, head, rows; numbers = ())
     io = IOBuffer()
     cell(tag, i, text, extra = "") = print(io, '<', tag, i in numbers ? " class=\"number\"" : "", extra, '>', text, "</", tag, '>')
@@ -74,7 +74,7 @@ function table_html(caption, head, rows; numbers = ())
     return String(take!(io))
 end
 
-"The report as a page."
+"The report as HTML."
 function page(measured::LatencyReport)
     before, after = measured.before, measured.after
     longest = max(total(before), total(after))
@@ -103,14 +103,14 @@ function page(measured::LatencyReport)
     push!(rows, ["together", time_text(total(before)), time_text(total(after)), difference_text(total(before), total(after))])
     push!(rows, ["methods compiled", string(before.compiled), string(after.compiled), replace(string(after.compiled - before.compiled), '-' => "−")])
     print(io, table_html("Seconds by phase", ["phase", "without", "with", "difference"], rows; numbers = 2:4))
-    print(io, """<details><summary>How this is measured</summary><p class="quiet">Each session is a process of its own, sampled every 2 ms.
-        A sample belongs to the innermost of these in its stack: LLVM (code generation), Julia's type inference, package loading;
-        everything else is the program itself. Linking is timed by NativeCache. Julia's start is the time until the first line of
+    print(io, """<details><summary>How this is measured</summary><p class="quiet">Each session is a separate process, sampled every 2 ms.
+        A sample counts for the innermost of these in its stack: LLVM (code generation), Julia's type inference, package loading.
+        Everything else is the program itself. Linking is timed by NativeCache. Julia's start is the time until the first line of
         the script. Sampling makes both sessions slower by the same few per cent.</p></details>
         <h2>Saved, package by package</h2>""")
     packages = sort(measured.packages; by = gain -> isnan(gain.saved) ? 0.0 : gain.saved, rev = true)
     if isempty(packages)
-        print(io, "<p>No library was used in this session. <code>NativeCache.build(\"Package\")</code> makes one.</p>\n")
+        print(io, "<p>No library was used in this session. <code>NativeCache.build(\"Package\")</code> builds one.</p>\n")
     else
         most = maximum(isnan(gain.saved) ? 0.0 : gain.saved for gain in packages)
         rows = [[escape_html(gain.package), isnan(gain.saved) ? "not measured" : time_text(gain.saved),
@@ -128,7 +128,7 @@ function page(measured::LatencyReport)
                  "<div class=\"track\"><div class=\"gain\" style=\"width:$(round(Int, 100 * one.seconds / max(longest, 1e-9)))%;background:var(--inference)\"></div></div>",
                  isempty(one.reason) ? "" : "<strong>$(one.reason)</strong>: $(escape_html(one.text)). <span class=\"quiet\">$(escape_html(one.advice)).</span>"]
                 for one in measured.uncached]
-        print(io, table_html("Methods that cost most and are not cached; the cost is the time that inference took",
+        print(io, table_html("The most expensive methods that are not cached; the cost is the time of inference",
             ["method", "cost", "", "why, and what to do"], rows; numbers = (2,)))
     end
     print(io, "<p class=\"quiet\">Written by NativeCache in ", time_text(measured.seconds), ".</p>\n</body></html>\n")

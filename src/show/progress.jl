@@ -1,5 +1,6 @@
-# What a build shows while it runs: on a terminal one line with stage, methods done of all, the
-# current one, elapsed time and an estimate; in a log one line for each stage; with `quiet` nothing.
+# What a build shows while it runs. A terminal shows one line with the stage, the number of methods done,
+# the current method, the elapsed time and an estimate. A log gets one line for each stage. With `quiet`
+# there is no output.
 
 mutable struct Progress
     mode::Symbol                # :line, :log or :none
@@ -7,15 +8,15 @@ mutable struct Progress
     text::String                # what is being done, in words
     detail::String              # the current method
     finished::Float64           # weight of the stages that are done
-    fraction::Float64           # of the current one that is done; NaN if it does not say
+    fraction::Float64           # of the current stage that is done; NaN if that is unknown
     since::Float64
     stage_since::Float64
     last::Float64
     read::Int                   # bytes of the journal
 end
 
-# Stages in their order with their words, and the seconds that each took for 300 methods of
-# Markdown: what the estimate of the rest goes by, scaled with the time that passed so far.
+# The stages in order, with their texts, and the seconds that each took for 300 methods of
+# Markdown. The estimate scales these seconds with the time that has passed so far.
 const STAGES = (("load", "loading packages", 2.5), ("statement", "looking up methods", 0.3),
     ("infer", "inferring types", 4.5), ("emit", "generating code", 1.1), ("optimise", "compiling", 7.5), ("link", "linking", 0.4))
 
@@ -28,7 +29,7 @@ function Progress(quiet::Bool)
     return Progress(mode)
 end
 
-"Something that is no stage of the worker: what the build is at, in words."
+"Show what the build is doing if that is not a stage of the worker."
 function update(progress::Progress, text::AbstractString)
     progress.stage, progress.text, progress.detail, progress.fraction = "", text, "", NaN
     progress.stage_since = time()
@@ -37,7 +38,7 @@ function update(progress::Progress, text::AbstractString)
     tick(progress)
 end
 
-"Read on in the worker's journal: a stage that was short is not left out."
+"Read what is new in the worker's journal, so that short stages are shown, too."
 function follow!(progress::Progress, journal::String, statements::Vector{String})
     text = read(journal, String)
     sizeof(text) < progress.read && (progress.read = 0)        # a new worker, a new journal
@@ -77,14 +78,14 @@ weight_of(stages) = foldl((sum, stage) -> sum + stage[3], stages; init = 0.0)
 
 elapsed_text(progress::Progress) = string(round(Int, time() - progress.since), " s")
 
-"Seconds that are left, by the weight of what is done, or NaN while too little is done to say."
+"The estimated remaining seconds, from the weight of the finished stages; NaN while too little is done."
 function estimate(progress::Progress, now = time())
     at = findfirst(stage -> stage[1] == progress.stage, STAGES)
     at === nothing && return NaN
     weight, all = STAGES[at][3], weight_of(STAGES)
     elapsed, in_stage = now - progress.since, now - progress.stage_since
     fraction = progress.fraction
-    if isnan(fraction)      # it does not say: by the pace of the stages before it, never quite done
+    if isnan(fraction)      # unknown: estimate it by the pace of earlier stages, up to 0.9
         pace = progress.finished > 0 ? (elapsed - in_stage) / progress.finished : 1.0
         fraction = min(0.9, in_stage / max(weight * pace, 1e-3))
     end

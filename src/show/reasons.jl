@@ -1,4 +1,4 @@
-# Why a library or a method is not used: the table is rust/store/src/reason.rs, here is how to ask it.
+# Why a library or a method is not used. The table is in rust/store/src/reason.rs; these functions read it.
 
 "The entry of the table for a code: (name, text, advice)."
 function reason_entry(code::Integer)
@@ -7,7 +7,7 @@ function reason_entry(code::Integer)
     return length(fields) == 3 ? (Symbol(fields[1]), fields[2], fields[3]) : plain
 end
 
-# Names that have been met, with their codes and texts.
+# Names that were looked up, with their codes and texts.
 const REASONS = IdDict()
 
 function reason_name(code::Integer)
@@ -21,12 +21,12 @@ const REASON_CODES = (100:199, 200:299, 300:399, 400:499)
 """
     NativeCache.reason(name::Symbol) -> (text, advice)
 
-What a reason means and what can be done about it. [`NativeCache.reasons`](@ref) lists all.
+What a reason means, and what you can do about it. [`NativeCache.reasons`](@ref) lists all reasons.
 
 # Example
 
     julia> NativeCache.reason(:NamesMain)
-    ("it names things of Main, which no other session has", "move the type or function into a package")
+    ("it refers to something in Main, which no other session has", "move the type or function into a package")
 """
 function reason(name::Symbol)
     haskey(REASONS, name) || reasons()
@@ -37,8 +37,8 @@ end
 """
     NativeCache.reasons() -> Vector
 
-Every reason why a library or a method may not be used: named tuples of `code`, `name`, `stage`
-(`:library`, `:build`, `:load` or `:session`: when it arises), `text` and `advice`.
+All reasons why a library or a method may not be used: named tuples of `code`, `name`, `stage`
+(when the reason arises: `:library`, `:build`, `:load` or `:session`), `text` and `advice`.
 
 # Example
 

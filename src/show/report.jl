@@ -1,7 +1,7 @@
-# Where a session's latency goes, without the cache and with it: measured in fresh processes
-# (probe.jl), shown in a terminal, as a page (page.jl) or as JSON.
+# Where the time of a session goes, without the cache and with it. It is measured in fresh processes
+# (probe.jl) and shown in a terminal, as HTML (page.jl) or as JSON.
 
-"Seconds of one session by phase, in the order in which they are shown; with the number of methods that were compiled."
+"The seconds of one session by phase, and `compiled`, the number of methods that it compiled."
 struct Latency
     start::Float64          # Julia's own start, until the first line of the script
     loading::Float64        # of packages, NativeCache included
@@ -20,7 +20,7 @@ phase_title(phase::Symbol) = phase === :start ? "Julia's start" : phase === :loa
     phase === :linking ? "linking cached code" : phase === :inference ? "type inference" :
     phase === :generation ? "code generation" : "running"
 
-"A method that the session compiles although the cache is on: its cost is the time that inference took for it."
+"A method that the session compiles although the cache is on. Its cost is the time of its inference."
 struct Uncached
     signature::String
     seconds::Float64
@@ -29,7 +29,7 @@ struct Uncached
     advice::String
 end
 
-"What the cache does for one package in the measured session."
+"What the cache saves for one package in the measured session."
 struct PackageGain
     package::String
     installed::Int
@@ -40,13 +40,13 @@ struct PackageGain
 end
 
 """
-Where a session's latency goes: returned by [`NativeCache.report`](@ref).
+Where the time of a session goes: returned by [`NativeCache.report`](@ref).
 
-- `script`: what was run; `runs`: how often, the medians are shown
-- `before`, `after`: [`NativeCache.Latency`](@ref) without and with the cache, in seconds
-- `uncached`: methods that are compiled all the same, costliest first, with reasons
+- `script`: what was run; `runs`: how often it was run (the figures are medians)
+- `before`, `after`: a [`NativeCache.Latency`](@ref) without the cache and one with it
+- `uncached`: the methods that are still compiled, most expensive first, with reasons
 - `packages`: what the cache saves for each package
-- `julia`, `machine`, `when`, `seconds`: what it was measured with, and how long that took
+- `julia`, `machine`, `when`: where and when it was measured; `seconds`: how long that took
 """
 struct LatencyReport
     script::String
@@ -64,17 +64,17 @@ end
 """
     NativeCache.report(file = nothing; script = nothing, runs = 3, limit = 3600) -> LatencyReport
 
-Where the latency of a session goes, without the cache and with it: Julia's start, package loading,
-linking, type inference, code generation and running, with the methods that cost most and are not
-cached, and what is saved for each package. It shows as a chart in the terminal; with a `file` it is
-also written as a page of its own, which needs no network.
+Measure where the time of a session goes, without the cache and with it: Julia's start, package loading,
+linking, type inference, code generation and running. The report also lists the most expensive methods that
+are not cached, and what is saved for each package. The terminal shows it as a chart. If you give a `file`,
+the report is also written there as HTML, which needs no network.
 
-`script` is the path of a Julia file: your typical first session. Without one, a session is measured
-that loads the packages of this one and does nothing with them. The script is run `2 * runs` times
-in processes of their own, with this session's project, load path and flags; medians are shown.
-A run that has not ended after `limit` seconds is stopped.
+`script` is the path of a Julia file that does what your first session typically does. Without `script`, the
+measured session loads the packages of this session and does nothing else. The script runs `2 * runs` times,
+each time in a new process with this session's project, load path and flags. The report shows medians. A run
+that takes longer than `limit` seconds is stopped.
 
-Throws an `ArgumentError` if there is no such script, or if it fails or is stopped; that says in which of the runs.
+Throws an `ArgumentError` if the script does not exist, fails or is stopped; the message names the run.
 
 # Example
 
@@ -116,14 +116,14 @@ end
 machine_text() = string(isempty(Sys.cpu_info()) ? Sys.MACHINE : strip(Sys.cpu_info()[1].model), ", ", Sys.CPU_THREADS, " threads")
 
 """
-Run the script once in a process of its own; `which` of the runs it is. It is sampled, and Julia's profiler can hang a process
-that opens libraries (docs/faults.md), so there is a limit.
+Run the script once in a separate process; `which` names the run. The process is sampled, and Julia's profiler can hang a
+process that opens libraries (docs/faults.md), so there is a time limit.
 """
 function probe(folder, script, cached, which, limit)
     mkpath(folder)
     environment = julia_environment()
     environment["JULIA_NATIVECACHE"] = cached ? "on" : "off"
-    environment["JULIA_NATIVECACHE_TRACE"] = "no"       # what is measured must not change what it measures
+    environment["JULIA_NATIVECACHE_TRACE"] = "no"       # measuring must not change the profiles
     environment["JULIA_NATIVECACHE_AUTO"] = "off"
     trace, probe_script = joinpath(folder, "trace"), joinpath(SOURCES, "processes", "probe.jl")
     command = setenv(`$(julia_command()) --trace-compile=$trace $probe_script $folder $(cached ? "cached" : "plain") $script`, environment)
@@ -133,13 +133,13 @@ function probe(folder, script, cached, which, limit)
     is_over() = @mutation("report: a run that hangs is waited for", time_ns() - began > limit * 1e9, false)
     process, hung = watch(is_over, ignorestatus(command), log)
     hung && throw(ArgumentError(string("script: ", script, " had not ended after ", limit, " s and was stopped (", which,
-        "); the last it said: ", last_words(log))))
+        "); its last output: ", last_words(log))))
     success(process) && isfile(joinpath(folder, "times")) ||
         throw(ArgumentError(string("script: ", script, " failed (", which, "), ", last_words(log))))
     lines = split.(readlines(joinpath(folder, "times")), '\t')
     first_line, began, finished, linked = parse.(Float64, lines[1])
     counts = Dict(Symbol(line[1]) => parse(Int, line[2]) for line in lines[2:end])
-    # Linking is timed where it happens; the samples share out the rest.
+    # Linking is timed directly; the samples divide the rest among the other phases.
     rest = max(0.0, finished - began - linked)
     all = max(1, sum(counts[phase] for phase in (:loading, :inference, :generation, :run)))
     share(phase) = rest * counts[phase] / all
@@ -154,7 +154,7 @@ end
 "The run whose total is the median."
 middle(samples) = sort(samples; by = total)[(length(samples) + 1) ÷ 2]
 
-"Methods that were compiled with the cache on, costliest first."
+"Methods that were compiled with the cache on, most expensive first."
 function uncached(folder)
     reasons = Dict{String,NTuple{3,String}}()
     for line in eachline(joinpath(folder, "reasons"))
@@ -192,7 +192,7 @@ Base.show(io::IO, measured::LatencyReport) = print(io, "LatencyReport(", time_te
 const PHASE_MARKS = (start = ('s', :light_black), loading = ('l', :cyan), linking = ('k', :green), inference = ('i', :red),
     generation = ('g', :yellow), run = ('r', :blue))
 
-"How many characters each phase gets, so that they add up to the width of the whole."
+"The number of characters for each phase. They add up to the width of the bar."
 function bar_widths(latency::Latency, longest, width)
     ends = round.(Int, cumsum([getfield(latency, phase) for phase in PHASES]) ./ longest .* width)
     return ends .- [0; ends[1:end-1]]
@@ -218,7 +218,7 @@ function Base.show(io::IO, ::MIME"text/plain", measured::LatencyReport)
     push!(rows, ["     methods compiled", string(before.compiled), string(after.compiled)])
     print_table(io, ["     phase", "without", "with"], rows; left = (1,))
     costly = filter(one -> one.seconds >= 1e-3, measured.uncached)
-    isempty(costly) || print(io, "\n\n  still compiled, costliest first (inference):")
+    isempty(costly) || print(io, "\n\n  still compiled, most expensive first (inference):")
     for one in costly[1:min(end, 5)]
         print(io, "\n  ", lpad(time_text(one.seconds), 9), "  ", one.signature)
         isempty(one.reason) || print(io, "\n             ", one.reason, ": ", one.text)

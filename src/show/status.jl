@@ -1,11 +1,11 @@
-# What the session has: status, libraries. Nothing here is on the load path.
+# What this session has installed: `status` and `libraries`. Nothing here is on the load path.
 
 """
 How much of one layer of a package's profile is in use: an item of `Status.layers`.
 
-- `layer`: its name; `requested`, `installed`: how many methods
-- `saved`: seconds that compiling the installed ones takes without the cache, as far as that
-  was measured
+- `layer`: its name; `requested`, `installed`: numbers of methods
+- `saved`: the seconds that Julia would need to compile the installed methods, as far as they
+  were measured
 """
 struct LayerStatus
     layer::String
@@ -15,18 +15,19 @@ struct LayerStatus
 end
 
 """
-What this session has of a package: returned by [`NativeCache.status`](@ref).
+What this session has installed of a package: returned by [`NativeCache.status`](@ref).
 
 - `package`: the name; `library`: path of the library, or `nothing`
 - `requested`, `installed`, `waiting` (for another package), `skipped` and `failed` (when
   the library was built), `rejected` (in this session, or invalidated in it): collections of
   `MethodItem`; every requested method is in exactly one of the other five
-- `functions`: how many native functions are installed, those included that nobody asked for
+- `functions`: the number of installed native functions, including those that were not requested
   but that the requested ones call
-- `seconds`, `bytes`: spent on linking, and the size of the library
-- `message`: why there is nothing, if there is nothing, and `reason` its name, or `nothing`
-- `saved`: seconds that compiling the installed methods takes without the cache, as it was
-  measured when they were compiled; `NaN` if that is not known
+- `seconds`: time spent on linking; `bytes`: size of the library
+- `message`, `reason`: why there is no library or nothing of it is used, as text and as a name;
+  otherwise empty and `nothing`
+- `saved`: the seconds that Julia would need to compile the installed methods, as measured when
+  they were built; `NaN` if that is unknown
 - `built`: when the library was built (Unix time); `layers`: see [`NativeCache.LayerStatus`](@ref)
 """
 struct Status
@@ -48,7 +49,7 @@ struct Status
     layers::Vector{LayerStatus}
 end
 
-"The status of every package for which this session has, or should have, a library."
+"The status of each package for which this session has, or should have, a library."
 struct StatusList <: AbstractVector{Status}
     items::Vector{Status}
     message::String
@@ -61,11 +62,12 @@ Base.getindex(list::StatusList, i::Int) = list.items[i]
     NativeCache.status() -> StatusList
     NativeCache.status(package) -> Status
 
-What is installed in this session, of all packages or of one (a name, a module or a
+What is installed in this session, for all packages or for one (a name, a module or a
 `PkgId`): see [`NativeCache.Status`](@ref). [`NativeCache.explain`](@ref) says more.
 
-It shows as a line per package and layer; what is stale, rejected or waiting has a line of
-its own with the way to mend it. `NativeCache.json(NativeCache.status())` is for programs.
+The result is shown as one line per package and layer. Libraries and methods that are stale,
+rejected or waiting get another line, which says what to do about them. Programs can use
+`NativeCache.json(NativeCache.status())`.
 
 # Example
 
@@ -78,7 +80,7 @@ its own with the way to mend it. `NativeCache.json(NativeCache.status())` is for
 function status()
     message = session_message()[2]
     items = Status[status_of(library) for library in found()]
-    isempty(message) && append!(items, stale(items))
+    isempty(message) && append!(items, not_looked_at(items))
     return StatusList(items, message)
 end
 
@@ -104,7 +106,7 @@ function nothing_of(name, ids)
     return Status(name, nothing, (MethodItem[] for _ in 1:6)..., 0, 0.0, 0, message, reason, NaN, NaN, LayerStatus[])
 end
 
-"A reason with its text, the detail and what to do."
+"A reason with its text, the detail and the advice."
 function told(name::Symbol, detail = ""; with_advice = true)
     text, advice = reason(name)
     return (name, string(text, isempty(detail) ? "" : " ($detail)", with_advice && !isempty(advice) ? "; $advice" : ""))
@@ -112,7 +114,7 @@ end
 
 is_on() = isempty(session_message()[2])
 
-"The layers that asked for the methods of a library, and the seconds that the installed ones save in all."
+"The layers that ask for methods of a library, and the seconds that all installed methods save."
 function layers_in_use(ids, items)
     installed = Set(squeezed(item.statement) for (which, item) in items if which == "installed")
     requested = Set(squeezed(item.statement) for (_, item) in items)
@@ -132,13 +134,13 @@ profile_layers(id::PkgId) = profile_layers([id])
 profile_layers(ids::Vector{PkgId}) = Pair{String,Dict{String,Float64}}[layer.name =>
     Dict(squeezed(entry.statement) => entry.milliseconds / 1000 for entry in layer.entries) for layer in layers_of(ids)]
 
-"Texts that differ in white space only are the same signature."
+"The text of a signature without white space, for comparison."
 squeezed(text::AbstractString) = filter(!isspace, text)
 
 # ---- libraries in the store ----
 
-"Loaded packages that have libraries in the store, none of which was even looked at."
-function stale(items)
+"Loaded packages that have libraries in the store, none of which this session has looked at."
+function not_looked_at(items)
     known = Set(name for item in items for name in split(item.package, '+'))
     folders = Set(item.package for item in stored())
     found = Status[]
@@ -156,7 +158,7 @@ function missing_message(ids)
     id = ids[1]
     build = hex(Base.module_build_id(Base.loaded_modules[id]))
     others = [item for item in stored() if item.package == package_folder(id)]
-    isempty(others) && return told(:NotFound, string("NativeCache.build(", repr(id.name), ") makes one"))
+    isempty(others) && return told(:NotFound, string("NativeCache.build(", repr(id.name), ") builds one"))
     key = session_key()
     any(item -> item.key == key && startswith(basename(item.path), build), others) && return told(:BuiltLater)
     any(item -> item.key == key, others) && return told(:PackageBuild)
@@ -172,8 +174,8 @@ end
 """
     NativeCache.libraries() -> Vector
 
-The libraries in the store, of all packages and kinds of session: named tuples of `package`,
-`path`, `bytes`, `built` (Unix time), `usable` (by sessions started like this one; `missing`
+The libraries in the store, for all packages and all kinds of sessions: named tuples of `package`,
+`path`, `bytes`, `built` (Unix time), `usable` (by sessions that are started like this one; `missing`
 if the cache is off) and `linked` (in this session).
 
 # Example
@@ -189,7 +191,7 @@ function libraries()
              linked = item.path in linked) for item in stored()]
 end
 
-"What a library file says of itself, whether this session can use it or not."
+"The facts in a library file, whether this session can use it or not."
 struct LibraryFacts
     path::String
     problems::Vector{Pair{Symbol,String}}       # reason => detail
@@ -198,7 +200,7 @@ struct LibraryFacts
     functions::Int
 end
 
-"What a library takes in the store."
+"The size of a library in the store."
 library_size(path) = sum(Int[file_size(file) for file in files_of(path)])
 
 # ---- how they show ----
@@ -220,7 +222,7 @@ end
 
 methods_text(n::Integer) = n == 1 ? "1 method" : string(n, " methods")
 
-"Lines `count bucket, reason: text` for the methods that are not in use, most first."
+"Print lines `count bucket, reason: text` for the methods that are not in use, the most frequent reason first."
 function show_reasons(io::IO, buckets; statements::Bool)
     for (bucket, items) in buckets
         groups = Dict{Any,Vector{MethodItem}}()
@@ -297,7 +299,7 @@ Base.show(io::IO, list::StatusList) = print(io, "StatusList(", length(list), " l
 
 function Base.show(io::IO, ::MIME"text/plain", list::StatusList)
     isempty(list.message) || return print(io, "NativeCache is not in use: ", list.message)
-    isempty(list.items) && return print(io, "NativeCache: no library was found for the packages loaded")
+    isempty(list.items) && return print(io, "NativeCache: no library was found for the loaded packages")
     head = ["package", "layer", "installed", "saved", "linked in", "size", "age", ""]
     rows = Vector{String}[]
     for s in list.items
@@ -319,7 +321,7 @@ function Base.show(io::IO, ::MIME"text/plain", list::StatusList)
     end
 end
 
-"What is not as it should be, in a word or two."
+"What is wrong with a package, in a word or two."
 function mark(s::Status)
     s.library === nothing && return s.reason === :KeyDiffers ? "for other sessions" : "stale"
     s.reason === nothing || return "rejected"
@@ -332,7 +334,7 @@ function mark(s::Status)
     return join(words, ", ")
 end
 
-"A line for each thing that is marked: what it is and how to mend it."
+"A line for each problem: what it is, and what to do about it."
 function mends(s::Status)
     s.library === nothing && return [s.message]
     if s.reason !== nothing
@@ -351,7 +353,7 @@ function mends(s::Status)
     return lines
 end
 
-"Columns padded to their widest, the first left, the others right; the last, a remark, left."
+"Print a table. Columns are as wide as their widest cell; those in `left` are left-aligned, the others right-aligned."
 function print_table(io::IO, head::Vector{String}, rows; left = (1, 2, length(head)))
     widths = [maximum(textwidth(row[i]) for row in [[head]; rows]) for i in eachindex(head)]
     for (number, row) in enumerate([[head]; rows])

@@ -1,13 +1,13 @@
-# verify: build what a library holds anew, in a process of its own, and compare.
+# `verify`: build the contents of a library again, in a separate process, and compare.
 
 """
 What [`NativeCache.verify`](@ref) found.
 
 - `package`: the name; `libraries`: paths of the libraries that were compared
 - `compared`: how many requested methods they hold
-- `different`: a `MethodItem` for each that came out differently; `detail` says in what
-- `seconds`: what it took; `message`: why nothing could be compared, if so
-- `notes`: what else was compared, and what not, in words (Julia 1.10 and later)
+- `different`: a `MethodItem` for each method that differs; its `detail` describes the difference
+- `seconds`: how long it took; `message`: why a library could not be compared
+- `notes`: what else was compared, and what was not (Julia 1.10 and later)
 """
 struct Verification
     package::String
@@ -22,28 +22,27 @@ end
 """
     NativeCache.verify(package; quiet = false) -> Verification
 
-Infer and compile everything in the libraries of `package` (a name, a module or a `PkgId`)
-anew and compare it with what they hold: return types, inferred code, edges, what the code
-refers to, and the machine code. Of a library that this session has linked, the return types
-are also inferred once more in this session, with all packages that it has loaded.
+Infer and compile everything in the libraries of `package` (a name, a module or a `PkgId`) again, and
+compare: return types, inferred code, edges, references of the code, and machine code. For a library that this
+session has linked, the session also infers the return types once more, with all packages that it has loaded.
 
-Takes as long as a build. Nothing is changed. `quiet` shows no progress. An argument that
-names no package is an `ArgumentError`; a package without a library for sessions like this
-one gives a `message`.
+This takes as long as a build, and changes nothing. `quiet` shows no progress. An argument that names no
+package throws an `ArgumentError`. If the package has no library for sessions like this one, the result has a
+`message`.
 
-On Julia 1.10 and later Julia compiles, and nobody can compare its images method by method: it writes
-no image twice with the same bytes. A companion is built anew in a scratch store; compared are what
-became of each statement, the return types of what this session has loaded, and whole files, of which
-`notes` says whether they are the same. `JULIA_NATIVECACHE=verify` is as `on` there.
+On Julia 1.10 and later, Julia compiles and never writes an image twice with the same bytes, so images cannot
+be compared method by method. NativeCache builds the companion again in a scratch store. It compares the
+outcome of each statement, the return types of the code that this session has loaded, and whole files; `notes`
+says whether the files are the same. There, `JULIA_NATIVECACHE=verify` has the effect of `on`.
 
-With `JULIA_NATIVECACHE=verify` in the environment each library is compared before it is
-linked, and of it only what came out the same is used. Comparing is itself work in Julia: the few methods
-that the session has compiled for it by then are reported as `AlreadyCompiled`, not as different.
+With `JULIA_NATIVECACHE=verify` in the environment, each library is compared before it is linked, and only
+code that is the same is used. The session has to compile a few methods for this comparison. These are reported
+as `AlreadyCompiled`, not as different.
 
 # Example
 
     julia> NativeCache.verify("MyPackage")
-    MyPackage: 212 methods compiled anew in 14.2 s, none of them differs
+    MyPackage: 212 methods compiled again in 14.2 s, no differences
 """
 function verify(package; quiet::Bool = false)
     started = time_ns()
@@ -80,8 +79,8 @@ Base.show(io::IO, found::Verification) =
 function Base.show(io::IO, ::MIME"text/plain", found::Verification)
     printstyled(io, found.package; bold = true)
     isempty(found.libraries) && return print(io, ": ", found.message)
-    print(io, ": ", methods_text(found.compared), " compiled anew in ", time_text(found.seconds), ", ",
-        isempty(found.different) ? "none of them differs" : string(length(found.different), " of what they need differ"))
+    print(io, ": ", methods_text(found.compared), " compiled again in ", time_text(found.seconds), ", ",
+        isempty(found.different) ? "no differences" : string("differences in ", methods_text(length(found.different))))
     isempty(found.message) || print(io, "\n  ", found.message)
     foreach(note -> print(io, "\n  ", note), found.notes)
     for item in found.different

@@ -1,7 +1,7 @@
-# Taking things away: gc! what is of no use, clear! what is not wanted. Only files that are known
-# to be NativeCache's are touched, by their place, their name and, for libraries, their content.
+# Removing files: `gc!` removes files that are no longer needed, `clear!` removes selected ones. Both touch
+# only files that belong to NativeCache by their place, their name and, for libraries, their content.
 
-"One file that [`NativeCache.gc!`](@ref) or [`NativeCache.clear!`](@ref) looked at and would remove."
+"One file that [`NativeCache.gc!`](@ref) or [`NativeCache.clear!`](@ref) has removed, or would remove."
 struct Removal
     path::String
     bytes::Int
@@ -11,11 +11,11 @@ struct Removal
 end
 
 """
-What was removed: returned by [`NativeCache.gc!`](@ref) and [`NativeCache.clear!`](@ref).
+The removed files: returned by [`NativeCache.gc!`](@ref) and [`NativeCache.clear!`](@ref).
 
-- `items`: [`NativeCache.Removal`](@ref)s: `path`, `bytes`, `why`, `removed`, and `kept`, the reason
-  why it was left where it is
-- `left`: bytes of the libraries that stay; `dry_run`: nothing was removed
+- `items`: a [`NativeCache.Removal`](@ref) for each file, with `path`, `bytes`, `why`, `removed`, and `kept`,
+  the reason why the file was not removed
+- `left`: size of the remaining libraries in bytes; `dry_run`: whether this was a dry run, which removes nothing
 """
 struct Removals <: AbstractVector{Removal}
     items::Vector{Removal}
@@ -29,18 +29,19 @@ Base.getindex(list::Removals, i::Int) = list.items[i]
 """
     NativeCache.gc!(; dry_run = false, max_size) -> Removals
 
-Remove what is of no use any more, in the depots of this session:
+Remove files that are no longer needed from the depots of this session:
 
-- libraries of a package build that has no `.ji` file any more
-- libraries for another Julia build, or made by another NativeCache
-- damaged libraries, and files of a library whose build did not come to its end
-- object files that are kept for the next build of a package without any library, or of all packages while all
-  together is larger than `max_size` bytes (a setting, 2 GB); then the libraries that were built longest ago
+- libraries for a build of a package that no longer has a `.ji` file
+- libraries for another Julia build, and libraries that another NativeCache has built
+- damaged libraries, and files of a library whose build did not finish
+- object files for the next build of a package that has no library
+- if all files together are larger than `max_size` bytes (a setting, 2 GB): other object files, then the
+  oldest libraries
 - profiles of packages that are not installed
 - work folders that a killed build left behind
 
-A file that a running process has mapped stays (a later `gc!` takes it), and so does everything that
-cannot be told to be NativeCache's. `dry_run` says what would go and removes nothing.
+A file that a running process has mapped stays until a later `gc!`. Files that may not belong to NativeCache
+stay, too. `dry_run` lists the files and removes nothing.
 
 # Example
 
@@ -56,7 +57,7 @@ function gc!(; dry_run::Bool = false, max_size = nothing)
     alive = NamedTuple{(:path, :bytes, :built),Tuple{String,Int,Float64}}[]
     for library in stored()
         why = of_no_use(library, builds)
-        why === nothing && continue         # not ours
+        why === nothing && continue         # not a file of NativeCache
         isempty(why) ? push!(alive, (path = library.path, bytes = library_size(library.path), built = file_time(library.path))) :
             append!(doomed, (file => why for file in files_of(library.path)))
     end
@@ -68,12 +69,12 @@ function gc!(; dry_run::Bool = false, max_size = nothing)
         useless || total > cap || continue
         total -= file.bytes
         push!(doomed, file.path => useless ? "object files for the next build of a package that has no library here" :
-            "object files for the next build; all together is larger than $(size_text(cap))")
+            "object files for the next build; all files together are larger than $(size_text(cap))")
     end
     for library in sort(alive; by = library -> library.built)
         total <= cap && break
         total -= library.bytes
-        why = string("all together is larger than ", size_text(cap), ", and it was built longest ago")
+        why = string("all files together are larger than ", size_text(cap), ", and this library is the oldest")
         append!(doomed, (file => why for file in files_of(library.path)))
     end
     append!(doomed, strays())
@@ -82,12 +83,12 @@ function gc!(; dry_run::Bool = false, max_size = nothing)
     return remove!(doomed, dry_run)
 end
 
-"Each new version of a package leaves a library behind: a build calls [`gc!`](@ref) once they take more than `max_size`."
+"Call [`gc!`](@ref) if the libraries take more than `max_size`. A build does so, since each new version of a package leaves a library behind."
 function keep_within_cap()
     try
         sum(Int[library_size(file.path) for file in stored_with_objects()]) > setting("max_size") && gc!()
     catch err
-        err isa InterruptException && rethrow()     # the library is in its place, whatever is wrong with others
+        err isa InterruptException && rethrow()     # the new library is in its place, whatever is wrong with other files
     end
     return nothing
 end
@@ -96,12 +97,12 @@ end
     NativeCache.clear!(package; dry_run = false) -> Removals
     NativeCache.clear!(; dry_run = false) -> Removals
 
-Remove all libraries and profiles of a package, of every Julia build and set of flags; without a
-package, everything that NativeCache has written for this version of Julia. Running sessions keep
+Remove all libraries and profiles of a package, for every Julia build and set of flags. Without a
+package, remove everything that NativeCache has written for this version of Julia. Running sessions keep
 what they have mapped.
 
-To remove NativeCache without trace: `NativeCache.clear!()`, then remove `NativeCache.toml` if you
-have written one, the line from your `startup.jl`, and the package itself.
+To remove NativeCache completely, call `NativeCache.clear!()`. Then remove `NativeCache.toml` if you have
+written one, the lines in your `startup.jl`, and the package itself.
 
 # Example
 
@@ -126,12 +127,12 @@ function clear!(; dry_run::Bool = false)
     doomed = Pair{String,String}[]
     for depot in DEPOT_PATH
         root = joinpath(depot, STORE)
-        isdir(root) && append!(doomed, (path => "everything is to go" for path in files_below(root) if is_ours(path)))
+        isdir(root) && append!(doomed, (path => "everything is removed" for path in files_below(root) if is_ours(path)))
     end
     return remove!(doomed, dry_run; mapped = Set{String}())
 end
 
-# ---- what is of no use ----
+# ---- files that are no longer needed ----
 
 "The .ji files of packages of this name, in all depots."
 function package_images(name::AbstractString)
@@ -145,7 +146,7 @@ function package_images(name::AbstractString)
     return found
 end
 
-"The profile folders of all depots, with the package folders that they are named after."
+"The profile folders of all depots, each with the package folders in its name."
 function profile_folders()
     found = Pair{String,Vector{String}}[]
     for depot in DEPOT_PATH
@@ -153,7 +154,7 @@ function profile_folders()
         isdir(root) || continue
         for name in readdir(root)
             folder = joinpath(root, name)
-            # A set of many packages has a name that does not say which.
+            # The folder of a set of many packages has a hash for its name.
             names = startswith(name, "set-") ?
                 unique!(String[package_folder(id) for layer in folder_layers(folder) for id in layer.packages]) : String.(split(name, '+'))
             push!(found, folder => names)
@@ -165,7 +166,7 @@ end
 function useless_profiles()
     doomed = Pair{String,String}[]
     is_former(name) = @mutation("sweeping: former folders stay", is_former_folder(name), false)
-    why(name) = is_former(name) ? "it lies where an earlier NativeCache kept profiles" :
+    why(name) = is_former(name) ? "it is in a folder where an earlier NativeCache kept profiles" :
         is_installed(folder_package(name), name) ? "" : "package $name is not installed"
     for (folder, names) in profile_folders()
         reasons = filter!(!isempty, why.(names))
@@ -174,7 +175,7 @@ function useless_profiles()
     return filter!(file -> is_ours(file.first), doomed)
 end
 
-"Is there a source or an image of the package anywhere that this session can know of?"
+"Does this session know of a source or an image of the package?"
 function is_installed(name, folder)
     any(id -> package_folder(id) == folder, keys(Base.loaded_modules)) && return true
     id = Base.identify_package(name)
@@ -183,7 +184,7 @@ function is_installed(name, folder)
     return !isempty(package_images(name))
 end
 
-"Work folders of builds that died: nobody holds their lock."
+"Work folders of builds that died: no process holds their lock."
 function left_behind()
     doomed = Pair{String,String}[]
     for depot in DEPOT_PATH
@@ -198,7 +199,7 @@ function left_behind()
     return doomed
 end
 
-"Is somebody building in this work folder?"
+"Is a build running in this work folder?"
 function is_held(folder)
     isfile(joinpath(folder, "lock")) || return false
     lock = take_lock(joinpath(folder, "lock"))
@@ -206,7 +207,7 @@ function is_held(folder)
     return lock === nothing
 end
 
-# ---- taking away ----
+# ---- removing ----
 
 function files_below(folder)
     found = String[]
@@ -216,7 +217,7 @@ function files_below(folder)
     return found
 end
 
-"Is this a file that NativeCache writes? By its place and name; a library also by its content."
+"Does this file belong to NativeCache? Its place and name decide, and for a library also its content."
 function is_ours(path::AbstractString)
     place = findlast(string('/', STORE, '/'), path)
     place === nothing && return false
@@ -232,14 +233,14 @@ function is_ours(path::AbstractString)
     return is_library_file(path)
 end
 
-"The files of the store that a running process has mapped, as far as this user may see."
+"The files of the store that running processes have mapped, as far as this user may see them."
 function mapped_files()
     found = Set{String}()
     isdir("/proc") || return found
     for process in readdir("/proc")
         all(isdigit, process) || continue
         try
-            # Line by line: the kernel gives a page at a time, and `read` takes less than it asked for as the end.
+            # Line by line: the kernel returns one page at a time, and `read` would take a short answer for the end.
             for line in eachline(joinpath("/proc", process, "maps"))
                 occursin(STORE, line) && push!(found, lstrip(split(line, ' '; limit = 6, keepempty = false)[end]))
             end
@@ -282,8 +283,8 @@ function remove!(doomed, dry_run; mapped = mapped_files())
 end
 
 """
-The locks that those take who write where something is to go: of a profile's folder, which a session that ends would
-write back, and of the store, in which a work folder is made.
+The locks of the places from which files are removed: of the folder of a profile, which a session that ends could write
+back, and of the store, where a build could create a work folder.
 """
 function locks_over(doomed)
     places = String[]
@@ -300,10 +301,10 @@ function locks_over(doomed)
     return locks
 end
 
-"Is it in a work folder in which a build has begun since it was looked at?"
+"Is the file in a work folder in which a build has begun in the meantime?"
 is_taken(path) = startswith(basename(dirname(path)), "build-") && is_held(dirname(path))
 
-"Remove a folder of a store that has become empty, and those above it up to the depot, which stays."
+"Remove a folder of a store if it is empty, and then the folders above it, up to the depot, which stays."
 function remove_empty(folder)
     place = findlast(string('/', STORE), folder)
     place === nothing && return nothing

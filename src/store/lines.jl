@@ -1,8 +1,8 @@
-# How a text becomes a field of a line, in every file and answer that has lines of fields between tabs. The rule is
-# rust/store/src/fields.rs, and a test holds the two together. Plain code, byte by byte: the build process includes this
-# file too, and a text may hold any bytes.
+# How a text is escaped to become a field of a line, in every file and answer with lines of fields between tabs.
+# rust/store/src/fields.rs does the same, and a test compares the two. This is plain code, byte by byte: the build process
+# includes this file too, and a text may contain any bytes.
 
-"The same without what would end a field or a line."
+"The text, with escapes for characters that would end a field or a line."
 function escape_field(text::AbstractString)
     out = UInt8[]
     for byte in codeunits(text)
@@ -13,7 +13,7 @@ function escape_field(text::AbstractString)
     return String(out)
 end
 
-"What `escape_field` was given. A backslash before anything else stands for itself."
+"The inverse of `escape_field`. A backslash before any other character stands for itself."
 function unescape_field(text::AbstractString)
     bytes = codeunits(text)
     out = UInt8[]

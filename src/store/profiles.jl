@@ -1,12 +1,12 @@
-# Profiles in the store, and the layers that they come in: where it is known from that a method
-# is needed. rust/store reads, merges and writes them; the format is described there.
+# Profiles in the store. A profile consists of layers, one for each source of methods. rust/store
+# reads, merges and writes them, and describes the format.
 #
 #   <depot>/nativecache/v1.5/profiles/<Name>-<uuid>/<layer>.profile
 #   <depot>/nativecache/v1.5/profiles/<Name>-<uuid>+<Name>-<uuid>/<layer>.profile
 #
-# The second for methods that need several packages of which none loads the others.
+# The second is for methods that need several packages, none of which loads the others.
 
-"Layers in the order in which they are shown; a profile of another name counts as well."
+"Layers in the order in which they are shown. A profile may have layers with other names, too."
 const LAYERS = ("statements", "precompile", "tests", "script", "trace")
 
 "One method of a profile."
@@ -23,9 +23,9 @@ One layer of a package's profile.
 - `name`: `statements` (given to `build`, or in the package), `precompile` (`@workload` blocks and
   `precompile` statements of the package itself), `tests` (its test suite), `script` (a script that
   was run for it) or `trace` (what sessions compiled)
-- `packages`: whose it is; several if its methods need them all
+- `packages`: the packages that it belongs to; several if its methods need all of them
 - `path`: the file
-- `header`: what it says of itself: `from`, `when`, `sessions`, `faded`, `capped`, `julia`
+- `header`: the header of the file: `from`, `when`, `sessions`, `faded`, `capped`, `julia`
 - `entries`: its methods
 """
 struct Layer
@@ -128,7 +128,7 @@ function folder_layers(folder::String, ids::Vector{PkgId} = PkgId[])
 end
 
 """
-The layers of packages, of all depots: of two files of one layer the methods of both count.
+The layers of packages, from all depots. If two depots have the same layer, the methods of both count.
 """
 function layers_of(ids::Vector{PkgId})
     found = Layer[]
@@ -161,11 +161,12 @@ end
 """
     NativeCache.profile(package) -> Profile
 
-What is known to be needed of a package, layer by layer: a vector of [`NativeCache.Layer`](@ref).
-`package` is a name, a module or a `PkgId`; a vector of those asks for what needs all of them.
+The profile of a package: the methods that libraries for it should hold, as a vector of layers
+([`NativeCache.Layer`](@ref)). `package` is a name, a module or a `PkgId`. A vector of these gives the
+profile of methods that need all of them.
 
-The files are text, one `precompile` line for each method, sorted; they may be copied, merged line by
-line, edited and kept under version control.
+The files are text, sorted, with one `precompile` line for each method. You can copy them, merge them line
+by line, edit them and keep them under version control.
 
 # Example
 
@@ -182,12 +183,12 @@ end
 
 # ---- changing ----
 
-# What a profile that is written is to what is there: `Mode` of rust/store.
+# How a written profile combines with the existing one: `Mode` of rust/store.
 const ADD = 0
 const REPLACE = 1
 const MEASURE = 2
 
-"Write `text`, a profile, into a layer: added to what it holds, in place of that, or only what its methods cost."
+"Write the profile `text` into a layer. `mode` says whether to add it, to replace the layer, or to update only the costs of its methods."
 function put_layer(ids::Vector{PkgId}, name::String, text::String; mode::Int)
     folder = joinpath(profiles_root(writable_depot()), profile_folder(ids))
     limits = profile_limits()
@@ -229,8 +230,8 @@ profile_limits() = (methods = setting("methods")::Int, sessions = setting("fade"
 """
     NativeCache.drop!(package, layers...) -> Vector{String}
 
-Forget layers of a package's profile: the names of those that were there. All of them if none is
-named. Libraries stay until the next build.
+Delete layers of a package's profile, or all of them if none is named. Returns the names of the deleted
+layers. Libraries stay until the next build.
 
 # Example
 
@@ -245,7 +246,7 @@ function drop!(package, layers::Union{Symbol,AbstractString}...)
     for depot in DEPOT_PATH
         folder = joinpath(profiles_root(depot), profile_folder(ids))
         isdir(folder) || continue
-        # A session that ends meanwhile would write back what it has read.
+        # Without the lock, a session that ends at this moment would write back what it has read.
         locked(joinpath(folder, "lock")) do
             for file in readdir(folder)
                 found = match(r"^([a-z0-9]+)\.(?:profile$|pending-)", file)
@@ -288,7 +289,7 @@ Base.show(io::IO, profile::Profile) =
 
 function Base.show(io::IO, ::MIME"text/plain", profile::Profile)
     printstyled(io, join((id.name for id in profile.packages), " + "); bold = true)
-    isempty(profile.layers) && return print(io, ": no profile yet; sessions write one, or `NativeCache.build(...; from = :tests)`")
+    isempty(profile.layers) && return print(io, ": no profile yet; sessions write one, and so does `NativeCache.build(...; from = :tests)`")
     println(io, ": ", methods_text(length(statements(profile.layers))))
     rows = [[string("  ", layer.name), string(length(layer.entries)), string("  ", get(layer.header, "when", "")),
              layer_source(layer)] for layer in profile.layers]

@@ -1,10 +1,10 @@
-# From the text of a signature to the type that it says. The build process includes this file; so do the tests. What writes
-# the text is rust/julia/src/signature.rs; the grammar is in docs/profiles.md, "The words of a signature".
+# Reads the text of a signature and returns its type. The build process and the tests include this file.
+# rust/julia/src/signature.rs writes such texts; docs/profiles.md, "The grammar of signatures", has the grammar.
 #
-# Values stand in a signature by what they consist of, `Char(0x79000000)` by bits and `Point(x=1, y=2)` by fields: no
-# constructor of a package is called for what the tracer wrote, since it could refuse, or make another value.
+# A signature gives a value by its parts: `Char(0x79000000)` by bits, `Point(x=1, y=2)` by fields. Reading it calls no
+# constructor of a package, since that could throw or make another value.
 
-"The expression that `text` is. `Meta.parse` compiles a closure to say the same."
+"Parse `text`. `Meta.parse` would do the same, but Julia would have to compile a closure for it."
 function parsed(text::String)
     found = ccall(:jl_parse_string, Any, (Ptr{UInt8}, Csize_t, Int32, Int32), text, sizeof(text), 0, 1)::Core.SimpleVector
     tree = found[1]
@@ -13,7 +13,7 @@ function parsed(text::String)
     return tree
 end
 
-"Put what makes a value from its bits or its fields in the place of what looks like a call of its type."
+"Replace each expression that looks like a call of a type by a call that makes the value from its bits or fields."
 function mend(@nospecialize(tree))
     tree isa Expr || return tree
     arguments = tree.args
@@ -43,7 +43,7 @@ function from_bits(@nospecialize(arguments...))
             push!(bytes, (word >> (8 * (k - 1))) % UInt8)
         end
     end
-    # Of another size it is a call that somebody has written.
+    # With another size, it is a call that somebody wrote by hand.
     type isa DataType && isprimitivetype(type) && sizeof(type) <= length(bytes) < sizeof(type) + 8 ||
         return type(arguments[2:end]...)
     return ccall(:jl_new_bits, Any, (Any, Ptr{UInt8}), type, bytes)
@@ -63,5 +63,5 @@ function from_fields(@nospecialize(arguments...))
     return ccall(:jl_new_structv, Any, (Any, Ptr{Any}, UInt32), type::DataType, values, length(values))
 end
 
-"The type of a signature, by the names that `Main` has."
+"The type of a signature. Names are looked up in `Main`."
 signature_of(text::String) = Core.eval(Main, mend(parsed(text)))

@@ -1,12 +1,12 @@
-# Which methods to compile: a sorted set of statements, each the text of a signature,
-# `Tuple{typeof(Package.f), Int64}`, as `--trace-compile` writes them.
+# The methods to compile: a sorted set of statements. A statement is the text of a signature such as
+# `Tuple{typeof(Package.f), Int64}`, as `--trace-compile` writes it.
 
 """
     MethodItem(statement, reason, detail)
 
-One requested method: `statement` is its signature as text. If it was not compiled or is
-not installed, `reason` says why (a `Symbol`, see [`NativeCache.reason`](@ref)) and
-`detail` gives the particulars; else `reason === nothing`.
+One requested method. `statement` is its signature as text. If the method was not compiled or
+is not installed, `reason` is a `Symbol` that says why (see [`NativeCache.reason`](@ref)), and
+`detail` has more about it. Otherwise `reason === nothing`.
 
 # Example
 
@@ -27,8 +27,8 @@ Base.hash(item::MethodItem, seed::UInt) =
     hash(item.statement, hash(item.reason, hash(item.detail, seed)))
 
 """
-The statements of a file or of an iterable, each once, sorted: the same methods give the
-same library, in whatever order they came.
+The statements of a file or of an iterable, sorted and without duplicates, so that the same
+methods give the same library in whatever order they came.
 """
 function read_statements(file::AbstractString)
     isfile(file) || throw(ArgumentError(string(
@@ -57,7 +57,7 @@ function read_statements(signatures)
     return sort!(unique!(texts))
 end
 
-# A Type is not iterable but a common slip, and so is a single (f, types).
+# A Type is not iterable, and a single (f, types) is no collection, but both are common slips.
 read_statements(signature::Type) = read_statements((signature,))
 function read_statements(pair::Tuple{Any,Any})
     single = is_signature(pair)
@@ -67,7 +67,7 @@ end
 "A signature as one line of text."
 function statement_text(line::AbstractString)
     text = replace(strip(line), r"\s*\n\s*" => " ")
-    # Profiles say behind it how often it was seen.
+    # In profiles a comment with the counts follows.
     call = match(r"^(?:Base\.)?precompile\((.*)\)\s*;?(?:\s+#\s[^)]*)?$", text)
     return call === nothing ? String(text) : String(strip(call[1]))
 end
@@ -75,7 +75,7 @@ end
 function statement_text(signature::Type)
     (signature <: Tuple && Base.unwrap_unionall(signature) isa DataType) ||
         bad_signature(signature)
-    # Not by `show`, to which packages add methods of their own: what is written must be read back.
+    # Not by `show`: packages add methods to it, and the text must be read back.
     text = signature_text(signature)
     isempty(text) && throw(ArgumentError(string("statements: this signature has no text: ", last_error())))
     return text

@@ -1,32 +1,32 @@
-# Where the libraries lie:
+# The places of libraries:
 #
 #   <depot>/nativecache/v1.5/<key>/<Name>-<uuid>/<build id>[+<others>].so
 #                                                objects[+<others>]
 #
 # key       hash of everything that a library depends on besides packages (Julia
 #           build, sysimage, flags, CPU, format): 16 hex digits, from libnativecache
-# build id  of the package's .ji file: a package that is precompiled again has
-#           another one, so its old library is not even looked at
-# others    hash of the other packages, in a library that was built for several
+# build id  of the package's .ji file. A recompiled package has another build id, so its
+#           old library is not even looked at
+# others    hash of the other packages, in the name of a library for several packages
 #
-# Read from every depot, written to the first that can be written to. A library
-# comes into its place by a rename, so that a reader sees all of it or nothing.
+# Libraries are read from every depot and written to the first writable one. They are renamed
+# into their place, so a reader sees all of a library or nothing.
 #
 # A build works in <depot>/nativecache/v1.5/build-<random>, and holds a lock on the file
-# `lock` in it for as long as it lives: the kernel gives up the locks of a process that
-# dies, however it dies, so a folder whose lock is free is a leftover, and the next build
-# removes it. Nothing on the load path takes or awaits a lock.
+# `lock` in it for as long as it lives. The kernel releases the locks of a process that dies,
+# however it dies. So a folder whose lock is free is a leftover, and the next build removes
+# it. Nothing on the load path takes a lock or waits for one.
 
 const STORE = string("nativecache/v", VERSION.major, ".", VERSION.minor)
 
-# rust/session/src/hook.rs looks there when a package is loaded; here is the other side.
+# rust/session/src/hook.rs looks there when a package is loaded. This file is the writing side.
 
 hex(x::UInt64) = string(x; base = 16, pad = 16)
 
-"Julia's number of one build of a package."
+"The number that Julia gives to one build of a package."
 const BuildId = VERSION < v"1.6" ? UInt64 : UInt128
 
-"The folder of a package in the store. The whole uuid: packages of one name share nothing, however alike theirs are."
+"The folder of a package in the store. It has the whole uuid: two packages with one name share nothing, however similar their uuids are."
 package_folder(id::PkgId) =
     id.uuid === nothing ? id.name : string(id.name, "-", @mutation("folders: eight digits of a uuid are enough",
         replace(string(id.uuid), "-" => ""), SubString(string(id.uuid), 1, 8)))
@@ -34,10 +34,10 @@ package_folder(id::PkgId) =
 "The name of the package that has this folder."
 folder_package(folder::AbstractString) = replace(folder, r"-[0-9a-f]{32}$" => "")
 
-"Did a NativeCache make this folder that named folders by the first eight digits of a uuid? Nothing reads it any more."
+"Did an earlier NativeCache make this folder? It named folders by the first eight digits of a uuid. Nothing reads them any more."
 is_former_folder(folder::AbstractString) = occursin(r"-[0-9a-f]{8}$", folder)
 
-"The file name of a library for these packages, the first being the one it belongs to."
+"The file name of a library for these packages. It belongs to the first one."
 function library_name(builds::Vector{Pair{PkgId,UInt64}})
     name = hex(builds[1].second)
     length(builds) == 1 && return string(name, ".so")
@@ -48,12 +48,12 @@ function library_name(builds::Vector{Pair{PkgId,UInt64}})
     return string(name, "+", hex(others), ".so")
 end
 
-# ---- who may write here ----
+# ---- permissions ----
 
 # Others must not be able to write to what sessions run, whatever the umask says.
 const FOLDER_MODE = 0o755
 
-"The folder, made if it is not there; an error if others can write to it or to one above it."
+"The folder, which is created if necessary. Throws an error if others can write to it or to a folder above it."
 function trusted_folder(path::AbstractString)
     mkpath(path; mode = FOLDER_MODE)
     problem = distrust(path)
@@ -71,9 +71,9 @@ end
 const LOCK_EXCLUSIVE_AT_ONCE = Cint(2 | 4)      # LOCK_EX | LOCK_NB
 
 """
-Take the lock on `path`, waiting up to `seconds` for another process; `nothing` if it is
-still held then, or if the file system has no locks. A process that ends, however it ends,
-holds no lock any more: there are no stale ones.
+Take the lock on `path`, waiting up to `seconds` for another process. Returns `nothing` if
+that still holds the lock then, or if the file system has no locks. The kernel releases the
+locks of a process that ends, so there are no stale locks.
 """
 function take_lock(path::AbstractString; seconds::Real = 0)
     until = time_ns() + round(UInt64, 1e9 * seconds)
@@ -86,7 +86,7 @@ function take_lock(path::AbstractString; seconds::Real = 0)
             return nothing
         end
         if ccall(:flock, Cint, (Cint, Cint), fd(file), LOCK_EXCLUSIVE_AT_ONCE) == 0
-            # clear! and the end of a build remove files with a lock on them: who comes next locks a new file.
+            # clear! and the end of a build remove files while they are locked. The next process must lock the new file.
             is_at(file, path) && return FileLock(file)
             close(file)
             continue
@@ -98,7 +98,7 @@ function take_lock(path::AbstractString; seconds::Real = 0)
     end
 end
 
-"Is the open file still the one of this name?"
+"Is the open file still the one at this path?"
 function is_at(file::Base.Filesystem.File, path::AbstractString)
     mine, there = stat(file), stat(path)
     return (mine.device, mine.inode) == (there.device, there.inode)
@@ -108,8 +108,9 @@ release(lock::FileLock) = close(lock.file)
 release(::Nothing) = nothing
 
 """
-Run `body` while holding the lock on `path`. If another process keeps it for longer than
-`seconds` (it hangs, say), go on without: every file is complete by itself.
+Run `body` while holding the lock on `path`. If another process holds it for longer than
+`seconds`, for example because it hangs, run `body` without the lock: every file is complete
+by itself.
 """
 function locked(body, path::AbstractString; seconds::Real = 10)
     lock = take_lock(path; seconds = seconds)
@@ -122,17 +123,17 @@ end
 
 # ---- work folders ----
 
-"A folder to build in, and the lock that says that somebody does."
+"A folder to build in, and the lock that shows that a build is running."
 struct WorkFolder
     path::String
     lock::Union{Nothing,FileLock}
 end
 
 """
-A folder in the store to build in, on the same file system as the library's place so that
-the library can be renamed there. Julia's own folder is a place for it only if it is the
-first depot. Leftovers of builds that were killed are removed. Whoever asks for it gives it
-back with `leave`.
+Create a folder in the store to build in. It is on the same file system as the library's place,
+so that the library can be renamed there. A depot in Julia's own folder is used only if it is
+the first one. Leftovers of killed builds are removed. The caller gives the folder back with
+`leave`.
 """
 function work_folder(keep::Bool)
     isempty(DEPOT_PATH) && error("DEPOT_PATH is empty, so there is no place for a library")
@@ -142,19 +143,19 @@ function work_folder(keep::Bool)
         isempty(problem) || !startswith(abspath(depot), julia) || continue
         try
             store = trusted_folder(abspath(depot, STORE))
-            # Nobody sweeps between the making of a folder and the taking of its lock: who has not the store's
-            # lock does not sweep.
+            # Only the holder of the store lock sweeps, so nobody sweeps between the creation of the folder and the
+            # locking of its file.
             lock = take_lock(joinpath(store, "lock"); seconds = 10)
             try
                 lock === nothing || sweep(store)
                 for _ in 1:RACES
                     path = mktempdir(store; prefix = keep ? "kept-" : "build-", cleanup = false)
-                    # gc! may be looking whether somebody holds it.
+                    # gc! may hold it for a moment, to find out whether a build is running.
                     mine = take_lock(joinpath(path, "lock"); seconds = 1)
-                    # Who has kept the store's lock for too long may have swept it away.
+                    # A process that held the store lock for too long may have swept the folder away.
                     isfile(joinpath(path, "lock")) && return WorkFolder(path, mine)
                 end
-                error("others remove what is made there at once")
+                error("other processes remove new folders there at once")
             finally
                 release(lock)
             end
@@ -172,7 +173,7 @@ function leave(work::WorkFolder; keep::Bool = false)
     return nothing
 end
 
-"Remove a folder that others may be removing too."
+"Remove a folder that other processes may also be removing."
 function remove_tree(path::AbstractString)
     try
         rm(path; recursive = true, force = true)
@@ -182,7 +183,7 @@ function remove_tree(path::AbstractString)
     return nothing
 end
 
-"Remove the work folders of builds that are no more. To be called with the store's lock held."
+"Remove the work folders of builds that have died. The caller holds the store lock."
 function sweep(store::AbstractString)
     for name in readdir(store)
         startswith(name, "build-") || continue
@@ -196,7 +197,7 @@ function sweep(store::AbstractString)
     return nothing
 end
 
-"Move a finished library from the work folder into its place; returns that."
+"Move a finished library from the work folder into its place, and return its path."
 function put_into_store(temporary::String, work::String, key::String, builds)
     folder = joinpath(dirname(work), key, package_folder(builds[1].first))
     path = joinpath(folder, library_name(builds))
@@ -206,7 +207,7 @@ function put_into_store(temporary::String, work::String, key::String, builds)
             Base.Filesystem.rename(temporary, path)
             break
         catch err
-            # gc! has just removed the folder, which was empty.
+            # gc! has just removed the empty folder.
             err isa Base.IOError && err.code == Base.UV_ENOENT && attempt < RACES && isfile(temporary) || rethrow()
         end
     end
@@ -215,8 +216,8 @@ end
 
 # ---- object files for the next build ----
 #
-# Beside the libraries of a package lie the object files of its last build, in one file: what comes out the same
-# in the next one is not compiled again (rust/native/worker/src/parts.rs).
+# One file beside the libraries of a package holds the object files of its last build. Parts that have not changed
+# are not compiled again in the next build (rust/native/worker/src/parts.rs).
 
 "The file name of the object files of a library for these packages, whatever their builds."
 function objects_name(ids::Vector{PkgId})
@@ -235,7 +236,7 @@ function held_objects(ids::Vector{PkgId})
     return isempty(places) ? "" : places[findmax(file_time.(places))[2]]
 end
 
-"Move the object files of a build into their place. Without them the next build only takes longer."
+"Move the object files of a build into their place. A failure is ignored: without them the next build only takes longer."
 function put_objects(work::String, key::String, ids::Vector{PkgId})
     try
         Base.Filesystem.rename(joinpath(work, "objects"), joinpath(dirname(work), key, package_folder(ids[1]), objects_name(ids)))
@@ -245,7 +246,7 @@ function put_objects(work::String, key::String, ids::Vector{PkgId})
     return nothing
 end
 
-# How often something that another process undoes at the same moment is done again.
+# How often to retry something that another process undoes at the same moment.
 const RACES = 10
 
 const SIGXFSZ = 25
@@ -253,9 +254,9 @@ const SIG_BLOCK, SIG_SETMASK = 0, 2
 const SIGNAL_SET = 16       # words in a `sigset_t`
 
 """
-Run `body`, which writes files and waits for nothing: where files must not get as large as that (`ulimit -f`), it throws as
-on a full disk. By default the kernel kills the process with SIGXFSZ; it is kept back on this thread and taken away again,
-as rust/signals does it.
+Run `body`, which writes files and waits for nothing. If a file gets larger than allowed (`ulimit -f`), `body` throws as on
+a full disk. By default the kernel kills the process with SIGXFSZ. This function blocks the signal on this thread and
+discards it afterwards, as rust/signals does.
 """
 function with_failing_writes(body)
     signal, before, pending = zeros(UInt, SIGNAL_SET), zeros(UInt, SIGNAL_SET), zeros(UInt, SIGNAL_SET)
@@ -273,11 +274,11 @@ function with_failing_writes(body)
 end
 
 """
-Write a whole file beside its place and rename it there: a reader sees all of it or the old one. For others to
-read at most, whatever the umask says.
+Write a whole file beside its place and rename it there, so that a reader sees the complete new file or the old
+one. Other users may at most read it, whatever the umask is.
 """
 function write_whole(path::AbstractString, text::AbstractString)
-    # rust/store removes what a process that died here has left: it reads the process from the name.
+    # If the process dies here, rust/store removes the file: its name has the process id.
     temporary = string(path, ".tmp-", getpid(), '-', time_ns())
     file = Base.Filesystem.open(temporary, Base.JL_O_WRONLY | Base.JL_O_CREAT | Base.JL_O_EXCL, 0o644)
     try
@@ -292,18 +293,18 @@ function write_whole(path::AbstractString, text::AbstractString)
     return nothing
 end
 
-# `stat` throws on a loop of links, and where this user may not look.
+# `stat` throws on a loop of links, and in folders that this user may not read.
 stat_of(path::AbstractString) = try stat(path) catch err; err isa Base.IOError || rethrow(); stat("") end
 
-"When the file was last written to (Unix time), and its size; 0 if that cannot be known."
+"When the file was last written (Unix time); 0 if that is unknown. `file_size` is its size, or 0."
 file_time(path::AbstractString) = mtime(stat_of(path))
 file_size(path::AbstractString) = Int(filesize(stat_of(path)))
 
-# What names a library: on Julia 1.10 and later a companion is several files, of which this one comes into its place last.
+# The file name of a library. On Julia 1.10 and later a companion has several files, and this one is written last.
 const LIBRARY_NAME = VERSION < v"1.6" ? r"^[0-9a-f]{16}(\+[0-9a-f]{16})?\.so$" : r"^[0-9a-f]{32}(\+[0-9a-f]{16})?\.companion$"
 const OBJECTS_NAME = r"^objects(\+[0-9a-f]{16})?$"
 
-"Every library of the store, or every other file of this name: (key, package folder, path)."
+"Every file of the store with a name like this, by default every library: (key, package folder, path)."
 function stored(pattern::Regex = LIBRARY_NAME)
     found = NamedTuple{(:key, :package, :path),NTuple{3,String}}[]
     for depot in DEPOT_PATH

@@ -1,14 +1,14 @@
-//! What can go wrong when live code is looked at.
+//! The errors of a trace.
 
 use std::path::PathBuf;
 
 /// Why nothing was traced or inserted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TraceError {
-    /// The session did not say where Julia's fields lie.
+    /// The session has not sent the layout of Julia's objects.
     #[error("libnativecache was not started in this process")]
     NotStarted,
-    /// The Julia side is of another version.
+    /// The Julia side belongs to another version.
     #[error(
         "libnativecache was built from another version of NativeCache ({offsets} offsets, {types} types)"
     )]
@@ -18,13 +18,13 @@ pub(crate) enum TraceError {
         /// Types that Julia sent.
         types: usize,
     },
-    /// This Julia lacks a field without which nothing can be said.
+    /// This Julia lacks a field that the trace needs.
     #[error("this Julia has no field {0:?}")]
     Field(crate::layout::Field),
     /// The list of memory mappings could not be read.
     #[error("{path}: {cause}", path = path.display())]
     Mappings {
-        /// Of which file.
+        /// The file.
         path: PathBuf,
         /// Why.
         #[source]

@@ -1,4 +1,4 @@
-//! Where the objects of system and package images lie: in mappings of files, where the collector puts nothing.
+//! The addresses of objects of system and package images: they are in mapped files, where the collector never allocates.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,7 @@ use crate::error::TraceError;
 pub(crate) struct Images(Vec<(usize, usize)>);
 
 impl Images {
-    /// The mappings of this moment. Read from the kernel and not through the loader, whose lock an interrupted thread may
-    /// hold.
+    /// The current mappings. They come from the kernel and not from the loader, whose lock an interrupted thread may hold.
     ///
     /// # Errors
     /// If the list cannot be read.

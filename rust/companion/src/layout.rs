@@ -1,7 +1,7 @@
-//! Where the fields of Julia's objects lie, as the running Julia says.
+//! The layout of Julia's objects, from the running Julia.
 //!
-//! src/engine/companion/layout.jl sends `fieldoffset` of each field named here, so that no layout of a Julia version
-//! is written down in Rust. A field that this Julia lacks has no offset, and who needs it says what follows.
+//! src/companion/layout.jl sends `fieldoffset` of each field named here, so Rust contains no layout of a Julia version.
+//! A field that this Julia lacks has no offset; the code that needs the field decides what follows.
 
 use std::sync::OnceLock;
 
@@ -35,11 +35,11 @@ pub(crate) enum Field {
     LevelAny,
     TypeNameTable,
     TableDefs,
-    /// Not a field: how many there are.
+    /// Not a field: the number of fields.
     Count,
 }
 
-/// The types that are told apart, in the order in which Julia sends them.
+/// The types that the trace distinguishes, in the order in which Julia sends them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub(crate) enum Kind {
@@ -49,25 +49,25 @@ pub(crate) enum Kind {
     MethodTable,
     TypeMapEntry,
     TypeMapLevel,
-    /// `Vector{Any}` on 1.10, `Memory{Any}` later: what typemaps keep their parts in.
+    /// The type of arrays in typemaps: `Vector{Any}` on 1.10, `Memory{Any}` later.
     TypeMapArray,
     Vararg,
-    /// Not a type: how many there are.
+    /// Not a type: the number of types.
     Count,
 }
 
-/// What Julia has sent.
+/// The layout that Julia has sent.
 pub(crate) struct Layout {
     offsets: [u32; Field::Count as usize],
     /// Addresses of types of the sysimage, which live for ever and never move.
     types: [usize; Kind::Count as usize],
     /// Whether parts of typemaps are of type `Memory`: length, then pointer.
     pub(crate) memory: bool,
-    /// The one method table of Julia 1.12 and later, or 0.
+    /// The global method table of Julia 1.12 and later, or 0.
     pub(crate) table: usize,
-    /// `jl_fptr_const_return`, which is no code of anybody's.
+    /// `jl_fptr_const_return`, the `invoke` of constant results.
     pub(crate) constant_return: usize,
-    /// `jl_fptr_interpret_call`: nothing was compiled.
+    /// `jl_fptr_interpret_call`, the `invoke` of methods that are interpreted.
     pub(crate) interpreted: usize,
 }
 
@@ -82,10 +82,10 @@ impl Layout {
         LAYOUT.get().ok_or(TraceError::NotStarted)
     }
 
-    /// Keeps what Julia has sent; a second time changes nothing.
+    /// Keeps the layout that Julia has sent. A second call changes nothing.
     ///
     /// # Errors
-    /// If it is of another version of this crate.
+    /// If the layout belongs to another version of this crate.
     pub(crate) fn set(
         offsets: &[u32],
         types: &[*mut jl_datatype_t],

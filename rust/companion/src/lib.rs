@@ -1,12 +1,12 @@
 //! libnativecache for Julia 1.10 and later.
 //!
-//! On these Julias the code itself is kept by companions: packages that NativeCache generates and Julia compiles
-//! (src/engine/companion). What is done here is what a session must not wait for: finding out, among all live code
-//! instances, what the session had to compile ([`trace`]), saying it in text that reads back ([`statement`]), and
-//! merging profiles.
+//! On these versions of Julia, companions hold the native code: packages that NativeCache generates and Julia compiles
+//! (src/companion). This library does the work that would take too long in Julia: it finds the code instances that the
+//! session had to compile ([`trace`]), writes their signatures as text that reads back ([`statement`]), and merges
+//! profiles.
 //!
-//! No function throws, prints or unwinds: what goes wrong becomes a return value, and a text that
-//! `nativecache_last_error` hands out.
+//! No function throws, prints or unwinds: an error becomes a return value, and a text that `nativecache_last_error`
+//! returns.
 
 mod error;
 mod images;
@@ -31,11 +31,11 @@ use nativecache_store::{file, lines, settings, trust, Limits, Mode, Profile};
 use crate::object::Object;
 use crate::stopped::Stopped;
 
-/// Tells the library where the fields of Julia's objects lie; see `Field` and `Kind` of layout.rs. 0, or -1.
+/// Receives the layout of Julia's objects; see `Field` and `Kind` of layout.rs. Returns 0, or -1.
 ///
 /// # Safety
 /// `offsets` points to `offset_count` numbers, `types` to `type_count` types of the system image, `words` to three
-/// addresses: the one method table or 0, `jl_fptr_const_return`, `jl_fptr_interpret_call`.
+/// addresses: the global method table or 0, `jl_fptr_const_return`, `jl_fptr_interpret_call`.
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_layout(
     offsets: *const u32,
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn nativecache_layout(
 }
 
 /// What this session has compiled, as lines: `looked`, `compiled`, `nowhere`, `unprintable` and `seconds` with their
-/// numbers, and `entry<TAB>statement<TAB>numbers of packages`. Null if nothing could be looked at.
+/// numbers, and `entry<TAB>statement<TAB>numbers of packages`. Null if the trace failed.
 ///
 /// # Safety
 /// On a Julia thread; the arguments as those of [`trace::trace`].
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn nativecache_trace_session(roots: *mut jl_array_t, homes
     })
 }
 
-/// The text of a type that reads back to it, or null.
+/// The text of a type, from which it can be read back, or null.
 ///
 /// # Safety
 /// On a Julia thread; `ty` is a live object.
@@ -104,8 +104,8 @@ pub unsafe extern "C" fn nativecache_statement(ty: *mut jl_value_t) -> *mut c_ch
     })
 }
 
-/// Merges the profile `text` into layer `layer` of the folder `into`: added (`mode` 0), in place of what is there (1), or
-/// only what its methods cost (2). Returns `methods<TAB>new`, or null.
+/// Merges the profile `text` into layer `layer` of the folder `into`: adds it (`mode` 0), replaces the layer (1), or
+/// updates only the costs of its methods (2). Returns `methods<TAB>new`, or null.
 ///
 /// # Safety
 /// The texts are NUL-terminated.
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn nativecache_profile_update(
     })
 }
 
-/// As [`nativecache_profile_update`], with the profile in a file.
+/// Like [`nativecache_profile_update`], with the profile in a file.
 ///
 /// # Safety
 /// The texts are NUL-terminated.
@@ -173,7 +173,7 @@ fn merged(
     }))
 }
 
-/// A layer with what waits beside it, as the text of one profile, or null.
+/// A layer, together with the pending files beside it, as the text of one profile, or null.
 ///
 /// # Safety
 /// The texts are NUL-terminated.
@@ -192,7 +192,7 @@ pub unsafe extern "C" fn nativecache_profile_read(
     })
 }
 
-/// Why nothing at `path` is trusted, since others could have put it there; empty if they cannot have.
+/// Why `path` is not trusted: others could have written it. Empty if it is trusted.
 ///
 /// # Safety
 /// `path` is NUL-terminated.
@@ -205,8 +205,8 @@ pub unsafe extern "C" fn nativecache_distrust(path: *const c_char) -> *mut c_cha
     })
 }
 
-/// The value that a session reads for a setting from the preference file at `path`, behind a `=`; empty if the file has
-/// none for it.
+/// The value that a session reads for a setting from the preference file at `path`, after a `=`; empty if the file does
+/// not set it.
 ///
 /// # Safety
 /// `path` and `name` are NUL-terminated.
@@ -233,13 +233,13 @@ pub unsafe extern "C" fn nativecache_escape(text: *const c_char) -> *mut c_char 
     })
 }
 
-/// A reason's name, its text and what to do about it, between tabs; empty for an unknown code.
+/// A reason's name, text and advice, separated by tabs; empty for an unknown code.
 #[no_mangle]
 pub extern "C" fn nativecache_reason(code: c_int) -> *mut c_char {
     guard(std::ptr::null_mut(), || Ok(hand_out(&lines::reason(code))))
 }
 
-/// What went wrong last on this thread.
+/// The last error on this thread.
 #[no_mangle]
 pub extern "C" fn nativecache_last_error() -> *mut c_char {
     hand_out(&boundary::last_error())

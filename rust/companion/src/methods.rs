@@ -1,4 +1,4 @@
-//! Every method that is alive.
+//! A walk over all methods.
 
 use std::collections::HashSet;
 
@@ -9,13 +9,13 @@ use crate::object::{Module, Object};
 use crate::stopped::Stopped;
 
 extern "C" {
-    /// Symbols bound in a module; Julia 1.12 has one argument more, which is not used with per-type tables.
+    /// The symbols bound in a module. Julia 1.12 has one more argument, but there this function is not called.
     fn jl_module_names(module: *mut jl_module_t, all: i32, imported: i32, usings: i32) -> *mut jl_value_t;
     fn jl_is_binding_deprecated(module: *mut jl_module_t, name: *mut jl_sym_t) -> i32;
 }
 
-/// Calls `body` with each method: of the one table of Julia 1.12, else of all tables that the bindings of modules lead
-/// to, as Julia's `jl_foreach_reachable_mtable` goes.
+/// Calls `body` with each method: from the global table on Julia 1.12, otherwise from all tables that are reachable from
+/// the bindings of modules, as in Julia's `jl_foreach_reachable_mtable`.
 pub(crate) fn each<'s>(
     roots: &[Module<'s>],
     layout: &Layout,
@@ -53,7 +53,7 @@ pub(crate) fn each<'s>(
     }
 }
 
-/// What the names of a module stand for, as far as it says so itself and without a warning.
+/// The constants of a module's own names, without deprecated ones.
 fn constants<'s>(module: Module<'s>, stopped: &'s Stopped) -> Vec<Object<'s>> {
     // SAFETY: a live module; the collector is off, so the array stays. Names of deprecated bindings are left out, since
     // to ask for their value warns, or throws under --depwarn=error.
@@ -101,7 +101,7 @@ fn each_of_table<'s>(table: Object<'s>, layout: &Layout, body: &mut dyn FnMut(Ob
     }
 }
 
-/// A typemap's array has values behind their keys; a value may be such an array again.
+/// Pushes the values of a typemap's array, which alternates keys and values. A value may be such an array again.
 fn push_parts<'s>(parts: Object<'s>, layout: &Layout, stack: &mut Vec<Object<'s>>) {
     for part in parts.typemap_parts(layout).into_iter().skip(1).step_by(2).flatten() {
         if part.is(layout, Kind::TypeMapArray) {

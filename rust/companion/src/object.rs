@@ -1,4 +1,4 @@
-//! Julia's objects behind typed handles that live as long as the collector is stopped.
+//! Typed handles of Julia's objects, which live as long as the collector is stopped.
 
 use std::ffi::{c_char, CStr};
 use std::marker::PhantomData;
@@ -49,7 +49,7 @@ impl<'s> Object<'s> {
         unsafe { accessors::jlrs_typeof(self.as_ptr()) }
     }
 
-    /// The fields of a tuple all of which are objects of their own; `ty` is its type.
+    /// The fields of a tuple, if all of them are references to objects; `ty` is its type.
     pub(crate) fn tuple_fields(self, ty: DataType<'s>) -> Option<Vec<Object<'s>>> {
         // SAFETY: fields below their number; one that is a pointer holds an object or null.
         unsafe {
@@ -72,7 +72,7 @@ impl<'s> Object<'s> {
         self.other(self.type_of())
     }
 
-    /// The type and the number of elements of a vararg, as far as they are given.
+    /// The type and the number of elements of a vararg, if they are given.
     pub(crate) fn vararg_parts(self) -> [Option<Object<'s>>; 2] {
         // SAFETY: the caller has checked the type, `Core.TypeofVararg`: two fields, each an object or null.
         unsafe {
@@ -85,7 +85,7 @@ impl<'s> Object<'s> {
         layout.is(self.type_of(), kind)
     }
 
-    /// Is its type this one of libjulia's?
+    /// Is its type this type of libjulia?
     fn is_a(self, ty: *mut jl_datatype_t) -> bool {
         self.type_of() == ty.cast()
     }
@@ -104,7 +104,7 @@ impl<'s> Object<'s> {
         self.other(pointer)
     }
 
-    /// A field of one word that is no object.
+    /// A field of one word that is not an object.
     pub(crate) fn word(self, layout: &Layout, field: Field) -> Option<usize> {
         let offset = layout.offset(field)?;
         // SAFETY: as in `field`, for a field of one word.
@@ -317,7 +317,7 @@ impl<'s> DataType<'s> {
         self.0.other(name.cast()).map(TypeName)
     }
 
-    /// Does it have exactly one value, which is an object of its own?
+    /// Does the type have exactly one value?
     pub(crate) fn is_singleton(self) -> bool {
         // SAFETY: a live type; the field is null or an object.
         unsafe { !accessors::jlrs_datatype_instance(self.as_ptr()).is_null() }
@@ -333,7 +333,7 @@ impl<'s> DataType<'s> {
         unsafe { accessors::jlrs_isbits(self.as_ptr().cast()) != 0 }
     }
 
-    /// Bytes of a value.
+    /// The size of a value in bytes.
     pub(crate) fn size(self) -> usize {
         // SAFETY: a live type with a layout, as every type has that a value is of.
         unsafe { accessors::jlrs_datatype_size(self.as_ptr()) as usize }
@@ -366,7 +366,7 @@ impl<'s> DataType<'s> {
     }
 }
 
-/// What all types that one definition gives have in common.
+/// A type name, which all types from one definition share.
 #[derive(Clone, Copy)]
 pub(crate) struct TypeName<'s>(Object<'s>);
 

@@ -1,8 +1,8 @@
 //! Signatures as text that reads back to the same type.
 //!
-//! What `--trace-compile` writes does not: a struct inside a type parameter, for one, is printed as no expression gives
-//! it. The grammar here is a small part of Julia's, so that Julia's parser reads it; src/engine/companion/statement.jl
-//! evaluates what was parsed, and nothing but these forms:
+//! Lines of `--trace-compile` do not always read back: for example, a struct inside a type parameter is printed in a form
+//! that is not an expression for it. The grammar here is a small part of Julia's, so that Julia's parser can read it.
+//! src/companion/statement.jl evaluates these forms and nothing else:
 //!
 //! ```text
 //! value  := path | path{value, ...} | typeof(path) | (value where variable) | Union{value, ...}
@@ -32,7 +32,7 @@ pub(crate) enum Unprintable {
     #[error("a type variable is free")]
     FreeVariable,
     /// A parameter that is neither a type, a symbol nor plain bits.
-    #[error("a type parameter is no plain value")]
+    #[error("a type parameter is not a plain value")]
     Value,
     /// Too long or nested too deeply.
     #[error("the signature is too long")]
@@ -43,7 +43,7 @@ pub(crate) enum Unprintable {
 pub(crate) struct Printer<'s, 'l> {
     layout: &'l Layout,
     out: String,
-    /// Type variables in scope; each is called after its place.
+    /// The type variables in scope. Each is named after its position.
     scope: Vec<Object<'s>>,
     depth: usize,
 }
@@ -58,7 +58,7 @@ impl<'s, 'l> Printer<'s, 'l> {
     /// The text of a type.
     ///
     /// # Errors
-    /// If no expression of the grammar gives it.
+    /// If the grammar cannot express it.
     pub(crate) fn print(&mut self, value: Object<'s>) -> Result<String, Unprintable> {
         self.out.clear();
         self.scope.clear();
@@ -116,7 +116,7 @@ impl<'s, 'l> Printer<'s, 'l> {
         }
         let ty = value.own_type().and_then(Object::as_datatype).ok_or(Unprintable::Value)?;
         if !ty.is_bits() {
-            // The names of a named tuple, say: symbols are pointers.
+            // For example, the names of a named tuple: symbols are pointers.
             return if ty.is_tuple() { self.tuple(value, ty) } else { Err(Unprintable::Value) };
         }
         // SAFETY: an object of a type without pointers is as many bytes as its type says.
@@ -140,8 +140,7 @@ impl<'s, 'l> Printer<'s, 'l> {
         self.list('{', &parameters, '}')
     }
 
-    /// Was the type made for a function with a name? The parser puts `#` before that, and more of them into the names of
-    /// closures.
+    /// Is it the type of a named function? The parser puts `#` before the name, and more of them into names of closures.
     fn is_function(&self, name: TypeName<'s>) -> bool {
         let bytes = name.name();
         bytes.first() == Some(&b'#')
@@ -190,7 +189,7 @@ impl<'s, 'l> Printer<'s, 'l> {
         self.scope.push(variable);
         self.value(body)?;
         self.push(" where ");
-        // Bounds are outside of the variable's own scope, yet a place cannot be taken twice: it is the last.
+        // Bounds are outside of the variable's own scope, but its position is still free: it is the last one.
         let name = self.scope.len();
         self.scope.pop();
         if !lower.is_bottom() {
@@ -223,7 +222,7 @@ impl<'s, 'l> Printer<'s, 'l> {
         self.list('{', &items, '}')
     }
 
-    /// A tuple with fields that are no bits.
+    /// A tuple with fields that are not bits.
     fn tuple(&mut self, value: Object<'s>, ty: DataType<'s>) -> Printed {
         let fields = value.tuple_fields(ty).ok_or(Unprintable::Value)?;
         self.push("(");
@@ -240,7 +239,7 @@ impl<'s, 'l> Printer<'s, 'l> {
         Ok(())
     }
 
-    /// A value of `ty`, of which these are the bytes.
+    /// A value of type `ty` with these bytes.
     fn bits(&mut self, ty: DataType<'s>, bytes: &[u8]) -> Printed {
         if ty.is_primitive() {
             return self.primitive(ty, bytes);
@@ -307,7 +306,7 @@ impl<'s, 'l> Printer<'s, 'l> {
 
     fn module(&mut self, module: Module<'s>) {
         let parent = module.parent();
-        // Base is the child of Main in some versions and a root in others: by itself it names itself.
+        // Base is a child of Main in some versions and a root in others. It is always written as `Base`.
         if parent.address() == module.address() || module.name() == "Base" {
             self.push(module.name());
         } else {
@@ -341,9 +340,9 @@ impl<'s, 'l> Printer<'s, 'l> {
     }
 }
 
-/// Is it a name that stands for itself behind a dot and behind a colon?
+/// Can the name be written without quotes after a dot and after a colon?
 fn is_plain(name: &str) -> bool {
-    // Keywords are no names behind a colon in all versions; none of them is worth a case.
+    // Not all versions accept keywords after a colon, so all keywords are quoted.
     const KEYWORDS: [&str; 26] = [
         "begin",
         "while",
@@ -401,7 +400,7 @@ fn is_plain(name: &str) -> bool {
         )
 }
 
-/// The inside of a string literal that gives these bytes. Only printable ASCII stands for itself, so a line stays a line.
+/// The contents of a string literal for these bytes. Only printable ASCII is written as it is, so the text stays one line.
 fn escape(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() + 2);
     for byte in bytes {

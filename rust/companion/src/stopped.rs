@@ -1,4 +1,4 @@
-//! The token of a stopped collector: who holds it may read Julia's objects, and for as long.
+//! The token of a stopped collector: code that holds it may read Julia's objects for as long.
 
 use std::marker::PhantomData;
 

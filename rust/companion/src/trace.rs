@@ -1,7 +1,7 @@
 //! What this session has compiled: the signatures for which dispatch had to wait for the compiler.
 //!
-//! Julia sets `precompile` in a code instance that it has compiled because a call met it, whether the session traces or
-//! not (`jl_compile_method_internal`, gf.c). Code instances of an image lie in the image or say so in their flags.
+//! Julia sets `precompile` in a code instance that it has compiled because of a call, whether the session traces or not
+//! (`jl_compile_method_internal`, gf.c). Code instances of an image are in the image, or are marked in their flags.
 
 use std::collections::HashMap;
 
@@ -18,14 +18,14 @@ use crate::stopped::Stopped;
 /// Bit of `specsigflags`: the code came from an image.
 const FROM_IMAGE: u8 = 0b100;
 
-/// What a root module is to a profile, as the Julia side says.
+/// The origin of a root module, as the Julia side gives it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Home {
-    /// In the system image: every session has it.
+    /// The sysimage: every session has it.
     Everywhere,
     /// A package, by its number.
     Package(u32),
-    /// `Main`, or what no other session has.
+    /// `Main`, or a module that no other session has.
     Nowhere,
     /// NativeCache itself or a companion.
     Ours,
@@ -38,21 +38,21 @@ pub(crate) struct Entry {
     pub(crate) packages: Vec<u32>,
 }
 
-/// What a trace came to.
+/// The result of a trace.
 #[derive(Default)]
 pub(crate) struct Trace {
-    /// Code instances that were looked at.
+    /// The number of code instances that were examined.
     pub(crate) looked: usize,
-    /// Signatures compiled here.
+    /// The number of signatures that this session compiled.
     pub(crate) compiled: usize,
     pub(crate) entries: Vec<Entry>,
-    /// Left out: they name `Main` or what no other session has.
+    /// How many were left out because they refer to `Main` or to something that no other session has.
     pub(crate) nowhere: usize,
-    /// Left out: no text gives them.
+    /// How many were left out because they cannot be written as text.
     pub(crate) unprintable: usize,
 }
 
-/// The modules of this session by what they are to a profile.
+/// The modules of this session with their origins.
 struct Homes<'s> {
     roots: HashMap<usize, Home>,
     known: HashMap<usize, Home>,
@@ -65,7 +65,7 @@ impl<'s> Homes<'s> {
             return *home;
         }
         let home = self.roots.get(&module.root().address()).copied().unwrap_or(Home::Nowhere);
-        // On Julia before 1.13 Base is a child of Main in parts of the bootstrap; it is listed by itself.
+        // Before Julia 1.13, Base is a child of Main in parts of the bootstrap. It is listed separately.
         let home = if home == Home::Nowhere { self.nearest(module) } else { home };
         self.known.insert(module.address(), home);
         home
@@ -117,7 +117,7 @@ fn packages<'s>(
             packages(part, layout, homes, found, depth + 1)?;
         }
     } else if value.as_symbol().is_none() {
-        // A value: its type says where it is from.
+        // For a value, its type counts.
         packages(value.own_type()?, layout, homes, found, depth + 1)?;
     }
     Some(())
@@ -136,14 +136,14 @@ fn add(home: Home, found: &mut Vec<u32>) -> Option<()> {
     }
 }
 
-/// Looks at every code instance.
+/// Walks all code instances.
 ///
 /// # Safety
 /// On a Julia thread. `roots` is a `Vector{Any}` of modules, and `homes` has a number for each: -1 everywhere, -2
 /// nowhere, -3 ours, else that of the package.
 ///
 /// # Errors
-/// If the session did not say where Julia's fields lie, or the mappings cannot be read.
+/// If the session has not sent the layout of Julia's objects, or the mappings cannot be read.
 pub(crate) unsafe fn trace(roots: *mut jl_array_t, homes: *const i32) -> Result<Trace, TraceError> {
     let layout = Layout::get()?;
     for field in [Field::CodePrecompile, Field::CodeFlags, Field::CodeInvoke] {
@@ -197,7 +197,7 @@ pub(crate) unsafe fn trace(roots: *mut jl_array_t, homes: *const i32) -> Result<
             out.nowhere += usize::from(known.of(module) != Home::Ours);
             continue;
         }
-        // Each session runs these before a companion can be there.
+        // Each session runs these methods before it can load a companion.
         if method
             .field(layout, Field::MethodName)
             .and_then(Object::as_symbol)
@@ -216,7 +216,7 @@ pub(crate) unsafe fn trace(roots: *mut jl_array_t, homes: *const i32) -> Result<
     Ok(out)
 }
 
-/// Has a call made this session compile it?
+/// Has this session compiled the code because of a call?
 fn compiled_here(code: Object<'_>, layout: &Layout, images: &Images) -> bool {
     if code.byte(layout, Field::CodePrecompile) != Some(1) {
         return false;
@@ -226,9 +226,9 @@ fn compiled_here(code: Object<'_>, layout: &Layout, images: &Images) -> bool {
         return false;
     }
     if invoke == layout.constant_return {
-        // No code at all; it says nowhere whether an image brought it, but where it lies.
+        // It has no code, and no flag tells whether it is from an image. Its own address does.
         return !images.contain(code.address());
     }
-    // What an image has inferred and not compiled lies in the image, and its code is the session's own (julia#58465).
+    // If an image has only inferred code, the code instance is in the image, but its code is from this session (julia#58465).
     code.byte(layout, Field::CodeFlags).unwrap_or(0) & FROM_IMAGE == 0
 }

@@ -1,4 +1,4 @@
-//! C functions and variables, found as `ccall` and `cglobal` find them.
+//! Looks up C functions and variables in the way of `ccall` and `cglobal`.
 
 use std::ffi::{c_void, CStr};
 use std::ptr::NonNull;
@@ -14,7 +14,7 @@ use crate::stopped::Stopped;
 /// # Safety
 /// The library is one that code would have Julia open by this name: its initialisers may do anything.
 pub unsafe fn in_library(_julia: &Stopped, library: &CStr, symbol: &CStr) -> Option<NonNull<c_void>> {
-    // Only what stops this thread is put off: threads that an initialiser starts inherit the mask.
+    // Only the signal that stops this thread is put off: threads that an initialiser starts inherit the mask.
     let handle = put_off_only(libc::SIGUSR2, || {
         // SAFETY: on a Julia thread, as the token says; it does not throw when asked not to. For initialisers the caller
         // vouches.
@@ -35,11 +35,11 @@ fn look_up(handle: *mut c_void, symbol: &CStr) -> Option<NonNull<c_void>> {
     NonNull::new(address).filter(|_| found != 0)
 }
 
-/// Symbols that every process with this Julia has: those of libjulia and of what it needs.
+/// Symbols that every process with this Julia has: those of libjulia and of its dependencies.
 pub struct JuliasOwn(NonNull<c_void>);
 
 impl JuliasOwn {
-    /// `None` if the system does not say which file libjulia is.
+    /// `None` if the file of libjulia cannot be found.
     pub fn find() -> Option<Self> {
         // SAFETY: dladdr accepts any address; its path lives as long as libjulia is mapped, which is as long as the
         // process. NOLOAD only finds what is mapped.

@@ -1,4 +1,4 @@
-//! Calls of Julia functions that may run for long, with the collector on and without a handle held.
+//! Calls of Julia functions that may take long. The collector is on, and no handle is held.
 
 use crate::handles::{Object, Text};
 use crate::kept::Kept;
@@ -22,7 +22,7 @@ pub unsafe fn call(function: Kept) -> Result<(), Threw> {
     }
 }
 
-/// Calls a function with a text and gives the text that it returns; `None` if it returns no text.
+/// Calls a function with a text, and returns the text that it returns; `None` if it returns something else.
 ///
 /// # Safety
 /// As [`call`].

@@ -1,7 +1,7 @@
-//! A digest of lowered code that two processes share if the code says the same.
+//! A digest of lowered code, which is the same in two processes if the code is the same.
 //!
-//! What has an identity of its own (a mutable object, a method) has none; names that `gensym` makes are
-//! numbered differently in every process and count as equal.
+//! Objects with identity (mutable objects, methods) have no digest. Names from `gensym` have different numbers in every
+//! process and count as equal.
 
 use crate::handles::{
     CodeInfo, DataType, Expr, GlobalRef, Kind, Method, Module, Object, QuoteNode, SVec, Symbol, Text,
@@ -12,7 +12,7 @@ use crate::handles::{
 pub struct Mix(u64);
 
 impl Mix {
-    /// A digest of this number, so far.
+    /// Starts a digest with this number.
     pub fn new(seed: u64) -> Self {
         Mix(seed)
     }
@@ -22,7 +22,7 @@ impl Mix {
         self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     }
 
-    /// Adds bytes, and how many they are.
+    /// Adds bytes and their number.
     pub fn add_bytes(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut word = [0u8; 8];
@@ -32,13 +32,13 @@ impl Mix {
         self.add(bytes.len() as u64);
     }
 
-    /// The digest of all that was added.
+    /// The digest of everything that was added.
     pub fn finish(&self) -> u64 {
         self.0
     }
 }
 
-/// Adds a method's signature and lowered code; `None` if it has none, or refers to what has no digest.
+/// Adds a method's signature and lowered code; `None` if it has no lowered code, or a part of it has no digest.
 pub fn add_source(method: Method<'_>, mix: &mut Mix) -> Option<()> {
     let code = CodeInfo::of_method(method)?;
     digest(method.signature(), mix, 0)?;
@@ -61,13 +61,13 @@ pub fn add_name(object: Object<'_>, mix: &mut Mix) -> bool {
     let named =
         object.is_type() || object.is::<Symbol<'_>>() || object.is::<Text<'_>>() || object.is::<Module<'_>>();
     if named && digest(object, mix, 0).is_none() {
-        // Types with parameters that have no digest: the same process-independent word for all.
+        // Parameters of types may have no digest. All of them count as the same word.
         mix.add(1);
     }
     named
 }
 
-/// Expression trees are no deeper than this.
+/// Deeper expression trees have no digest.
 const MAX_DEPTH: u32 = 200;
 
 fn digest(object: Object<'_>, mix: &mut Mix, depth: u32) -> Option<()> {
@@ -81,7 +81,7 @@ fn digest(object: Object<'_>, mix: &mut Mix, depth: u32) -> Option<()> {
         return digest_type(object, mix, depth);
     } else if let Some(variable) = object.as_kind::<TypeVar<'_>>() {
         mix.add_bytes(variable.name().as_str().as_bytes());
-        // A bound may mention the variable itself; its depth ends that.
+        // A bound may mention the variable itself; the limit on the depth ends that.
         return variable.bounds().into_iter().try_for_each(|bound| digest(bound, mix, depth + 1));
     } else if let Some(items) = object.as_kind::<SVec<'_>>() {
         mix.add(items.len() as u64);
@@ -113,7 +113,7 @@ fn digest_fields(object: Object<'_>, mix: &mut Mix, depth: u32) -> Option<()> {
     digest_type(ty.into(), mix, depth)?;
     let count = u32::try_from(ty.field_count()?).ok()?;
     if !ty.has_references() {
-        // Padding is not part of the value, and an address is another one in each process.
+        // Padding is not part of the value, and addresses differ between processes.
         if ty.has_padding() || ty.holds_address() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Julia's compiler as the build process drives it: inference, and the code generator.
+//! Julia's compiler, as the build process uses it: inference and the code generator.
 
 use std::ffi::{c_int, c_void, CStr};
 use std::ptr::NonNull;
@@ -10,28 +10,28 @@ use crate::julia_1_5::jl_set_typeinf_func;
 use crate::kept::Kept;
 use crate::stopped::Stopped;
 
-/// Julia's type inference, called so that what it throws is caught.
+/// Julia's type inference. Its exceptions are caught.
 pub struct Inference {
     call: Kept,
     typeinf_ext: Kept,
 }
 
-/// Why inference gave nothing.
+/// Why inference has no result.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NotInferred {
     /// It threw an exception of this type.
     Threw(String),
-    /// It came to an end without a code instance.
+    /// It finished without a code instance.
     NoResult,
 }
 
 impl Inference {
-    /// `None` if this Julia's compiler is not where that of 1.5 is.
+    /// `None` if this Julia's compiler does not have the functions of 1.5.
     ///
     /// # Safety
     /// `roots` is a `Vector{Any}` that stays alive for as long as the result is used, and that nobody else changes.
     pub unsafe fn new(julia: &Stopped, roots: Array<'_>) -> Option<Self> {
-        // jl_call runs in the newest world; inference belongs into its own, which nothing invalidates.
+        // jl_call runs in the newest world, but inference has to run in its own, which nothing invalidates.
         let source = c"(mi, world) -> ccall(:jl_call_in_typeinf_world, Any, (Ptr{Any}, Cint), \
                        Any[Core.Compiler.typeinf_ext, mi, world], 3)";
         // SAFETY: the source is ours and does not throw when evaluated.
@@ -45,10 +45,10 @@ impl Inference {
         }
     }
 
-    /// Infers `instance`; its code instance afterwards, and the code that inference gave.
+    /// Infers `instance`. Returns its code instance, and the inferred code.
     ///
     /// # Safety
-    /// Nothing else runs: generators of packages may, and what they do is part of what follows.
+    /// Nothing else runs, except generators of packages, whose effects are part of what follows.
     pub unsafe fn infer<'j>(
         &self,
         julia: &'j Stopped,
@@ -63,18 +63,18 @@ impl Inference {
         Ok((code, source))
     }
 
-    /// Makes the newest world that of inference too: the code generator emits everything once for each of both worlds, and
-    /// the older one is of no use to a build.
+    /// Makes the newest world the world of inference, too: the code generator emits everything once for each of the two
+    /// worlds, and a build does not need the older one.
     ///
     /// # Safety
-    /// No inference is needed in this process any more that a package could have invalidated.
+    /// This process no longer needs inference that a package could have invalidated.
     pub unsafe fn close(&self, julia: &Stopped) {
         // SAFETY: as the caller says.
         unsafe { jl_set_typeinf_func(self.typeinf_ext.get(julia).as_ptr()) };
     }
 }
 
-/// The name of the type of what was caught last.
+/// The name of the type of the last caught exception.
 fn type_of_exception() -> String {
     // SAFETY: null or an object that is alive until the next exception; the name lives as long as its type.
     unsafe {
@@ -112,10 +112,10 @@ extern "C" {
     );
 }
 
-/// What one run of the code generator made. Julia owns it, and it is never freed: the process ends.
+/// The output of one run of the code generator. Julia owns it. It is never freed, since the process ends.
 pub struct GeneratedCode(*mut c_void);
 
-/// A function of LLVM's, or a module: what its C functions take.
+/// A function or a module of LLVM, as LLVM's C functions take them.
 pub type LlvmPointer = NonNull<c_void>;
 
 /// How the code of a code instance is entered with Julia's calling convention.
@@ -129,7 +129,7 @@ pub enum Entry {
     Sparam,
 }
 
-/// What code generation made of one code instance.
+/// The functions that the code generator emitted for one code instance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Functions {
     /// Its entry.
@@ -159,7 +159,7 @@ impl GeneratedCode {
         NonNull::new(unsafe { jl_get_llvm_module(self.0) })
     }
 
-    /// What was made of `code`, if anything.
+    /// The functions that were emitted for `code`, if any.
     pub fn functions(&self, code: CodeInstance<'_>) -> Option<Functions> {
         let (mut entry, mut specialised) = (0, 0);
         // SAFETY: Julia 1.5 leaves both untouched when it knows nothing.
@@ -176,7 +176,7 @@ impl GeneratedCode {
         Some(Functions { entry, specialised: self.function(specialised) })
     }
 
-    /// The function of a number from 1.
+    /// The function with this number, counted from 1.
     fn function(&self, number: i32) -> Option<LlvmPointer> {
         let index = u32::try_from(number).ok()?.checked_sub(1)?;
         // SAFETY: a number that jl_get_function_id gave.

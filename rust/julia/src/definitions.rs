@@ -1,4 +1,4 @@
-//! Which definition made code invalid: Julia notes in a code instance only the last world in which it held.
+//! Finds the definition that invalidated code: Julia only records the last world in which a code instance was valid.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use crate::handles::{Array, Method, Symbol};
 use crate::stopped::Stopped;
 use crate::walk;
 
-/// The methods of this session by the world in which they came, or went.
+/// The methods of this session, by the world in which they were defined or deleted.
 pub struct Definitions<'j> {
     made: HashMap<usize, Vec<Method<'j>>>,
     deleted: HashMap<usize, Vec<Method<'j>>>,
 }
 
 impl<'j> Definitions<'j> {
-    /// Walks over all methods; `loaded` are the modules that are loaded.
+    /// Walks all methods; `loaded` are the loaded modules.
     pub fn read(julia: &'j Stopped, loaded: Array<'j>) -> Self {
         let mut made: HashMap<usize, Vec<Method<'j>>> = HashMap::new();
         let mut deleted: HashMap<usize, Vec<Method<'j>>> = HashMap::new();
@@ -27,9 +27,9 @@ impl<'j> Definitions<'j> {
         Definitions { made, deleted }
     }
 
-    /// What happened right after `world`, the last one in which some code held: a method that was
-    /// defined (gf.c, `jl_method_table_insert`, invalidates up to the world before its own), or one
-    /// that was deleted (`jl_method_table_disable`).
+    /// What happened right after `world`, the last one in which some code was valid: a method was defined
+    /// (gf.c, `jl_method_table_insert`, invalidates up to the world before its own) or deleted
+    /// (`jl_method_table_disable`).
     pub fn after(&self, world: usize) -> String {
         let (verb, methods) = match self.made.get(&world.wrapping_add(1)) {
             Some(methods) => ("", methods),
@@ -38,7 +38,7 @@ impl<'j> Definitions<'j> {
                 None => return String::new(),
             },
         };
-        // A package brings its methods in one world. Older code cannot depend on its own functions.
+        // A package adds its methods in one world. Older code cannot depend on the package's own functions.
         let foreign = methods.iter().filter(|method| !is_own(**method)).collect::<Vec<_>>();
         let told = if foreign.is_empty() { methods.iter().collect() } else { foreign };
         let mut texts: Vec<String> = told.into_iter().map(|method| place(*method)).collect();
@@ -51,7 +51,7 @@ impl<'j> Definitions<'j> {
     }
 }
 
-/// A package that is loaded may bring several methods in one world.
+/// How many methods are named: a package may add many in one world.
 const SHOWN: usize = 3;
 
 /// Is the method one of a function of its own module?

@@ -1,11 +1,11 @@
-//! The shared objects of this process, and every question to the dynamic loader.
+//! The shared objects of this process, and all calls of the dynamic loader.
 //!
-//! The loader answers under locks of its own, and so it does to who unwinds a stack: the thread of Julia's profiler does that
-//! while it keeps another thread stopped, wherever that is (signals-unix.c). If that one holds such a lock, both wait for
-//! ever. So nothing here can be stopped: signals are put off around each call (docs/faults.md, "Signals and locks").
+//! The loader takes locks, also for code that unwinds a stack. The thread of Julia's profiler unwinds while it keeps
+//! another thread stopped, wherever that is (signals-unix.c). If that thread holds such a lock, both wait for ever. So
+//! nothing here can be stopped: signals are put off around each call (docs/faults.md, "Signals and locks").
 //!
-//! Of `dl_iterate_phdr`, which holds the lock while it calls back, only copies are taken there. A callback that allocated
-//! would wait for a thread that was stopped in `malloc`, and that for its profiler, and the profiler for the loader.
+//! `dl_iterate_phdr` holds the lock during its callback, so the callback only copies data. If it allocated, it could wait
+//! for a thread that was stopped in `malloc`, which waits for its profiler, which waits for the loader.
 
 use nativecache_mutation::mutation;
 use std::ffi::{c_int, c_void, CStr, OsStr};
@@ -21,10 +21,10 @@ use object::elf::{FileHeader64, NT_GNU_BUILD_ID};
 use object::read::elf::NoteIterator;
 use object::NativeEndian;
 
-/// More program headers than any linker makes; of an object that had more, what is behind them would be missing here.
+/// More program headers than any linker makes. Further headers of an object would be ignored.
 const MOST_HEADERS: usize = 32;
 
-/// A shared object as it is mapped: a copy, good for as long as the object stays loaded.
+/// A copy of the description of a mapped shared object, valid as long as the object stays loaded.
 #[derive(Clone, Copy)]
 pub struct Object {
     base: usize,
@@ -45,7 +45,7 @@ impl Object {
         Self::find(|_, name| OsStr::from_bytes(name.to_bytes()) == path.as_os_str())
     }
 
-    /// The first that `wanted` says is it. That is called under the loader's lock, and must neither allocate nor wait.
+    /// The first one that `wanted` accepts. `wanted` is called under the loader's lock, and must neither allocate nor wait.
     fn find(wanted: impl Fn(&Object, &CStr) -> bool) -> Option<Self> {
         let mut found = None;
         visit(|object, name| {
@@ -67,7 +67,7 @@ impl Object {
         start..start.wrapping_add(size as usize)
     }
 
-    /// From its first byte to its last; empty for what maps nothing.
+    /// Its address range; empty if nothing of it is mapped.
     #[must_use]
     pub fn span(&self) -> Range<usize> {
         let loads = || self.headers(PT_LOAD).map(|header| self.range(header, header.p_memsz));
@@ -123,11 +123,11 @@ fn build_id_among(align: u64, notes: &[u8]) -> Option<String> {
     None
 }
 
-/// The spans of all that are loaded, in order: machine code outside of them was made by the JIT.
+/// The spans of all shared objects, in order. Machine code outside of them is from the JIT.
 pub struct SharedObjects(Vec<Range<usize>>);
 
 impl SharedObjects {
-    /// Those of now.
+    /// The current ones.
     #[must_use]
     pub fn current() -> Self {
         let mut room = 256;
@@ -136,7 +136,7 @@ impl SharedObjects {
             let mut seen = 0;
             visit(|object, _| {
                 seen += 1;
-                // What has no room would be allocated under the loader's lock.
+                // No growth here: that would allocate under the loader's lock.
                 if spans.len() < spans.capacity() {
                     spans.push(object.span());
                 }
@@ -195,7 +195,7 @@ fn visit<F: FnMut(Object, &CStr) -> bool>(mut each: F) {
     )(|| unsafe { libc::dl_iterate_phdr(Some(copy::<F>), (&raw mut each).cast()) });
 }
 
-/// Why the loader refused a library, or has no such symbol in it.
+/// Why the loader refused a library, or did not find a symbol in it.
 pub use libloading::Error as LoadError;
 
 /// A library that was mapped here, and is unmapped when this is dropped.
@@ -241,7 +241,7 @@ impl Drop for Library {
     }
 }
 
-/// The addresses of these symbols in a library that is loaded already and stays loaded; 0 for one that it has not.
+/// The addresses of these symbols in a library that is already loaded and stays loaded; 0 for symbols that it lacks.
 pub fn symbols_of<const N: usize>(library: &CStr, names: [&CStr; N]) -> Option<[usize; N]> {
     // SAFETY: with NOLOAD, `dlopen` only finds what is loaded, and nothing for a foreign path; names are
     // NUL-terminated.
@@ -263,7 +263,7 @@ pub fn global_symbol(name: &CStr) -> *mut c_void {
     put_off(|| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
 }
 
-/// The exported symbol that lies at or before an address, and where it begins.
+/// The exported symbol at or before an address, and its start.
 #[must_use]
 pub fn symbol_before(address: usize) -> Option<(&'static CStr, usize)> {
     put_off(|| {

@@ -1,4 +1,4 @@
-//! What the runtime says about a code address: the frames that a stack trace shows for it.
+//! The runtime's look-up of a code address: the frames that a stack trace shows for it.
 
 use std::ffi::{c_int, c_void};
 
@@ -7,7 +7,7 @@ use jl_sys::jl_value_t;
 use crate::handles::{MethodInstance, Module, Object, RawObject, SVec, Symbol};
 use crate::stopped::Stopped;
 
-/// The runtime's look-up: of the address, with C frames left out or not. It gives a vector of frames, innermost first.
+/// The runtime's look-up of an address, with or without C frames. It returns a vector of frames, innermost first.
 pub type Lookup = unsafe extern "C" fn(*mut c_void, c_int) -> RawObject;
 
 extern "C" {
@@ -17,7 +17,7 @@ extern "C" {
 /// The look-up that Julia comes with.
 pub const RUNTIME: Lookup = jl_lookup_code_address;
 
-/// Asks it.
+/// Calls the runtime's look-up.
 pub fn look_up(_julia: &Stopped, address: usize, skip_c: c_int) -> Option<SVec<'_>> {
     // SAFETY: takes any address, and gives a new vector.
     unsafe { Object::from_ptr(jl_lookup_code_address(address as *mut c_void, skip_c)) }?.as_kind()
@@ -49,7 +49,7 @@ impl<'j> Frame<'j> {
         self.0.get(5).map(Object::as_ptr) == Some(unsafe { jl_sys::jl_true })
     }
 
-    /// Says which function it is of.
+    /// Sets its function.
     ///
     /// # Safety
     /// It is fresh: no other thread has it.
@@ -58,7 +58,7 @@ impl<'j> Frame<'j> {
         unsafe { self.0.set(0, name.object()) };
     }
 
-    /// Says which method instance it is of.
+    /// Sets its method instance.
     ///
     /// # Safety
     /// As [`Frame::set_function`].
@@ -67,7 +67,7 @@ impl<'j> Frame<'j> {
         unsafe { self.0.set(3, instance.object()) };
     }
 
-    /// Says that it is of Julia code.
+    /// Marks it as a frame of Julia code.
     ///
     /// # Safety
     /// As [`Frame::set_function`].
@@ -77,7 +77,7 @@ impl<'j> Frame<'j> {
     }
 }
 
-/// Makes Julia's own compiled code look up an address that is none, through its import slot, which is filled by that.
+/// Makes Julia's own compiled code look up a null address through its import slot, which fills the slot.
 ///
 /// # Safety
 /// No lock is held that Julia code may need.

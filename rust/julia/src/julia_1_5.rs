@@ -1,5 +1,5 @@
-//! What is particular to Julia 1.5: functions of libjulia that jl-sys does not bind, structs that
-//! julia.h hides from bindgen, and constants of its C sources. Everything else is written once.
+//! Specific to Julia 1.5: functions of libjulia that jl-sys does not bind, structs that julia.h hides from bindgen, and
+//! constants of its C sources.
 
 use jl_sys::{
     jl_array_t, jl_code_instance_t, jl_method_instance_t, jl_method_t, jl_methtable_t, jl_module_t,
@@ -89,7 +89,7 @@ extern "C" {
     pub static jl_signal_pending: AtomicI32;
     /// Ends the process as `exit` does.
     pub fn jl_exit(code: c_int) -> !;
-    /// Where a thread waits for a collection that another has begun.
+    /// A thread waits here for a collection that another thread has begun.
     pub fn jl_gc_safepoint();
     pub static jl_options: Options;
 
@@ -103,7 +103,7 @@ extern "C" {
 
     /// The name of the intrinsic with this number (builtins.c).
     pub fn jl_intrinsic_name(number: c_int) -> *const c_char;
-    /// What the module's table has under the name, or null; it resolves nothing and warns of nothing.
+    /// The binding in the module's table with this name, or null. It resolves no imports and gives no warnings.
     pub fn jl_get_module_binding(module: *mut jl_module_t, name: *mut jl_sym_t) -> *mut Binding;
     pub fn jl_module_exports_p(module: *mut jl_module_t, name: *mut jl_sym_t) -> c_int;
     pub fn jl_get_binding(module: *mut jl_module_t, name: *mut jl_sym_t) -> *mut Binding;
@@ -190,8 +190,8 @@ extern "C" {
     pub fn jl_set_typeinf_func(f: *mut jl_value_t);
 }
 
-/// A lock of Julia's own (julia_locks.h, `jl_mutex_wait` and `jl_mutex_unlock`). No Julia code, and nothing that throws,
-/// may run while it is held.
+/// A lock of Julia (julia_locks.h, `jl_mutex_wait` and `jl_mutex_unlock`). No Julia code, and nothing that throws, may run
+/// while it is held.
 pub struct RuntimeLock {
     owner: *mut u64,
     count: *mut u32,

@@ -7,7 +7,7 @@ use jl_sys::jl_value_t;
 use crate::handles::{Kind, Object};
 use crate::stopped::Stopped;
 
-/// An object that Julia itself keeps alive, for use from one stretch of work to the next.
+/// An object that Julia itself keeps alive, for use after the collector has run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kept(NonNull<jl_value_t>);
 
@@ -29,7 +29,7 @@ impl Kept {
         self.get(julia).as_kind()
     }
 
-    /// Where it lies.
+    /// Its address.
     pub fn address(self) -> usize {
         self.0.as_ptr() as usize
     }

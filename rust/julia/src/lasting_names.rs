@@ -1,7 +1,7 @@
-//! Names that last, for what the parser names.
+//! Lasting names for closures and keyword bodies.
 //!
-//! `#3#4` for a closure's type and `#f#5` for the body of a function with keywords are numbered through a module: a line
-//! added above changes them all. Here they get names that survive that: the k-th one that a method's definition mentions,
+//! The parser takes the numbers in `#3#4`, a closure's type, and `#f#5`, a keyword body, from a counter of the module. So a
+//! line added above changes them all. A lasting name survives that: it is the k-th one that a method's definition mentions,
 //! `#1 of Tuple{typeof(M.f), Int64}`.
 
 use std::collections::HashMap;
@@ -16,29 +16,29 @@ use crate::signature::words::{self, pieces, Piece};
 use crate::signature::{self, Naming};
 use crate::sysimage::Sysimage;
 
-/// The made-up names of one module.
+/// The generated names of one module.
 #[derive(Default, Debug)]
 struct Names {
-    /// Lasting name by made-up one.
+    /// Lasting names by generated ones.
     lasting: HashMap<String, String>,
-    /// Made-up name by lasting one.
+    /// Generated names by lasting ones.
     made_up: HashMap<String, String>,
 }
 
-/// The made-up names of the modules that were asked for.
+/// The generated names of the modules that were looked up.
 pub struct LastingNames<'j> {
     methods: Vec<Method<'j>>,
     modules: HashMap<Module<'j>, Names>,
-    /// Where modules lie whose made-up names are as good as any: they change with Julia only.
+    /// The addresses of the sysimage. Generated names of its modules need no lasting names: they only change with Julia.
     sysimage: Range<usize>,
-    /// How many owners deep: closures stand in closures.
+    /// The current depth of owners: closures may be inside closures.
     depth: u32,
 }
 
-/// Closures nest; a name of more levels than this is not made.
+/// Closures that are nested more deeply have no lasting name.
 const MAX_DEPTH: u32 = 8;
 
-/// Ends a lasting name of something that no method's definition mentions.
+/// The end of a lasting name if no method's definition mentions the generated one.
 const AT_TOP_LEVEL: &str = " at top level";
 
 impl<'j> Naming<'j> for LastingNames<'j> {
@@ -54,14 +54,14 @@ impl<'j> Naming<'j> for LastingNames<'j> {
 }
 
 impl<'j> LastingNames<'j> {
-    /// `methods` are all that are alive.
+    /// `methods` are all methods.
     #[must_use]
     pub fn new(methods: Vec<Method<'j>>, sysimage: Option<&Sysimage>) -> Self {
         let sysimage = sysimage.map_or(0..0, |s| s.data.clone());
         LastingNames { methods, modules: HashMap::new(), sysimage, depth: 0 }
     }
 
-    /// The name that this build of the package has for a lasting name.
+    /// The generated name in this build of the package for a lasting name.
     pub fn current(&mut self, module: Module<'j>, lasting: &str) -> Option<String> {
         self.fill(module);
         self.modules.get(&module)?.made_up.get(lasting).cloned()
@@ -71,7 +71,7 @@ impl<'j> LastingNames<'j> {
         if self.modules.contains_key(&module) {
             return;
         }
-        // Before the owners' own names are asked for, so that it ends.
+        // Inserted before the owners' names are looked up, so that the recursion ends.
         self.modules.insert(module, Names::default());
         let mut names: Vec<(Symbol<'j>, &'j str)> = module
             .own_bindings()
@@ -109,7 +109,7 @@ impl<'j> LastingNames<'j> {
         }
     }
 
-    /// The methods of `module` that refer to a made-up name, by that name.
+    /// The methods of `module` that refer to a generated name, by that name.
     fn owners(&self, module: Module<'j>) -> HashMap<Symbol<'j>, Vec<Method<'j>>> {
         let mut owners: HashMap<Symbol<'j>, Vec<Method<'j>>> = HashMap::new();
         for method in self.methods.iter().copied().filter(|method| method.module() == module) {
@@ -141,7 +141,7 @@ impl<'j> LastingNames<'j> {
     }
 }
 
-/// Puts this build's names in the place of lasting ones. The error says which is not there.
+/// Replaces lasting names by the names of this build. The error says which one does not exist.
 pub fn replace_lasting<'j>(
     text: &str,
     roots: &[Module<'j>],
@@ -178,7 +178,7 @@ fn is_lasting(name: &str) -> bool {
     digits > 0 && (rest[digits..].starts_with(" of ") || &rest[digits..] == AT_TOP_LEVEL)
 }
 
-/// The module at this path. A package may bear the name of a standard library: it goes first, as in worker.jl.
+/// The module at this path. A package has precedence over a standard library with the same name, as in worker.jl.
 fn find_module<'j>(path: &[String], roots: &[Module<'j>], sysimage: &Range<usize>) -> Option<Module<'j>> {
     let (first, names) = path.split_first()?;
     let root = roots
@@ -189,13 +189,13 @@ fn find_module<'j>(path: &[String], roots: &[Module<'j>], sysimage: &Range<usize
     names.iter().try_fold(root, |at, name| at.value_of(name)?.as_kind())
 }
 
-/// Is it the type of this name?
+/// Is it the type with this name?
 fn is_type_called(value: Object<'_>, name: &str) -> bool {
     value.is_type() && value.type_name().is_some_and(|found| found.as_str() == name)
 }
 
-/// The method whose definition makes this name: among those that refer to it, one that is not the
-/// thing itself, whose source mentions it; with keywords the function itself before its sorter.
+/// The method whose definition created this name: a method that mentions it in its source and is not the closure or
+/// keyword body itself. With keywords, the function comes before its sorter.
 fn owner<'j>(candidates: Vec<Method<'j>>, symbol: Symbol<'j>, name: &str) -> Option<Method<'j>> {
     let mut fitting: Vec<Method<'j>> =
         candidates.into_iter().filter(|method| !is_method_of(method.signature(), name)).collect();
@@ -222,15 +222,15 @@ fn is_method_of(signature: Object<'_>, name: &str) -> bool {
     function == name || function.strip_prefix('#') == Some(name)
 }
 
-/// The name of the type of the function; empty if the signature begins with something else.
+/// The type name of the function in a signature; empty if the signature begins with something else.
 fn first_type_name<'j>(signature: Object<'j>) -> &'j str {
     let tuple = signature.data_type();
     let first = tuple.and_then(|tuple| tuple.parameters().get(0)?.type_name());
     first.map_or("", |name| name.as_str())
 }
 
-/// Where in the order of names a method of a closure or keyword body comes; 0 for any other. What holds
-/// a closure is numbered before it.
+/// The position of a closure or keyword body in the order of names; 0 for any other method. An outer closure comes before
+/// the closures in it.
 fn nesting(method: Method<'_>) -> u64 {
     let function = first_type_name(method.signature());
     if is_generated(function) {
@@ -240,7 +240,7 @@ fn nesting(method: Method<'_>) -> u64 {
     }
 }
 
-/// The number at the end of a made-up name.
+/// The number at the end of a generated name.
 fn number(name: &str) -> u64 {
     name.rsplit_once('#').and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
 }

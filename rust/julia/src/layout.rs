@@ -48,7 +48,7 @@ unsafe fn describe(ty: *mut jl_datatype_t, index: u32) -> Option<(u32, u32)> {
     }
 }
 
-/// Are there bytes between fields that nobody writes?
+/// Is there padding between fields?
 ///
 /// # Safety
 /// `ty` is a live data type with a layout.

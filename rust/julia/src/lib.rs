@@ -1,9 +1,12 @@
-//! What NativeCache knows of the inside of Julia 1.5.
+//! Everything that NativeCache knows about the internals of Julia 1.5.
 //!
-//! [`julia_1_5`] has the functions and structs that jl-sys does not bind; [`handles`] are objects by their kinds, as long as
-//! [`stopped::Stopped`] proves that the collector is off; [`walk`] and [`packages`] walk over what is alive; [`signature`]
-//! writes signatures as text; [`compiler`] is Julia's inference and code generator.
-//! Nothing here knows what a library of NativeCache is: that is `nativecache-runtime`.
+//! - [`julia_1_5`] has functions and structs that jl-sys does not bind.
+//! - [`handles`] has typed handles of objects, valid while [`stopped::Stopped`] proves that the collector is off.
+//! - [`walk`] and [`packages`] walk over modules, methods and packages.
+//! - [`signature`] writes signatures as text.
+//! - [`compiler`] calls Julia's inference and code generator.
+//!
+//! Nothing here knows about libraries of NativeCache: those are in `nativecache-runtime`.
 
 pub mod c_symbols;
 pub mod calls;

@@ -1,4 +1,4 @@
-//! How packages come into a process: which are loaded, and the function of the runtime that calls their `__init__`.
+//! Loading of packages: which ones are loaded, and the function of the runtime that calls their `__init__`.
 
 use std::ffi::c_void;
 
@@ -26,26 +26,26 @@ pub fn root_modules(julia: &Stopped) -> Vec<Module<'_>> {
     walk::root_modules(julia, loaded)
 }
 
-/// A function that is called, as `jl_init_restored_modules` (dump.c), with an array of the modules that were restored and
-/// whose `__init__` is to be called.
+/// A function like `jl_init_restored_modules` (dump.c). It gets an array of the modules that were restored and whose
+/// `__init__` must be called.
 pub type InitRestored = unsafe extern "C" fn(*mut c_void);
 
-/// Where the runtime's own such function is.
+/// The address of the runtime's function.
 pub fn init_restored_address() -> usize {
     jl_init_restored_modules as *const () as usize
 }
 
-/// Calls the runtime's own such function.
+/// Calls the runtime's function.
 ///
 /// # Safety
-/// In the place of the runtime's own, with what that was given. It may leave by an exception of Julia's: the caller's frame
-/// has nothing to drop.
+/// The caller replaces the runtime's function, and passes its argument. Julia may throw, so the caller's frame has nothing
+/// to drop.
 pub unsafe fn init_restored(order: *mut c_void) {
     // SAFETY: as the caller says.
     unsafe { jl_init_restored_modules(order.cast()) };
 }
 
-/// Has the collector keep track of what is allocated from now on, so that it can say later whether an address is an object.
+/// Makes the collector keep track of allocations from now on, so that it can tell later whether an address is an object.
 ///
 /// # Safety
 /// On a Julia thread.

@@ -1,17 +1,17 @@
 //! The roots of methods: the objects that the compressed code of their method instances refers to by number.
 //!
-//! For each object that it refers to, Julia looks through all roots of the method (dump.c, `literal_val_id`). A function
-//! that takes functions, such as `mapreduce`, has thousands of them after a while; here the roots of a method that has
-//! many are sorted once, while libraries are linked.
+//! For each object in the code, Julia searches all roots of the method (dump.c, `literal_val_id`). A function that takes
+//! functions, such as `mapreduce`, gets thousands of roots. Here the roots of such a method are sorted once, while libraries
+//! are linked.
 
 use rustc_hash::FxHashMap;
 
 use crate::handles::{Array, Method, MethodInstance, Module, Object, Symbol};
 
-/// A list is sorted after so many lookups: one costs about a thirtieth of the sorting.
+/// A list is sorted after this many linear lookups. One lookup costs about 1/30 of sorting.
 const PATIENCE: usize = 48;
 
-/// The roots of the methods that were asked about.
+/// The roots of the methods that were looked up.
 #[derive(Default)]
 pub struct Roots {
     /// By the address of the method.
@@ -30,7 +30,7 @@ struct Sorted {
     count: usize,
     /// By address.
     places: FxHashMap<usize, u16>,
-    /// Places of those that can be equal to another object.
+    /// The places of roots that can be equal to another object.
     others: Vec<u16>,
 }
 
@@ -41,7 +41,7 @@ impl Sorted {
         }
         self.places.reserve(items.len() - self.count);
         for index in self.count..items.len() {
-            // What stands behind cannot be referred to in two bytes.
+            // Two bytes cannot refer to later roots.
             let Ok(place) = u16::try_from(index) else { break };
             self.count += 1;
             let item = items.get(index);
@@ -77,8 +77,8 @@ impl Known {
 }
 
 impl Roots {
-    /// The numbers of `roots` among those of the method; the new ones go to the end. `None` if there is no room. What a
-    /// method has as a root it must keep as long as `self` is used: nothing of Julia's takes one away.
+    /// The numbers of `roots` among those of the method. New ones are added at the end; `None` if there is no room. A method
+    /// must keep its roots as long as `self` is used; Julia never removes one.
     pub fn add(&mut self, method: Method<'_>, roots: &[Object<'_>]) -> Option<Vec<u16>> {
         if roots.is_empty() {
             return Some(Vec::new());
@@ -101,7 +101,7 @@ impl Roots {
     }
 }
 
-/// Where a root stands that is this object, or equal to it.
+/// The place of a root that is this object, or equal to it.
 fn place_of(known: Array<'_>, root: Object<'_>) -> Option<usize> {
     if let Some(place) = known.place_of_object(root) {
         return Some(place);
@@ -117,7 +117,7 @@ fn is_alone(root: Object<'_>) -> bool {
     root.is_type() || root.is::<Symbol<'_>>() || root.is::<MethodInstance<'_>>() || root.is::<Module<'_>>()
 }
 
-/// Does a root stand for another one? dump.c's `literal_val_id` asks the same.
+/// Can a root be used instead of another one? dump.c's `literal_val_id` has the same rule.
 fn is_same(known: Object<'_>, root: Object<'_>) -> bool {
     known.address() == root.address()
         || (known.type_of() == root.type_of() && !root.is_type() && known.is_egal(root))

@@ -1,5 +1,4 @@
-//! Is there an object at this address? Answered from what the runtime itself vouches for, never by
-//! looking at memory of unknown contents.
+//! Is there an object at this address? The answer comes from data of the runtime, never from memory of unknown contents.
 
 use std::collections::HashSet;
 
@@ -13,8 +12,8 @@ use crate::sysimage::Sysimage;
 /// Known ranges and sets of object addresses.
 pub struct Objects {
     sysimage: Sysimage,
-    /// What the collector does not know, since it lives for ever: symbols, small boxed numbers,
-    /// instances of singleton types.
+    /// Objects that live for ever, so that the collector does not know them: symbols, small boxed numbers, instances of
+    /// singleton types.
     permanent: HashSet<usize>,
 }
 
@@ -49,11 +48,11 @@ impl Objects {
             // SAFETY: the function accepts any address (gc.c): it only consults the collector's page tables.
             // It knows no big objects; those are cacheable only when they have a path.
             || unsafe { jl_gc_internal_obj_base_ptr(address as *mut _) as usize == address };
-        // SAFETY: the runtime vouches for it.
+        // SAFETY: the runtime confirms it.
         is_object.then(|| unsafe { Object::at(address) })
     }
 
-    /// Where the sysimage lies.
+    /// The sysimage.
     pub fn sysimage(&self) -> &Sysimage {
         &self.sysimage
     }
@@ -72,8 +71,8 @@ fn add_symbols(_julia: &Stopped, found: &mut HashSet<usize>) {
     }
 }
 
-/// Small numbers have one box each (datatype.c, `NBOX_C` = 1024, from -512 for signed types). A box that
-/// is not cached is a fresh object, which is one as well.
+/// Small numbers have one box each (datatype.c, `NBOX_C` = 1024, from -512 for signed types). For other numbers this adds
+/// the address of a new object, which does no harm.
 fn add_boxes(_julia: &Stopped, found: &mut HashSet<usize>) {
     // SAFETY: boxing has no preconditions.
     unsafe {

@@ -1,5 +1,5 @@
-//! Ways by which a later session finds the same object again: constant bindings, fields of
-//! immutable constants, and the roots that a method's own source refers to.
+//! Paths by which a later session finds the same object: constant bindings, fields of immutable constants, and roots that a
+//! method's own source mentions.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ pub enum Path<'j> {
     Constant(Module<'j>, &'j str),
     /// A field of an immutable object that has a path itself.
     Field(Object<'j>, u32),
-    /// The k-th root of a method, one that the method's definition put there.
+    /// The k-th root of a method, if the method's definition mentions it.
     Root(Method<'j>, u32),
 }
 
@@ -84,12 +84,12 @@ impl<'j> Paths<'j> {
         self.bindings.get(&address).copied()
     }
 
-    /// Is this the address of an object that a constant binding or a method's roots lead to?
+    /// Is this the address of an object that is reachable from a constant binding or a method's roots?
     pub fn knows(&self, address: usize) -> bool {
         self.constants.contains_key(&address) || self.roots.contains_key(&address)
     }
 
-    /// The binding that `address` points into, and how far behind its beginning.
+    /// The binding that contains `address`, and the offset in it.
     pub fn binding_around(&self, address: usize) -> Option<(Module<'j>, &'j str, u32)> {
         // Code uses a binding's own address and that of its `value` field.
         [0, Binding::OFFSET_OF_VALUE].into_iter().find_map(|offset| {
@@ -98,7 +98,7 @@ impl<'j> Paths<'j> {
         })
     }
 
-    /// A path to `value`, if there is one that holds in every session of the same build.
+    /// A path to `value`, if there is one that is valid in every session with the same builds.
     pub fn find(&self, value: Object<'j>) -> Option<Path<'j>> {
         if let Some(path) = self.constants.get(&value.address()) {
             return Some(*path);

@@ -1,10 +1,9 @@
-//! Where a method came from, which tells it from another one with the same signature.
+//! The origin of a method, which distinguishes methods with the same signature.
 //!
-//! A signature alone finds whatever a session has under it now: an edit at the prompt or by Revise, and
-//! what `__init__` evaluates, take the place of a method that a package's image brought. Methods of the
-//! sysimage lie in its data. All methods of a `.ji` file have the world in which it was restored
-//! (dump.c, `jl_deserialize_value_method`); every later definition in the same module has a later one.
-//! What was defined at run time is told apart by its lowered code.
+//! A signature alone finds whatever method a session has for it now: an edit at the prompt or by Revise, or a definition
+//! that `__init__` evaluates, replaces a method of a package's image. Methods of the sysimage are in its data. All methods of
+//! a `.ji` file have the world in which it was restored (dump.c, `jl_deserialize_value_method`), and every later definition
+//! in the same module has a later world. Methods that were defined at run time are distinguished by their lowered code.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -23,16 +22,16 @@ pub struct Origins {
     restored: RefCell<FxHashMap<usize, Option<usize>>>,
 }
 
-/// Of methods that the sysimage holds.
+/// The origin of methods in the sysimage.
 const SYSIMAGE: u64 = 1;
 
 impl Origins {
-    /// For a build; `sysimage` is where its objects lie.
+    /// For a build; `sysimage` is the address range of its objects.
     pub fn at_build(sysimage: Range<usize>) -> Self {
         Origins { sysimage, unproved: 2, restored: RefCell::default() }
     }
 
-    /// For a session; `sysimage` is where its objects lie.
+    /// For a session; `sysimage` is the address range of its objects.
     pub fn at_load(sysimage: Range<usize>) -> Self {
         Origins { sysimage, unproved: 3, restored: RefCell::default() }
     }
@@ -61,7 +60,7 @@ impl Origins {
         Some(mix.finish())
     }
 
-    /// Did a package's image bring it, or the sysimage?
+    /// Is the method from a package's image, or from the sysimage?
     pub fn came_with_image(&self, method: Method<'_>) -> bool {
         self.sysimage.contains(&method.address())
             || self.world_of_image(method.module().root()) == Some(method.primary_world())

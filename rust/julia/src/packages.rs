@@ -1,7 +1,7 @@
-//! Which packages a signature needs: those that its types and its method belong to.
+//! The packages that a signature needs: those of its types and its method.
 //!
-//! What the sysimage holds is there in every session and counts as no package. What lies in `Main`, in
-//! a module that was made there (test modules are), or in an anonymous one, no other session has.
+//! Modules of the sysimage are in every session, and do not count as packages. No other session has what is in `Main`, in a
+//! module that was made there (such as a test module), or in an anonymous module.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,18 +10,18 @@ use crate::stopped::Stopped;
 use crate::sysimage::Sysimage;
 use crate::walk;
 
-/// What a root module is to a profile.
+/// The origin of a root module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// In every session: Core, Base, standard libraries of the sysimage.
+    /// Core, Base and standard libraries of the sysimage, which every session has.
     Everywhere,
     /// A package that was loaded.
     Package,
-    /// `Main`, and what is not registered as a package.
+    /// `Main`, and modules that are not registered as packages.
     Nowhere,
 }
 
-/// What a type or a method refers to.
+/// The modules to which a type or a method refers.
 #[derive(Default, Debug)]
 pub struct References<'j> {
     /// Packages outside of the sysimage, each once.
@@ -39,7 +39,7 @@ pub struct Packages<'j> {
     dependencies: HashMap<Module<'j>, HashSet<Module<'j>>>,
 }
 
-/// Types nest; deeper than this nothing that a profile keeps goes.
+/// The depth to which types are searched. No type in a profile is nested more deeply.
 const MAX_DEPTH: u32 = 100;
 
 impl<'j> Packages<'j> {
@@ -68,7 +68,7 @@ impl<'j> Packages<'j> {
         self.kinds.iter().filter(|(_, kind)| **kind == Kind::Package).map(|(module, _)| *module)
     }
 
-    /// The package outside of the sysimage that a module is of.
+    /// The package of a module, if it is outside of the sysimage.
     #[must_use]
     pub fn package_of(&self, module: Module<'j>) -> Option<Module<'j>> {
         let root = module.root();
@@ -92,7 +92,7 @@ impl<'j> Packages<'j> {
         }
     }
 
-    /// What a module, a type or a type parameter refers to.
+    /// Adds the modules to which a module, a type or a type parameter refers.
     pub fn add(&self, value: Object<'j>, out: &mut References<'j>) {
         self.add_nested(value, out, 0);
     }
@@ -124,7 +124,7 @@ impl<'j> Packages<'j> {
         } else if let Some(module) = value.as_kind::<Module<'j>>() {
             self.add_module(module, out);
         } else if !value.is_type() {
-            // A value as a parameter: its type must be there too.
+            // For a value as a parameter, its type counts.
             self.add_nested(value.type_of().into(), out, depth + 1);
         }
     }
@@ -161,7 +161,7 @@ impl<'j> Packages<'j> {
         found
     }
 
-    /// Of several packages those that no other of them loads anyway, by name.
+    /// Those of several packages that no other of them loads, by name.
     pub fn last(&mut self, packages: &[Module<'j>]) -> Vec<Module<'j>> {
         let mut last: Vec<Module<'j>> = Vec::new();
         for (at, package) in packages.iter().enumerate() {
@@ -179,7 +179,7 @@ impl<'j> Packages<'j> {
         last
     }
 
-    /// The packages that `Main` has by name: those that the session itself asked for.
+    /// The packages whose names `Main` has: those that the user loaded.
     #[must_use]
     pub fn asked_for(&self) -> Vec<Module<'j>> {
         let values = self.main.own_bindings().into_iter().filter_map(|(_, binding)| binding.value());
@@ -192,7 +192,7 @@ impl<'j> Packages<'j> {
     }
 }
 
-/// Did the parser make up this name? `#3#4`, `#f#5`; but not `#f##kw`.
+/// Is this a generated name, such as `#3#4` or `#f#5`, but not `#f##kw`?
 #[must_use]
 pub fn is_generated(name: &str) -> bool {
     let Some(rest) = name.strip_prefix('#') else { return false };

@@ -1,4 +1,4 @@
-//! This process: how Julia was started, its locks against Ctrl-C, and where its threads may stop.
+//! This process: Julia's command line, its protection against Ctrl-C, and safepoints.
 
 use std::ffi::{c_char, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -12,13 +12,13 @@ use crate::julia_1_5::{
     jl_sigatomic_end, jl_signal_pending, jl_threading_enabled, jl_ver_string, Options,
 };
 
-/// What the command line said, set before any Julia code ran.
+/// The options of the command line, set before any Julia code ran.
 pub fn options() -> &'static Options {
     // SAFETY: a constant of libjulia once Julia runs.
     unsafe { &jl_options }
 }
 
-/// One of the texts among [`options`], which `choose` picks; empty if it was not given.
+/// One of the texts in [`options`], selected by `choose`; empty if it was not given.
 pub fn text_option(choose: impl FnOnce(&Options) -> *const c_char) -> &'static [u8] {
     let option = choose(options());
     if option.is_null() {
@@ -33,7 +33,7 @@ pub fn bin_folder() -> &'static Path {
     Path::new(OsStr::from_bytes(text_option(|options| options.julia_bindir)))
 }
 
-/// Does this process write an image, of a package or of the system?
+/// Does this process write a package image or a sysimage?
 pub fn is_generating_output() -> bool {
     // SAFETY: reads what the command line set.
     unsafe { jl_generating_output() != 0 }
@@ -45,7 +45,7 @@ pub fn version() -> String {
     unsafe { CStr::from_ptr(jl_ver_string()) }.to_string_lossy().into_owned()
 }
 
-/// Lets a collection begin that another thread waits for.
+/// Lets a collection begin for which another thread waits.
 ///
 /// # Safety
 /// On a Julia thread, with no object held.
@@ -54,14 +54,14 @@ pub unsafe fn safepoint() {
     unsafe { jl_gc_safepoint() }
 }
 
-/// Does a Ctrl-C wait?
+/// Is a Ctrl-C pending?
 pub fn is_interrupted() -> bool {
     // SAFETY: a number that Julia's signal handler sets.
     unsafe { jl_signal_pending.load(Ordering::Relaxed) != 0 }
 }
 
-/// Runs `body` with Ctrl-C put off to its end. Julia throws an `InterruptException` from any safepoint, allocation
-/// among them, and that leaves by a long jump: over `body` it would leave locks taken and the collector off.
+/// Runs `body` with Ctrl-C put off until its end. Julia throws an `InterruptException` from any safepoint, including
+/// allocations, by a long jump. If that left `body`, locks would stay taken and the collector would stay off.
 ///
 /// # Safety
 /// On a Julia thread. The caller's frame, and those up to Julia, have nothing to drop.
@@ -111,7 +111,7 @@ pub fn compiler_flags() -> CompilerFlags {
     }
 }
 
-/// The commit of Julia's sources that this one was built from.
+/// The commit of Julia's sources from which this Julia was built.
 pub fn commit() -> String {
     // SAFETY: a constant string of libjulia.
     unsafe { CStr::from_ptr(jl_git_commit()) }.to_string_lossy().into_owned()
@@ -129,8 +129,7 @@ pub fn build_ids_of_core_and_base() -> [u64; 2] {
     unsafe { [jl_module_build_id(jl_sys::jl_core_module), jl_module_build_id(jl_sys::jl_base_module)] }
 }
 
-/// What LLVM says of this machine's CPU, as a sorted list; the LLVM that libjulia has loaded is asked. `None` if it cannot be
-/// asked.
+/// The features of this machine's CPU, as a sorted list, from the LLVM that libjulia has loaded. `None` if that fails.
 pub fn cpu_features() -> Option<Vec<String>> {
     type GetFeatures = unsafe extern "C" fn() -> *mut c_char;
     type Dispose = unsafe extern "C" fn(*mut c_char);

@@ -1,10 +1,10 @@
-//! Signatures as text, in the words of Julia's own `--trace-compile`, written by code of our own: `jl_static_show` takes
-//! the inline fields of a struct for pointers, and writes symbols, type variables and small integers so that they cannot
+//! Writes signatures as text, in the format of Julia's `--trace-compile`. Julia's own function for this, `jl_static_show`,
+//! takes inline fields of structs for pointers, and writes symbols, type variables and small integers in a form that cannot
 //! be read back.
 //!
-//! What is written, Julia's parser and src/store/signature.jl read back to the same type. What cannot be written so is an
-//! error that says why. Nothing here calls Julia code, allocates in Julia's heap or follows anything but the layouts that
-//! the runtime itself keeps.
+//! Julia's parser and src/store/signature.jl read the text back to the same type. If a signature cannot be written in this
+//! way, the error says why. Nothing here calls Julia code or allocates in Julia's heap. It only relies on layouts that the
+//! runtime itself keeps.
 
 use nativecache_mutation::mutation;
 use thiserror::Error;
@@ -20,44 +20,44 @@ use crate::packages::is_generated;
 /// Why a signature has no text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unprintable {
-    /// The parser made the name up, and no definition says of what.
-    #[error("{0} has no name that lasts")]
+    /// A generated name that no definition mentions.
+    #[error("{0} has no lasting name")]
     NoLastingName(String),
     /// A type that was replaced, or that never had a name.
     #[error("{0} is not what its module has under that name")]
     NotBound(String),
-    /// A name that no literal can hold where it stands.
+    /// A name that cannot be written as a literal in its place.
     #[error("the name {0} cannot be written")]
     Name(String),
     /// An address.
-    #[error("a parameter holds an address, which is another one in each session")]
+    #[error("a parameter holds an address, which differs in each session")]
     Address,
-    /// A value of a kind that is no type parameter.
+    /// A value that cannot be a type parameter.
     #[error("a value of type {0} cannot be written")]
     Value(String),
-    /// A type variable outside of its `where`, or behind another one of its name.
+    /// A type variable outside of its `where`, or hidden by another one with the same name.
     #[error("the type variable {0} cannot be written")]
     Variable(String),
-    /// It stands for types of a tuple and is none itself.
+    /// `Vararg` is only a type inside of a tuple.
     #[error("`Vararg` outside of a tuple cannot be written")]
     Vararg,
-    /// Deeper than anything that is worth a line in a profile.
+    /// Nested more deeply than anything that is worth a line in a profile.
     #[error("it is nested too deeply")]
     TooDeep,
 }
 
-/// Types nest, and this is recursive; each level takes well below a kilobyte of the stack.
+/// The maximum depth of nested types. This code is recursive, and each level takes much less than a kilobyte of the stack.
 const MAX_DEPTH: u32 = 200;
 
-/// Gives names that last to what the parser has named.
+/// Provides lasting names for generated ones.
 pub trait Naming<'j> {
-    /// Are the made-up names of this module as good as any?
+    /// Do the generated names of this module need no lasting names?
     fn lasts_anyway(&self, module: Module<'j>) -> bool;
-    /// The lasting name of `name`, one of `module`'s.
+    /// The lasting name for `name`, a generated name of `module`.
     fn lasting(&mut self, module: Module<'j>, name: &str) -> Option<String>;
 }
 
-/// A type as text. With `names`, what the parser made up gets names that last.
+/// A type as text. With `names`, generated names are replaced by lasting ones.
 pub fn text<'j>(value: Object<'j>, names: Option<&mut dyn Naming<'j>>) -> Result<String, Unprintable> {
     let mut printer =
         Printer { out: String::new(), names, variables: vec![], heads: vec![], bound: vec![], depth: 0 };
@@ -164,7 +164,7 @@ impl<'j> Printer<'_, 'j> {
         Ok(())
     }
 
-    /// Whatever is under this name must be this type: a profile says no more of it than the name.
+    /// The path of a type. The name must refer to exactly this type, since a profile only has the name.
     fn type_path(&mut self, name: TypeName<'j>) -> Result<String, Unprintable> {
         let (module, symbol) = (name.module(), name.symbol());
         let bound = module.binding_in_table(symbol).and_then(|binding| binding.value());
@@ -182,7 +182,7 @@ impl<'j> Printer<'_, 'j> {
         let lasting = names.lasting(module, text);
         let path = self.module(module)?;
         match lasting {
-            // A lasting name is put away by the path before it, which must be one of plain names.
+            // A lasting name must follow a path of plain names, which the reader needs to replace it.
             Some(lasting) if !path.starts_with("getfield(") => {
                 Ok(format!("{path}.var\"{}\"", words::quote_lasting(&lasting)))
             }
@@ -190,7 +190,7 @@ impl<'j> Printer<'_, 'j> {
         }
     }
 
-    /// What a module has under a name. What Core exports goes without its module, as in `--trace-compile`.
+    /// The path of a name in a module. Exports of Core have no module, as in `--trace-compile`.
     fn member(&mut self, module: Module<'j>, name: &[u8]) -> Result<String, Unprintable> {
         // `Main`, where signatures are read, has an `eval` of its own.
         let is_core = module.is_core() && name != b"eval";
@@ -214,7 +214,7 @@ impl<'j> Printer<'_, 'j> {
         let parent = module.parent();
         let binding = parent.binding_in_table(module.symbol());
         let path = words::member(&self.module(parent)?, name);
-        // Base and Core are roots to us, though Main is their parent.
+        // Base and Core count as roots, although Main is their parent.
         let is_other = |bound: Option<Object<'j>>| bound != Some(module.object());
         let is_hidden = binding.is_none_or(|binding| {
             mutation!("signatures: a name is trusted", is_other(binding.value()), false)
@@ -236,7 +236,7 @@ impl<'j> Printer<'_, 'j> {
     }
 
     fn unionall(&mut self, all: UnionAll<'j>) -> Printed {
-        // `Tuple{Type}` and `Tuple{Type{T} where T}` are two types to Julia; of no other name is that so.
+        // Julia treats `Tuple{Type}` and `Tuple{Type{T} where T}` as two types. This is only so for `Type`.
         if mutation!("signatures: Type is like any other", all.is_type_of_types(), false) {
             self.heads.push("Type".to_owned());
             self.out.push_str("Type");
@@ -283,7 +283,7 @@ impl<'j> Printer<'_, 'j> {
         Ok(())
     }
 
-    /// A value that is no type, symbol, string or module.
+    /// A value that is not a type, symbol, string or module.
     fn value(&mut self, v: Object<'j>) -> Printed {
         if v.is_nothing() {
             self.out.push_str("nothing");
@@ -347,7 +347,7 @@ impl<'j> Printer<'_, 'j> {
         }
     }
 
-    /// A value of a primitive type: what has a literal of exactly its type as that, the rest as what its bits are.
+    /// A value of a primitive type: as a literal if there is one of exactly this type, otherwise by its bits.
     fn bits(&mut self, bytes: &[u8], ty: DataType<'j>) -> Printed {
         let hex = |bytes: &[u8]| -> String {
             let digits: String = bytes.iter().rev().map(|b| format!("{b:02x}")).collect();
@@ -383,7 +383,7 @@ impl<'j> Printer<'_, 'j> {
             return Ok(());
         }
         self.object(ty.into())?;
-        // Longer literals are macro calls to the parser: words of eight bytes, the lowest first.
+        // The parser turns longer literals into macro calls, so this writes words of eight bytes, the lowest first.
         let words: Vec<String> = bytes.chunks(8).map(hex).collect();
         self.out.push('(');
         self.out.push_str(&words.join(", "));

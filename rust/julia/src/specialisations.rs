@@ -1,10 +1,10 @@
 //! Method instances, found or made.
 //!
 //! Julia keeps the specialisations of a method in one vector (gf.c, `jl_specializations_get_linfo`): those
-//! whose types have a hash from the front, with an index; the others from the end, without one. For such a
-//! type, one with a `Vararg` or a free variable in it, Julia compares types with every other one, twice, and
-//! some methods of Base have hundreds. Here those of a method are sorted once, while libraries are linked, by
-//! what their types look like, and only those that look alike are compared.
+//! whose types have a hash from the front, with an index; the others from the end, without one. The types of the
+//! latter contain a `Vararg` or a free variable. Julia compares such a type with every other one, twice, and some
+//! methods of Base have hundreds. Here they are sorted once for each method, while libraries are linked, by the
+//! structure of their types, and only types of equal structure are compared.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::handles::{
 };
 use crate::kept::Kept;
 
-/// The unhashed specialisations of the methods that were asked about.
+/// The unhashed specialisations of the methods that were looked up.
 pub struct Specialisations {
     /// By the address of the method.
     of: FxHashMap<usize, Unhashed>,
@@ -31,13 +31,13 @@ struct Unhashed {
 }
 
 impl Specialisations {
-    /// `places` is where objects lie that a library names by their place. A method instance that it describes was none
-    /// of them at build, when it was the only one of its method with these types, so none of them need be compared.
+    /// `places` is the address range of objects that a library refers to by position. If a library describes a method
+    /// instance, it was not one of these at build, so they need not be compared.
     pub fn new(places: Range<usize>) -> Self {
         Specialisations { of: FxHashMap::default(), places }
     }
 
-    /// The method instance with these types, made if there is none; `None` if Julia could not tell.
+    /// The method instance with these types, created if necessary; `None` if Julia could not tell.
     ///
     /// # Safety
     /// `types` is a tuple type that the method's signature matches, and `parameters` are the values of the signature's
@@ -61,7 +61,7 @@ impl Specialisations {
 }
 
 impl Unhashed {
-    /// `None` where there is no room for a new one: Julia makes some.
+    /// `None` if there is no room for a new one. Then Julia must create it.
     fn get<'j>(
         &mut self,
         all: &SpecialisationsLocked<'j>,
@@ -70,7 +70,7 @@ impl Unhashed {
         parameters: SVec<'j>,
     ) -> Option<MethodInstance<'j>> {
         let items = all.vector();
-        // Those that are sorted stand behind the others: they need not be counted again.
+        // The sorted ones come after the others, and need not be counted again.
         let others = items.len().checked_sub(self.known)?;
         if others < items.len() && items.get(others).is_none() {
             return None;
@@ -89,7 +89,7 @@ impl Unhashed {
         }
         self.known = count;
         let alike = self.by_shape.entry(shape(types)).or_default();
-        // SAFETY: handles of this stretch of work prove that they may be looked at.
+        // SAFETY: the handles in the arguments prove that the collector is off.
         let mut known = alike.iter().filter_map(|kept| unsafe { Object::at(kept.address()) }.as_kind());
         let same = |instance: &MethodInstance<'j>| instance.types().is_same_type(types);
         if let Some(found) = known.find(same) {
@@ -107,9 +107,9 @@ impl Unhashed {
     }
 }
 
-/// A number that is the same for types that are equal. Where the same type can be written in more than one way,
-/// with a variable or a union, nothing goes into it. (If two forms of one type should slip through, the method
-/// gets two method instances for it, of which Julia calls the older one.)
+/// A hash that equal types share. Parts of a type that can be written in more than one way, with a variable or a union,
+/// are left out. (If two forms of one type had different hashes, the method would get two method instances for it, of
+/// which Julia calls the older one.)
 fn shape(types: Object<'_>) -> u64 {
     let mut shape = Shape(0);
     shape.covariant(types, 0);
@@ -146,7 +146,7 @@ impl Shape {
         }
     }
 
-    /// A parameter that must be equal.
+    /// A parameter, which must be equal.
     fn invariant(&mut self, parameter: Object<'_>, depth: u32) {
         match parameter.as_kind::<DataType<'_>>() {
             Some(data) if depth < DEPTH => {

@@ -1,4 +1,4 @@
-//! The proof that Julia's objects may be looked at.
+//! The proof that code may look at Julia's objects.
 
 use std::marker::PhantomData;
 
@@ -6,11 +6,11 @@ use crate::julia_1_5::{jl_gc_get_total_bytes, jl_get_world_counter};
 
 /// This is a Julia thread, and the collector does not run as long as this lives: no object is freed.
 ///
-/// Every handle to an object (see [`crate::handles`]) borrows one of these, so none can outlive it. What is to stay
-/// longer is rooted and [`Kept`](crate::kept::Kept).
+/// Every handle of an object (see [`crate::handles`]) borrows one of these, so none can outlive it. Objects that are needed
+/// for longer are rooted and [`Kept`](crate::kept::Kept).
 pub struct Stopped {
     was_on: bool,
-    /// The switch is the thread's own.
+    /// The collector's switch belongs to the thread.
     _thread: PhantomData<*mut ()>,
 }
 
@@ -43,10 +43,10 @@ impl Drop for Stopped {
     }
 }
 
-/// What the collector may leave lying before it is asked to run: less than a session of Julia has in any case.
+/// How much garbage may accumulate before the collector runs: less than any session of Julia has.
 const GARBAGE: i64 = 192 << 20;
 
-/// Runs of the collector at points where no handle is held, in a long stretch of work in which it is off.
+/// Runs the collector at points where no handle is held, during long work with the collector off.
 pub struct Collections {
     last: i64,
 }
@@ -57,8 +57,8 @@ impl Collections {
         Self { last: allocated() }
     }
 
-    /// Collects, if enough has been allocated since the last time. No handle can be held here, for each borrows `julia`;
-    /// what is [`Kept`](crate::kept::Kept) must be reachable from a root, as its maker promised.
+    /// Collects, if enough has been allocated since the last time. No handle can be held here, since each borrows `julia`.
+    /// Objects that are [`Kept`](crate::kept::Kept) are reachable from a root, as their creator promised.
     pub fn here(&mut self, _julia: &mut Stopped) {
         if allocated() - self.last < GARBAGE {
             return;

@@ -1,8 +1,8 @@
 //! Symbols by their names.
 //!
-//! All symbols of a process stand in one tree (symbol.c, `symtab`), some twenty levels deep, and to find one costs
-//! nearly a microsecond. Most names in a library are those of bindings of its packages, whose symbols stand in the
-//! modules' own tables: these are walked once. A symbol is never freed or moved, and there is one for each name.
+//! All symbols of a process are in one tree (symbol.c, `symtab`), about twenty levels deep, and a lookup takes nearly a
+//! microsecond. Most names in a library are names of bindings of its packages, and the modules' own tables have their
+//! symbols. So these tables are walked once. A symbol is never freed or moved, and there is one for each name.
 
 use rustc_hash::FxHashMap;
 
@@ -16,8 +16,8 @@ pub struct Symbols<'j> {
 }
 
 impl<'j> Symbols<'j> {
-    /// Those of the bindings of `modules`, but of none that has more than `most` of them: to walk over so many is not
-    /// worth it.
+    /// The symbols of the bindings of `modules`. Modules with more than `most` bindings are left out: walking over that many
+    /// is not worth it.
     pub fn of(modules: impl Iterator<Item = Module<'j>>, most: usize) -> Self {
         let mut known = FxHashMap::default();
         for module in modules {

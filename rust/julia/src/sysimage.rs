@@ -1,4 +1,4 @@
-//! What the sysimage's shared library says about itself.
+//! Facts about the shared library of the sysimage.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::ops::Range;
@@ -13,14 +13,14 @@ use crate::stopped::Stopped;
 /// Values that the running Julia keeps in, or that describe, its sysimage library.
 #[derive(Clone, Debug)]
 pub struct Sysimage {
-    /// Where its objects lie.
+    /// The address range of its objects.
     pub data: Range<usize>,
     /// The span of the whole shared object, machine code included.
     pub span: Range<usize>,
-    /// Offset of the thread's state from the thread pointer, 0 when that is no constant
-    /// (threading.c, `jl_check_tls`: Julia proves it before it writes it here).
+    /// The offset of the thread's state from the thread pointer; 0 if that is not constant (threading.c, `jl_check_tls`:
+    /// Julia checks this before it writes the offset).
     pub tls_offset: usize,
-    /// The key names it by a digest of its contents, so that an object in it is known by its place.
+    /// Does the key have a digest of its contents? Then the position of an object in it identifies the object.
     pub known_by_contents: bool,
 }
 
@@ -48,8 +48,8 @@ impl Sysimage {
 /// The symbol under which the sysimage, and each library of ours, keeps [`Sysimage::tls_offset`].
 pub const TLS_OFFSET: &CStr = c"jl_tls_offset";
 
-/// Where the image of Julia's heap lies in the sysimage's library. `None` if that is not loaded as a shared library, or
-/// holds no image.
+/// The address range of the image of Julia's heap in the sysimage's library. `None` if the sysimage is not loaded as a
+/// shared library, or has no image.
 pub fn heap() -> Option<Range<usize>> {
     let path = CString::new(sysimage_path()?.as_os_str().as_bytes()).ok()?;
     // The two symbols are what the runtime itself reads (staticdata.c, `jl_restore_system_image_from_handle`).
@@ -80,8 +80,8 @@ pub fn gnu_build_id(sysimage: &std::path::Path) -> Option<String> {
     elf::Object::named(sysimage).and_then(|object| unsafe { object.build_id() })
 }
 
-/// Is it an object of a kind that is described by its place in the sysimage? What the sysimage holds of these kinds is
-/// never moved, freed or changed into another object.
+/// Is it an object of a kind that is described by its position in the sysimage? Objects of these kinds in the sysimage are
+/// never moved, freed or turned into other objects.
 fn has_place(object: Object<'_>) -> bool {
     let kind = object.type_of();
     // SAFETY: these types exist from start-up on.
@@ -100,12 +100,12 @@ fn has_place(object: Object<'_>) -> bool {
         || object.as_kind().is_some_and(|instance: MethodInstance<'_>| instance.method().is_some())
 }
 
-/// The sysimage's objects as those that are described by their place, if they are: by how far they lie behind the first.
+/// The objects of the sysimage that are described by their position: the offset from the first one.
 #[derive(Clone, Debug, Default)]
 pub struct Places(Range<usize>);
 
 impl Places {
-    /// Those of this sysimage: none, if the key does not name it by its contents.
+    /// The objects of this sysimage; none if the key has no digest of its contents.
     pub fn of(sysimage: &Sysimage) -> Self {
         Places(if sysimage.known_by_contents { sysimage.data.clone() } else { 0..0 })
     }
@@ -115,7 +115,7 @@ impl Places {
         self.0.clone()
     }
 
-    /// The place of an object, if it is described by it. `Main` is not, though the sysimage has it.
+    /// The position of an object, if it is described by that. `Main` is not, although it is in the sysimage.
     pub fn of_object(&self, object: Object<'_>) -> Option<u32> {
         let is_main = |object: Object<'_>| object.as_kind().is_some_and(Module::is_main);
         if !self.0.contains(&object.address()) || !has_place(object) || is_main(object) {
@@ -124,7 +124,7 @@ impl Places {
         u32::try_from(object.address() - self.0.start).ok()
     }
 
-    /// The object at this place; `None` if there is none of a kind that is described so.
+    /// The object at this position; `None` if there is no object of such a kind.
     pub fn object<'j>(&self, _julia: &'j Stopped, place: u32) -> Option<Object<'j>> {
         let place = place as usize;
         let inside = place.is_multiple_of(8) && (8..self.0.len().saturating_sub(64)).contains(&place);

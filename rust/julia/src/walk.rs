@@ -1,5 +1,5 @@
-//! Walks over what is alive in this process: modules, method tables and methods. Orders are those of names, so that two
-//! processes with the same packages and different address layouts see the same sequence.
+//! Walks over the modules, method tables and methods of this process. They are ordered by name, so that two processes with
+//! the same packages and different addresses see the same sequence.
 
 use std::collections::HashSet;
 
@@ -43,7 +43,7 @@ fn visit<'j>(module: Module<'j>, seen: &mut HashSet<Module<'j>>, out: &mut Vec<M
     }
 }
 
-/// Every method table that a constant of these modules leads to, those of keyword sorters, and that of `Type`.
+/// Every method table that is reachable from a constant of these modules, those of keyword sorters, and that of `Type`.
 pub fn method_tables<'j>(julia: &'j Stopped, modules: &[Module<'j>]) -> Vec<MethodTable<'j>> {
     let mut seen = HashSet::new();
     let mut out = Vec::new();

@@ -1,6 +1,6 @@
-//! The bindings that jl-sys brings, and ours beside them, against the headers of the Julia of this build, as the C
-//! compiler reads them: the place of every field, the bits of every bit field, the size of every struct. jl-sys
-//! does not read these headers itself (Cargo.toml says why), so this is what notices another layout.
+//! Compares the bindings in jl-sys, and our own, with the headers of the Julia of this build, as the C compiler reads them:
+//! the offset of every field, the bits of every bit field, the size of every struct. jl-sys does not read these headers
+//! itself (Cargo.toml says why), so only this test notices another layout.
 
 #![allow(non_camel_case_types, reason = "the names are those of julia.h")]
 
@@ -11,7 +11,7 @@ use std::process::Command;
 use jl_sys::*;
 use nativecache_julia::julia_1_5::{Binding as jl_binding_t, Options as jl_options_t};
 
-/// What both sides say, a line for each fact, and the C program that says it of the headers.
+/// The facts of our side, one line for each, and the C program that prints those of the headers.
 #[derive(Default)]
 struct Facts {
     ours: String,
@@ -68,7 +68,7 @@ impl Facts {
         .unwrap();
     }
 
-    /// What the headers say.
+    /// The facts of the headers.
     fn theirs(&self) -> String {
         let prefix = PathBuf::from(std::env::var_os("JULIA_DIR").expect("deps/build.jl sets JULIA_DIR"));
         let folder = std::env::temp_dir().join(format!("nativecache-bindings-{}", std::process::id()));

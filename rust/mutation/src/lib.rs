@@ -1,9 +1,9 @@
-//! Protections that a test takes out, each by a name of its own.
+//! Protections that a test can remove, each with its own name.
 //!
-//! [`mutation!`] stands where something is checked that must hold, and says what a build without that check would do.
-//! What users get has the check and nothing else. With the feature `removable` a library reads, once, the name in the
-//! file `mutation` that lies beside it; test/mutations/run.jl writes that file, and expects the test that
-//! test/mutations/list.jl names for it to fail. src/mutation.jl is the same for Julia.
+//! [`mutation!`] marks a check, and has the code without that check as well. Libraries for users only contain the check.
+//! With the feature `removable`, a library reads, once, the name in the file `mutation` beside it, and removes that check.
+//! test/mutations/run.jl writes this file, and expects the test that test/mutations/list.jl names to fail.
+//! src/mutation.jl does the same for Julia.
 
 /// `mutation!(name, code, mutated)` is `code`; with the feature `removable`, and if the name is the one to take out, it is
 /// `mutated`.
@@ -29,13 +29,13 @@ macro_rules! mutation {
     };
 }
 
-/// Runs `body` and nothing around it: the mutation of a function that protects while `body` runs.
+/// Runs `body` without protection: the mutation of a function that protects `body`.
 #[cfg(feature = "removable")]
 pub fn bare<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Is this the mutation that the file beside this library names?
+/// Does the file beside this library name this mutation?
 #[cfg(feature = "removable")]
 #[must_use]
 pub fn is_taken_out(name: &str) -> bool {

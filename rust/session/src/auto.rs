@@ -1,6 +1,6 @@
-//! Building by itself: a package that has a profile and no library for its build, and a profile that has
-//! learnt something. What is to be built is a file in the store's `queue`; src/processes/queue.jl works it off in a
-//! process that no session waits for, one on a machine at a time.
+//! The setting `auto`: sessions build libraries by themselves, for packages that have a profile and no library for their
+//! build, and for profiles that have new methods. A job is a file in the store's `queue`. src/processes/queue.jl runs the
+//! jobs in a process that no session waits for, one at a time on a machine.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -28,13 +28,13 @@ use crate::globals::{base, paths_of};
 use crate::hook::PROFILES;
 use crate::tracing::{active_project, dashed, folder_name, Here};
 
-/// Where jobs lie in the store.
+/// The folder of jobs in the store.
 const QUEUE: &str = "queue";
 
-/// Something was said to the user: once is enough.
+/// Has the user been told? Once is enough.
 static SAID: AtomicBool = AtomicBool::new(false);
 
-/// A package of this session without a library for its build, though a profile says what it needs.
+/// A package of this session that has a profile, but no library for its build.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stale {
     /// Its root module.
@@ -63,7 +63,7 @@ pub(crate) unsafe fn loaded(stale: &[Stale]) -> Result<bool, SessionError> {
             let Some(module) = stale.module.as_kind::<Module<'_>>(&julia) else { continue };
             let package = PackageName { name: module.as_str().to_owned(), uuid: module.uuid() };
             let folder = root.join(PROFILES).join(folder_name(std::slice::from_ref(&package)));
-            // Tried with this build of the package, and it came to nothing: only the user tries again.
+            // A build for this build of the package has failed. Only the user tries again.
             if !folder.join(format!("failed-{key}-{:016x}", stale.build_id)).exists() {
                 wanted.push(vec![package]);
             }
@@ -73,7 +73,7 @@ pub(crate) unsafe fn loaded(stale: &[Stale]) -> Result<bool, SessionError> {
     unsafe { build(&here, &root, &wanted) }
 }
 
-/// The session ends and has taught these profiles something.
+/// The session ends, and has added methods to these profiles.
 ///
 /// # Safety
 /// As [`loaded`].
@@ -84,7 +84,7 @@ pub(crate) unsafe fn ended(here: &Here, learnt: &[Vec<PackageName>]) -> Result<(
     let root = here.writable()?;
     // SAFETY: as the caller says.
     unsafe { build(here, &root, learnt)? };
-    // What a build that was killed has left is taken up.
+    // Jobs of builds that were killed are started again.
     if learnt.is_empty() && here.settings.auto == Auto::Background && waits(&root.join(QUEUE)) {
         start(&here.sources, &root, false)?;
     }
@@ -100,12 +100,12 @@ unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result
     if here.settings.auto == Auto::Ask {
         if process::options().isinteractive != 0 && !SAID.swap(true, Ordering::Relaxed) {
             let names: Vec<&str> = wanted.iter().flatten().map(|p| p.name.as_str()).collect();
-            // Standard error may be closed, a full disk, or a file that must not grow.
+            // Standard error may be closed, or be a file that cannot grow.
             let _ = with_failing_writes(|| {
                 writeln!(
                     std::io::stderr(),
-                    "NativeCache: no library for this build of {}; NativeCache.update!() makes one, and with \
-                     NativeCache.set!(auto = \"background\") sessions do from now on",
+                    "NativeCache: there is no library for this build of {}; NativeCache.update!() builds it, and after \
+                     NativeCache.set!(auto = \"background\") sessions do so by themselves",
                     names.join(", ")
                 )
             });
@@ -130,7 +130,7 @@ fn waits(queue: &Path) -> bool {
     fs::read_dir(queue).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// The log, begun anew once it is long; what was there before stays in `background.log.old`.
+/// The log. A long one is renamed to `background.log.old` first.
 fn log(root: &Path) -> Result<File, SessionError> {
     const LONG: u64 = 1 << 20;
     let path = root.join("background.log");
@@ -140,11 +140,11 @@ fn log(root: &Path) -> Result<File, SessionError> {
     OpenOptions::new().create(true).append(true).mode(0o644).open(&path).map_err(SessionError::at(&path))
 }
 
-/// Starts a process that works off the queue, detached from this session unless that waits for it.
+/// Starts a process that runs the jobs in the queue. It is detached, unless the session waits for it.
 fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), SessionError> {
     let log = log(root)?;
     let shell = Path::new("/bin/sh");
-    // The shell ends at once, so that the session has no child to collect, and Ctrl-C goes past it.
+    // The shell exits at once, so the session has no child to collect, and Ctrl-C does not reach the process.
     let mut command = Command::new(shell);
     command.args(["-c", if wait { "exec \"$@\"" } else { "\"$@\" &" }, "sh"]).arg(program()).args([
         "--startup-file=no",
@@ -170,11 +170,11 @@ fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), SessionError> {
     }
 }
 
-/// Waits for the process to end, or for Ctrl-C. At a terminal that ends the process too; where the session alone got
-/// it (a notebook's), the process goes on without being waited for.
+/// Waits for the process to end, or for Ctrl-C. At a terminal, Ctrl-C ends the process too. If only the session gets
+/// the signal, as in a notebook, the process goes on, and the session no longer waits for it.
 fn wait_for(mut child: Child) -> std::io::Result<()> {
     while child.try_wait()?.is_none() {
-        // A collection that another thread begins waits for this one.
+        // Without a safepoint, a collection that another thread begins would wait for this thread.
         // SAFETY: on a Julia thread, with no Julia object held; Ctrl-C is put off, so nothing is thrown here.
         unsafe { process::safepoint() };
         if process::is_interrupted() {
@@ -210,7 +210,7 @@ impl HowStarted {
         arguments.push(format!("-J{}", text(process::text_option(|options| options.image_file))));
         arguments.push(format!("-O{}", options.opt_level));
         arguments.push(format!("-g{}", options.debug_level));
-        // As src/build/build.jl has them.
+        // The same flags as in src/build/build.jl.
         let mut flag = |name: &str, value: i8, values: &[(i8, &str)]| {
             if let Some((_, word)) = values.iter().find(|(number, _)| *number == value) {
                 arguments.push(format!("--{name}={word}"));
@@ -231,7 +231,7 @@ impl HowStarted {
             ("JULIA_NATIVECACHE".to_owned(), "off".to_owned()),
             ("JULIA_NUM_THREADS".to_owned(), "1".to_owned()),
         ];
-        // What is no Unicode cannot be said in a job; the process that works it off has this one's environment.
+        // A job cannot hold variables that are not Unicode. The process that runs it inherits this environment.
         for (name, value) in std::env::vars_os() {
             let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
             let settings = name.starts_with("JULIA_NATIVECACHE_");
@@ -258,7 +258,7 @@ impl HowStarted {
     }
 }
 
-/// The strings of a vector between colons, as Julia reads them from the environment.
+/// The strings of a vector, separated by colons, as Julia reads them from the environment.
 fn strings(array: Array<'_>) -> String {
     paths_of(array).iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join(":")
 }

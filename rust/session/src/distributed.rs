@@ -1,5 +1,5 @@
-//! Workers of `Distributed` load what the master loads, but not what it had loaded before they came: the
-//! master sees to it that they have NativeCache.
+//! Workers of `Distributed` load what the master loads from then on, but not what it had loaded before they were added.
+//! So the master makes them load NativeCache.
 
 use nativecache_julia::calls;
 use nativecache_julia::handles::{Array, Module};
@@ -11,7 +11,7 @@ use crate::error::{guard, SessionError};
 use crate::globals::{global, loaded_modules, modules_of};
 use crate::hook::with_hook;
 
-/// Packages were loaded: sees whether there are new workers.
+/// Called after packages were loaded: checks whether there are new workers.
 ///
 /// # Safety
 /// On a Julia thread, without the locks.
@@ -19,7 +19,7 @@ pub(crate) unsafe fn spread() {
     // SAFETY: as the caller says; nothing here or above is to be dropped.
     let has_newcomers = unsafe { uninterrupted(|| guard(false, || newcomers())) };
     if has_newcomers {
-        // SAFETY: as the caller says. It waits for the workers, which Ctrl-C must end.
+        // SAFETY: as the caller says. It waits for the workers, and Ctrl-C must be able to end that.
         guard((), || unsafe { greet() });
     }
 }
@@ -39,7 +39,7 @@ unsafe fn newcomers() -> Result<bool, SessionError> {
     })
 }
 
-/// Has them load NativeCache, with the collector on: it may take seconds.
+/// Makes the workers load NativeCache. This may take seconds, so the collector is on.
 ///
 /// # Safety
 /// On a Julia thread, without the locks.

@@ -1,5 +1,5 @@
-//! What can go wrong in a session. Nothing of it is shown as it happens: `nativecache_last_error` hands the text out, and
-//! `status` says what state the session is in.
+//! The errors of a session. They are not shown when they happen: `nativecache_last_error` returns the text, and `status`
+//! shows the state of the session.
 
 use std::path::Path;
 
@@ -8,24 +8,25 @@ use nativecache_julia::calls::Threw;
 use nativecache_store::boundary;
 use thiserror::Error;
 
-/// Runs the body of a C function; an error or a panic becomes `otherwise`, and a text for `nativecache_last_error`.
+/// Runs the body of a C function. On an error or a panic it returns `otherwise`, and keeps a text for
+/// `nativecache_last_error`.
 pub(crate) fn guard<T>(otherwise: T, body: impl FnOnce() -> Result<T, SessionError>) -> T {
     boundary::guard_as(otherwise, body)
 }
 
-/// Why a question to the session has no answer, or a task was not done.
+/// Why a call into the session failed.
 #[derive(Debug, Error)]
 pub enum SessionError {
-    /// A binding that is part of Julia's Base or of NativeCache's sources.
+    /// A binding of Julia's Base or of NativeCache is missing.
     #[error("{0} is not defined")]
     NotDefined(String),
-    /// It is bound to something else than expected.
+    /// A binding has an unexpected value.
     #[error("{0} is not what this version of Julia has there")]
     OtherKind(String),
     /// A function of Base threw an exception.
     #[error("a function of Julia's Base threw an exception")]
     Threw,
-    /// A lock was not given back in seconds.
+    /// Another thread has held a lock for seconds.
     #[error("another thread is {0}")]
     Busy(&'static str),
     /// `nativecache_start` has not been called.
@@ -34,7 +35,7 @@ pub enum SessionError {
     /// The session does not use the cache.
     #[error("{}", .0.text())]
     Off(Reason),
-    /// The session could not begin; the text says why.
+    /// NativeCache could not start; the text says why.
     #[error("{0}")]
     Failed(String),
     /// No library has this number.
@@ -43,19 +44,19 @@ pub enum SessionError {
     /// No depot can be written to.
     #[error("no depot can be written to")]
     NoDepot,
-    /// The library lies in no folder of NativeCache.
-    #[error("NativeCache lies nowhere")]
+    /// libnativecache is not in a folder of NativeCache.
+    #[error("the folder of NativeCache was not found")]
     NoHome,
     /// The package of a traced run was not loaded in it.
     #[error("package {0} was not loaded")]
     NotLoaded(String),
-    /// A library is of no use here.
+    /// A library cannot be used here.
     #[error(transparent)]
     Rejected(#[from] nativecache_runtime::error::Rejected),
     /// A profile could not be read or written.
     #[error(transparent)]
     Profile(#[from] nativecache_store::ProfileError),
-    /// A file or process of the machine.
+    /// An operation on a file or a process failed.
     #[error("{what}: {source}")]
     Io {
         /// What was tried.
@@ -66,7 +67,7 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// For `map_err`: what was done to which file.
+    /// For `map_err`: an error with the path of its file.
     pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> SessionError + '_ {
         move |source| SessionError::Io { what: path.display().to_string(), source }
     }

@@ -1,4 +1,4 @@
-//! What is asked of Julia by name: constants of modules, and what they hold.
+//! Access to Julia's globals by name: constants of modules, and their contents.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,17 +9,17 @@ use nativecache_julia::stopped::Stopped;
 
 use crate::error::SessionError;
 
-/// What `module` has under a name.
+/// The value of a global of `module`.
 pub(crate) fn global<'j>(module: Module<'j>, name: &str) -> Result<Object<'j>, SessionError> {
     module.value_of(name).ok_or_else(|| SessionError::NotDefined(name.to_owned()))
 }
 
-/// What `module` has under a name, of a kind that it must be.
+/// The value of a global of `module`, which must be of this kind.
 pub(crate) fn global_of<'j, K: Kind<'j>>(module: Module<'j>, name: &str) -> Result<K, SessionError> {
     global(module, name)?.as_kind().ok_or_else(|| SessionError::OtherKind(name.to_owned()))
 }
 
-/// What Base has under a name, of a kind that it must be.
+/// The value of a global of Base, which must be of this kind.
 pub(crate) fn base<'j, K: Kind<'j>>(julia: &'j Stopped, name: &str) -> Result<K, SessionError> {
     global_of(Module::base(julia), name)
 }

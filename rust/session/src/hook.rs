@@ -1,7 +1,7 @@
-//! What happens in a session when a package is loaded: find its libraries, link them, keep account.
+//! What happens in a session when a package is loaded: find its libraries, link them, and record the outcome.
 //!
-//! It is all done here, since Julia code on the load path would have to be compiled in every
-//! session, which costs more than it does. src/store/store.jl says where the libraries lie.
+//! All of it is Rust, since every session would have to compile Julia code on the load path, which takes longer
+//! than the work itself. src/store/store.jl describes where the libraries are.
 
 use std::collections::HashSet;
 use std::ffi::{c_char, c_int, c_void};
@@ -35,7 +35,7 @@ struct Found {
     package: String,
     uuid: [u8; 16],
     path: PathBuf,
-    /// Its number in the session; negative when not even its tables could be read.
+    /// Its number in the session; negative if not even its tables could be read.
     id: i64,
     counts: LinkCounts,
     message: String,
@@ -48,22 +48,22 @@ pub(crate) struct Hook {
     depots: Kept,
     /// The store's folder in a depot.
     pub(crate) store: PathBuf,
-    /// In it, the one for sessions like this one.
+    /// The folder in the store for sessions like this one.
     pub(crate) folder: PathBuf,
     found: Vec<Found>,
-    /// Packages without a library, of which a profile says what they need.
+    /// Packages that have a profile and no library.
     stale: Vec<Stale>,
     /// Processes of `Distributed`, this one included, that have NativeCache.
     pub(crate) workers: usize,
     /// Addresses of modules whose libraries were looked for.
     seen: HashSet<usize>,
-    /// Frames of cached code were made visible.
+    /// Have frames of cached code been made visible?
     frames: bool,
 }
 
 enum State {
     NotStarted,
-    /// Cached code has no place in this session.
+    /// This session does not use cached code.
     Off(Reason),
     Failed(String),
     On(Hook),
@@ -72,12 +72,12 @@ enum State {
 static STATE: Mutex<State> = Mutex::new(State::NotStarted);
 
 fn lock() -> Result<MutexGuard<'static, State>, SessionError> {
-    // After a panic the account may lack a library; it is never inconsistent.
+    // After a panic the list may lack a library, but it is never inconsistent.
     acquire(&STATE).ok_or(SessionError::Busy("loading packages"))
 }
 
-/// Starts the session: puts the callback in place and links what is there for the packages already
-/// loaded. What comes of it is said by [`nativecache_state`].
+/// Starts the session: installs the callback, and links libraries for packages that are already loaded.
+/// [`nativecache_state`] has the outcome.
 ///
 /// # Safety
 /// `module` is the module NativeCache; called on a Julia thread.
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn nativecache_start(module: RawObject) {
     }
 }
 
-/// Packages were loaded: links their libraries, and what waited for them in others.
+/// Called after packages were loaded: links their libraries, and methods of other libraries that waited for them.
 ///
 /// # Safety
 /// As [`nativecache_start`].
@@ -126,10 +126,11 @@ pub unsafe extern "C" fn nativecache_loaded() {
     }
 }
 
-/// Runs `body` with the hook and the loaded modules, if cached code has a place in this session.
+/// Runs `body` with the hook and the loaded modules, if this session uses cached code.
 fn link(body: impl FnOnce(&Stopped, &mut Hook, Array<'_>)) {
     guard((), || {
-        // In this order: a thread that waits for the lock must not keep a collection waiting.
+        // The collector is switched off before the lock is taken: a thread that waits for the lock must not make a
+        // collection wait.
         // SAFETY: called by Julia, on one of its threads, between the loading of packages.
         let julia = unsafe { Stopped::new() };
         if let State::On(hook) = &mut *lock()? {
@@ -141,8 +142,8 @@ fn link(body: impl FnOnce(&Stopped, &mut Hook, Array<'_>)) {
     });
 }
 
-/// Packages were loaded that have a profile and no library: what the setting `auto` says. Ctrl-C is put off, which
-/// ends the waiting for a build all the same (`auto`).
+/// Packages were loaded that have a profile and no library: does what the setting `auto` says. Ctrl-C is put off, but it
+/// still ends the waiting for a build (see `auto`).
 fn build_stale() {
     guard((), || {
         let stale = match &mut *lock()? {
@@ -157,15 +158,15 @@ fn build_stale() {
             for module in stale.iter().filter_map(|stale| stale.module.as_kind(julia)) {
                 hook.link_package(julia, module, modules);
             }
-            // One that could not be built is not tried again here.
+            // Libraries that could not be built are not tried again here.
             hook.stale.clear();
         });
         Ok(())
     });
 }
 
-/// In verify mode, compares what is about to be linked. That builds libraries anew, which one must be able to stop, so
-/// Ctrl-C is not put off; what Julia throws is caught, and no lock is held meanwhile.
+/// In verify mode, compares libraries before they are linked. This builds libraries again, and the user must be able to
+/// stop it, so Ctrl-C is not put off. Exceptions of Julia are caught, and no lock is held meanwhile.
 ///
 /// # Safety
 /// As [`nativecache_start`].
@@ -225,7 +226,7 @@ unsafe fn start(module: RawObject) -> Result<Hook, SessionError> {
     Ok(hook)
 }
 
-/// Runs `body` with the hook, where cached code has a place in this session.
+/// Runs `body` with the hook, if this session uses cached code.
 pub(crate) fn with_hook<T>(
     body: impl FnOnce(&mut Hook) -> Result<T, SessionError>,
 ) -> Result<T, SessionError> {
@@ -250,8 +251,8 @@ pub extern "C" fn nativecache_state() -> *mut c_char {
     })
 }
 
-/// The libraries found, in that order, as lines of: number, package, uuid, path, the fields of
-/// `LinkCounts`, message; between tabs.
+/// The libraries that were found, in order, as lines with fields between tabs: number, package, uuid, path, the fields
+/// of `LinkCounts`, message.
 #[no_mangle]
 pub extern "C" fn nativecache_found() -> *mut c_char {
     guard(std::ptr::null_mut(), || {
@@ -300,8 +301,8 @@ unsafe extern "C" fn owns(address: *mut c_void) -> c_int {
 }
 
 impl Hook {
-    /// Makes frames of cached code show, once there is such code. Without it traces lack them, and
-    /// nothing else depends on it.
+    /// Makes frames of cached code visible, once there is such code. If that fails, stack traces lack these frames, and
+    /// nothing else changes.
     fn show_frames(&mut self) {
         if !self.frames && self.found.iter().any(|found| found.counts.functions > 0) {
             self.frames = true;
@@ -310,7 +311,8 @@ impl Hook {
         }
     }
 
-    /// At the start: the session has many modules, the store few packages, and one look into its folder says which.
+    /// At the start of the session: there are many modules and few packages in the store, so this lists the store's
+    /// folder once.
     fn link_stored(&mut self, julia: &Stopped, modules: Array<'_>) {
         let depots = self.depots(julia);
         let folders = depots
@@ -330,7 +332,7 @@ impl Hook {
         }
     }
 
-    /// The modules that were not there the last time.
+    /// The modules that were loaded since the last call.
     fn new_modules<'j>(&mut self, modules: Array<'j>) -> Vec<Module<'j>> {
         modules_of(modules).filter(|module| self.seen.insert(module.address())).collect()
     }
@@ -340,7 +342,7 @@ impl Hook {
         let folder = package_folder(name, uuid);
         let depots = self.depots(julia);
         let paths = self.libraries(&depots, &folder, build_id);
-        // A library of several packages is not the package's own.
+        // A library for several packages is not the package's own library.
         let own = paths.iter().any(|path| path.file_stem().is_some_and(|stem| stem.len() == 16));
         if !own && depots.iter().any(|depot| depot.join(&self.store).join(PROFILES).join(&folder).is_dir()) {
             // SAFETY: a loaded package's module stays.
@@ -379,7 +381,7 @@ impl Hook {
         self.depots.as_kind::<Array<'_>>(julia).map_or_else(Vec::new, paths_of)
     }
 
-    /// The files of a package's libraries for its build.
+    /// The libraries of a package for this build of it.
     fn libraries(&self, depots: &[PathBuf], folder: &str, build_id: u64) -> Vec<PathBuf> {
         let build_id = format!("{build_id:016x}");
         let mut found = Vec::new();
@@ -393,7 +395,7 @@ impl Hook {
         found
     }
 
-    /// The libraries that linking would look at now.
+    /// The libraries that would be linked now.
     fn candidates(&self, julia: &Stopped, modules: Array<'_>) -> Vec<PathBuf> {
         let depots = self.depots(julia);
         modules_of(modules)
@@ -464,7 +466,7 @@ pub(crate) fn package_folder(name: &str, uuid: [u8; 16]) -> String {
     }
 }
 
-/// The names in a folder; none if it is not there or cannot be read.
+/// The names in a folder; none if it does not exist or cannot be read.
 fn names_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()

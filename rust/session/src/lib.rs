@@ -1,8 +1,7 @@
 //! libnativecache: the C functions that every session calls.
 //!
-//! None of them throws, prints or unwinds: what goes wrong becomes a return value, and a text that
-//! `nativecache_last_error` hands out. All are called on Julia threads; a lock keeps two threads that
-//! load packages at the same time apart.
+//! None of them throws, prints or unwinds: an error becomes a return value, and a text that `nativecache_last_error`
+//! returns. All are called on Julia threads. A lock separates threads that load packages at the same time.
 
 mod auto;
 mod distributed;
@@ -47,13 +46,13 @@ unsafe fn array<'j>(
         .ok_or_else(|| SessionError::OtherKind("an argument".to_owned()))
 }
 
-/// A number that differs when the key differs, for the name of the store's folder.
+/// The hash of the key, for the name of the store's folder.
 #[no_mangle]
 pub extern "C" fn nativecache_key_hash() -> u64 {
     guard(0, || Ok(nativecache_runtime::load::key::hash()))
 }
 
-/// A number that differs when the set of root modules, or a build id of one, differs.
+/// The hash of the set of root modules and their build ids.
 ///
 /// # Safety
 /// On a Julia thread; `modules` is a `Vector{Any}` or `Vector{Module}`.
@@ -67,9 +66,8 @@ pub unsafe extern "C" fn nativecache_module_set(modules: ArrayArgument<'_, 'stat
     })
 }
 
-/// Links the library at `path` for the loaded root modules. Returns its number, or -1 when not even
-/// its tables could be read; `out` has the counts in any case that it has a number. Only tests call it: sessions link in
-/// `hook`.
+/// Links the library at `path` for the loaded root modules. Returns its number, or -1 if not even its tables could be
+/// read; if it has a number, `out` gets the counts. Only tests call this: sessions link in `hook`.
 ///
 /// # Safety
 /// On a Julia thread; `path` is NUL-terminated; `modules` an array of modules; `out` points to a `LinkCounts`.
@@ -111,8 +109,8 @@ pub extern "C" fn nativecache_steps(id: i64) -> *mut c_char {
     })
 }
 
-/// Reads the tables of a library without linking it; lines as `nativecache_entries`, with the
-/// buckets of the build.
+/// Reads the tables of a library without linking it. Returns lines like `nativecache_entries`, with the buckets of the
+/// build.
 ///
 /// # Safety
 /// As [`nativecache_link`].
@@ -127,7 +125,7 @@ pub unsafe extern "C" fn nativecache_peek(path: *const c_char, out: *mut LinkCou
     })
 }
 
-/// Pushes the code instances that library `id` has installed onto `out`. 0, or -1 if there is no such library.
+/// Pushes the code instances that library `id` has installed onto `out`. Returns 0, or -1 if there is no such library.
 ///
 /// # Safety
 /// On a Julia thread; `out` is a `Vector{Any}`.
@@ -152,7 +150,7 @@ pub unsafe extern "C" fn nativecache_installed(id: i64, out: ArrayArgument<'_, '
     unsafe { uninterrupted(body) }
 }
 
-/// Why nothing at `path` is trusted, since others could have put it there; empty if they cannot have.
+/// Why `path` is not trusted: others could have written it. Empty if it is trusted.
 ///
 /// # Safety
 /// `path` is NUL-terminated.
@@ -165,8 +163,8 @@ pub unsafe extern "C" fn nativecache_distrust(path: *const c_char) -> *mut c_cha
     })
 }
 
-/// The value that a session reads for a setting from the preference file at `path`, behind a `=`; empty if the file has
-/// none for it.
+/// The value that a session reads for a setting from the preference file at `path`, after a `=`; empty if the file does
+/// not set it.
 ///
 /// # Safety
 /// `path` and `name` are NUL-terminated.
@@ -181,7 +179,7 @@ pub unsafe extern "C" fn nativecache_preference(path: *const c_char, name: *cons
     })
 }
 
-/// A type in the words of a profile; null if it has none, and `nativecache_last_error` says why.
+/// A type in the grammar of profiles. Null if that cannot express it; then `nativecache_last_error` says why.
 ///
 /// # Safety
 /// On a Julia thread; `value` is a live type.
@@ -196,7 +194,7 @@ pub unsafe extern "C" fn nativecache_signature(value: RawObject) -> *mut c_char 
     })
 }
 
-/// A text as a field of a line: what src/store/lines.jl must agree with.
+/// A text as a field of a line, for the test that compares this with src/store/lines.jl.
 ///
 /// # Safety
 /// `text` is NUL-terminated.
@@ -209,7 +207,7 @@ pub unsafe extern "C" fn nativecache_escape(text: *const c_char) -> *mut c_char 
     })
 }
 
-/// A reason's name, its text and what to do about it, between tabs; empty for an unknown code.
+/// A reason's name, text and advice, separated by tabs; empty for an unknown code.
 #[no_mangle]
 pub extern "C" fn nativecache_reason(code: c_int) -> *mut c_char {
     guard(std::ptr::null_mut(), || Ok(hand_out(&text::reason(code))))
@@ -221,7 +219,7 @@ pub extern "C" fn nativecache_owns(address: *const c_void) -> c_int {
     guard(0, || Ok(c_int::from(library::owned(address as usize))))
 }
 
-/// What went wrong last on this thread.
+/// The last error on this thread.
 #[no_mangle]
 pub extern "C" fn nativecache_last_error() -> *mut c_char {
     hand_out(&boundary::last_error())
@@ -237,7 +235,7 @@ pub unsafe extern "C" fn nativecache_free(text: *mut c_char) {
     unsafe { libc::free(text.cast()) }
 }
 
-/// What became of a requested method in a build, as the line that `nativecache_peek` gives.
+/// The outcome of a requested method in a build, as a line of `nativecache_peek`.
 #[must_use]
 pub fn outcome_line(entry: &nativecache_image::Entry) -> String {
     use nativecache_image::Bucket;
@@ -248,7 +246,7 @@ pub fn outcome_line(entry: &nativecache_image::Entry) -> String {
     }
 }
 
-/// What the comparison of two libraries found, as a line of the same form.
+/// The outcome of the comparison of two libraries, as a line of the same form.
 #[must_use]
 pub fn difference_line(method: &str, what: &str) -> String {
     text::line("different", None, method, what)

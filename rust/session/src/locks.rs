@@ -8,10 +8,10 @@ use nativecache_julia::process;
 /// Linking takes milliseconds: assume that the holder of a lock for this long has hung.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes the lock; `None` if another thread keeps it.
+/// Takes the lock; `None` if another thread does not release it.
 ///
-/// A thread that slept in the lock would not be at a safepoint: a collection that a third thread has begun would wait
-/// for it, and the one that holds the lock would wait for the collection.
+/// A thread that slept in the lock would not be at a safepoint. A collection that a third thread has begun would wait
+/// for it, and the thread that holds the lock would wait for the collection.
 pub(crate) fn acquire<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     let start = Instant::now();
     loop {

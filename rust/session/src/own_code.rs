@@ -1,8 +1,8 @@
-//! Gives the Julia functions that this library is called through their machine code: ours.
+//! Installs machine code for the Julia functions that call this library.
 //!
-//! They would have to be compiled in every session, the exit hook at its very end. On Ctrl-C in a script Julia
-//! runs its exit hooks from wherever it is (see `ending`), LLVM included, and the compiler does not bear to be
-//! called from within itself: the process ended with signal 11.
+//! Otherwise every session would have to compile them, the exit hook at its very end. On Ctrl-C in a script, Julia runs
+//! its exit hooks from wherever it is (see `ending`), which may be inside LLVM. The compiler cannot be called from within
+//! itself: the process crashed with signal 11.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,14 +11,14 @@ use nativecache_julia::process;
 use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::load::install::{install, Compiled};
 
-/// What the generic calling convention calls: the function, its arguments, their number.
+/// A function of the generic calling convention: it gets the function, its arguments and their number.
 type FptrArgs = unsafe extern "C" fn(RawObject, *mut RawObject, u32) -> RawObject;
 
-/// The first call puts a function into its method table's cache; that one does nothing else.
+/// During the first call, which only puts a function into the cache of its method table, the code does nothing.
 static WARMING: AtomicBool = AtomicBool::new(false);
 
-/// For `loaded` and `ended` of src/session/load.jl. Where they are as the package's image has them, they need no
-/// compiler from now on; where not, Julia compiles them.
+/// Installs code for `loaded` and `ended` of src/session/load.jl. If they are as in the package's image, they need no
+/// compiler from now on. Otherwise Julia compiles them.
 ///
 /// # Safety
 /// Both are functions of the module NativeCache.

@@ -1,4 +1,4 @@
-//! What this session knows: its key, and the libraries that it has linked.
+//! The state of this session: its key, and the libraries that it has linked.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -23,7 +23,7 @@ use nativecache_store::lines as text;
 use crate::error::SessionError;
 use crate::locks::acquire;
 
-/// What a link has come to; the layout is known to src/session/load.jl.
+/// The outcome of linking a library. src/library.jl knows the size.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct LinkCounts {
@@ -35,9 +35,9 @@ pub struct LinkCounts {
     pub failed: u32,
     pub functions: u32,
     pub slots: u32,
-    /// 0 when the library as a whole is used.
+    /// 0 if the library is used.
     pub reason_code: i32,
-    /// 1 when another loaded package may change the result.
+    /// 1 if loading another package may change the result.
     pub may_advance: u32,
     pub seconds: f64,
     pub bytes: u64,
@@ -58,7 +58,7 @@ const REPLACED_AT_MOST: usize = 3;
 
 static SESSION: OnceLock<Mutex<Session>> = OnceLock::new();
 
-/// A panic while linking leaves at worst a library that is not in the list.
+/// Takes the lock. A panic while linking leaves, at worst, a library that is not in the list.
 fn lock() -> Result<MutexGuard<'static, Session>, SessionError> {
     acquire(SESSION.get_or_init(Mutex::default)).ok_or(SessionError::Busy("linking"))
 }
@@ -69,19 +69,20 @@ pub(crate) fn with_session<T>(
     body(&mut *lock()?)
 }
 
-/// Says which Julia array keeps objects of libraries alive.
+/// Sets the Julia array that keeps objects of libraries alive.
 pub(crate) fn keep_in(roots: Kept) -> Result<(), SessionError> {
     lock()?.roots = Some(roots);
     Ok(())
 }
 
-/// A number that differs when the set of root modules, or a build id of one, differs.
+/// The hash of the set of root modules and their build ids.
 pub(crate) fn module_set(julia: &Stopped, loaded: Array<'_>) -> u64 {
     loaded::hash_of_set(&walk::root_modules(julia, loaded))
 }
 
 impl Session {
-    /// Links a library for the loaded modules. Its number, -1 when not even its tables could be read, and what came of it.
+    /// Links a library for the loaded modules. Returns its number, or -1 if not even its tables could be read, and the
+    /// outcome.
     ///
     /// # Safety
     /// `loaded` are the modules that are loaded.
@@ -121,7 +122,7 @@ impl Session {
         for _ in 0..REPLACED_AT_MOST {
             let start = Instant::now();
             let file = LibraryFile::open(path)?;
-            // The same content in another place, of another depot say, has nothing to add.
+            // The same content in another place, for example in another depot, adds nothing.
             let known = self.libraries.iter().position(|linked| linked.image_hash() == file.image_hash());
             let index = if let Some(known) = known {
                 known
@@ -143,7 +144,7 @@ impl Session {
         Err(Rejected::Replaced(path.to_owned()))
     }
 
-    /// Tries again what waits in a library.
+    /// Tries methods of a library again that wait for a package.
     ///
     /// # Safety
     /// As [`Session::link`].

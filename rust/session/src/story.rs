@@ -1,5 +1,4 @@
-//! What is told of one method and of one file: the questions of `status` and `explain`. None of this
-//! runs while packages load.
+//! The facts about one method or one file, for `status` and `explain`. None of this runs while packages load.
 
 use std::ffi::{c_char, CStr, OsStr};
 use std::fmt::Write as _;
@@ -21,7 +20,7 @@ use crate::error::{guard, SessionError};
 use crate::globals::loaded_modules;
 use crate::session::with_session;
 
-/// Says which definition ended what, reading all methods at the first question only.
+/// Finds the definition that invalidated code. It reads all methods at the first call only.
 struct Ends<'j> {
     julia: &'j Stopped,
     definitions: Option<Definitions<'j>>,
@@ -32,7 +31,7 @@ impl<'j> Ends<'j> {
         Ends { julia, definitions: None }
     }
 
-    /// What happened right after `world`.
+    /// The definitions made right after `world`, as text.
     fn after(&mut self, world: usize) -> Result<String, SessionError> {
         let definitions = match self.definitions.take() {
             Some(known) => known,
@@ -69,10 +68,9 @@ pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
     })
 }
 
-/// What this session knows of a method instance, as lines:
-/// `code`, kind, path, first and last world (0 for no end), what ended it: each of its code instances;
-/// `library`, path, bucket, reason code, statement (empty if nobody asked for it), detail: each linked
-/// library that has it.
+/// What this session knows about a method instance, as lines. For each of its code instances: `code`, kind, path, first
+/// and last world (0 if it is still valid), what invalidated it. For each linked library that has it: `library`, path,
+/// bucket, reason code, statement (empty if it was not requested), detail.
 ///
 /// # Safety
 /// On a Julia thread; `instance` is a live method instance.
@@ -110,7 +108,7 @@ pub unsafe extern "C" fn nativecache_method(instance: RawObject) -> *mut c_char 
     })
 }
 
-/// Where the native code of a code instance lies.
+/// The kind of a code instance, by the place of its native code.
 fn code_kind(
     code: CodeInstance<'_>,
     sysimage: Option<&Sysimage>,
@@ -134,7 +132,7 @@ fn code_kind(
     none("session")
 }
 
-/// What a library file says of itself, linked or not, as lines:
+/// The facts in a library file, whether it is linked or not, as lines:
 /// `problem`, reason code, detail: why this session cannot use it;
 /// `key`, component, value at build, value here; `package`, name, uuid, build id; `functions`, count.
 ///

@@ -1,5 +1,5 @@
-//! From what a session has compiled to profiles in the store: at its end, when asked, and for a test
-//! suite, a script or a workload that runs in a process of its own.
+//! Writes what a session has compiled into profiles in the store: at its end, for `trace!`, and for a test suite, a
+//! script or a workload that runs in a separate process.
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, CStr, OsStr};
@@ -27,21 +27,21 @@ use crate::error::{guard, SessionError};
 use crate::globals::{base, call, global_of, loaded_modules, path_of};
 use crate::hook::{package_folder, with_hook, PROFILES};
 
-/// What was compiled before a workload.
+/// The methods that were compiled before a workload.
 static MARK: Mutex<Option<Mark>> = Mutex::new(None);
 
-/// What a trace came to, for the reader of `NativeCache.trace!()`.
+/// The result of a trace, for `NativeCache.trace!()`.
 #[derive(Default)]
 pub(crate) struct Summary {
     pub trace: Trace,
-    /// Profile, its methods, those of them that are new.
+    /// For each profile: its packages, the number of its methods, and how many of them are new.
     pub profiles: Vec<(Vec<PackageName>, usize, usize)>,
-    /// Those that lie beside their file until the next session merges them.
+    /// Profiles whose methods are in a file beside them, until the next session merges it.
     pub pending: Vec<Vec<PackageName>>,
     pub seconds: f64,
 }
 
-/// The session ends: nothing is said, whatever happens.
+/// Called at the end of the session. Never prints, whatever happens.
 #[no_mangle]
 pub extern "C" fn nativecache_ended() {
     let body = || {
@@ -64,7 +64,7 @@ pub extern "C" fn nativecache_ended() {
     unsafe { uninterrupted(body) }
 }
 
-/// Writes what the session has compiled so far into its profiles; lines of what came of it, or null.
+/// Writes what the session has compiled so far into its profiles. Returns the result as lines, or null.
 #[no_mangle]
 pub extern "C" fn nativecache_trace() -> *mut c_char {
     let body = || {
@@ -77,7 +77,7 @@ pub extern "C" fn nativecache_trace() -> *mut c_char {
     unsafe { uninterrupted(body) }
 }
 
-/// What a trace of this session needs to know of it.
+/// The facts about this session that a trace needs.
 pub(crate) struct Here {
     /// The module NativeCache.
     module: Kept,
@@ -104,7 +104,7 @@ impl Here {
         Ok(Here { module, depots, store, sources: root.join("src"), settings })
     }
 
-    /// The store in the depot that is written to.
+    /// The store in the depot to which this session writes.
     pub(crate) fn writable(&self) -> Result<PathBuf, SessionError> {
         writable(&self.depots, &self.store).ok_or(SessionError::NoDepot)
     }
@@ -131,7 +131,7 @@ unsafe fn session(here: &Here) -> Result<Summary, SessionError> {
     let limits = here.settings.limits;
     let folder = here.writable()?.join(PROFILES);
     let mut summary = write(&folder, "trace", "sessions", &trace, Mode::Add, limits)?;
-    // A session that did not need a package's methods makes them fade.
+    // Methods of a loaded package that this session did not need fade.
     let nothing = Profile::default();
     for package in &trace.loaded {
         let folder = folder.join(folder_name(std::slice::from_ref(package)));
@@ -162,9 +162,9 @@ pub extern "C" fn nativecache_trace_mark() {
     unsafe { uninterrupted(body) }
 }
 
-/// Writes what this process has compiled into profiles below `folder`, in place of what is there.
-/// `focus` is the package that it was run for, name and uuid without dashes between a tab, or empty.
-/// Returns lines of what came of it, or null.
+/// Writes what this process has compiled into profiles below `folder`, replacing those that exist. `focus` is the
+/// package for which the process runs: name and uuid without dashes, separated by a tab, or empty. Returns the result as
+/// lines, or null.
 ///
 /// # Safety
 /// The texts are NUL-terminated; on a Julia thread.
@@ -219,8 +219,8 @@ pub unsafe extern "C" fn nativecache_trace_into(
     unsafe { uninterrupted(body) }
 }
 
-/// Merges the profile `file` into layer `layer` of the folder `into`: added (`mode` 0), in place of what
-/// is there (1), or only what its methods cost (2). Returns `methods<TAB>new`, or null.
+/// Merges the profile `file` into layer `layer` of the folder `into`: adds it (`mode` 0), replaces the layer (1), or
+/// updates only the costs of its methods (2). Returns `methods<TAB>new`, or null.
 ///
 /// # Safety
 /// The texts are NUL-terminated.
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn nativecache_profile_merge(
     })
 }
 
-/// A layer with what waits beside it, as the text of one profile, or null.
+/// A layer, together with the pending files beside it, as the text of one profile, or null.
 ///
 /// # Safety
 /// The texts are NUL-terminated.
@@ -339,7 +339,7 @@ impl Summary {
 
 /// A folder for each package, and for each set of packages that must be loaded together.
 pub(crate) fn folder_name(packages: &[PackageName]) -> String {
-    /// A name may have 255 bytes; src/store/profiles.jl does the same.
+    /// A file name may have 255 bytes. src/store/profiles.jl has the same limit.
     const LONGEST: usize = 240;
     let name = packages.iter().map(|p| package_folder(&p.name, p.uuid)).collect::<Vec<_>>().join("+");
     if name.len() <= LONGEST {
@@ -352,8 +352,7 @@ pub(crate) fn folder_name(packages: &[PackageName]) -> String {
     format!("set-{sum:032x}")
 }
 
-/// The store in the first depot that can be written to. Julia's own folder is a place only if it is
-/// the first.
+/// The store in the first writable depot. A depot in Julia's own folder is used only if it is the first one.
 fn writable(depots: &[PathBuf], store: &Path) -> Option<PathBuf> {
     let julia = process::bin_folder().parent();
     depots.iter().enumerate().find_map(|(at, depot)| {

@@ -1,5 +1,5 @@
-//! Verify mode, `JULIA_NATIVECACHE=verify`: a library is linked only after it was built anew and compared,
-//! and of it only what came out the same.
+//! Verify mode, `JULIA_NATIVECACHE=verify`: a library is built again and compared before it is linked, and only
+//! functions that are the same are used.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,17 +14,17 @@ use nativecache_runtime::error::Rejected;
 use crate::error::SessionError;
 use crate::globals::global;
 
-/// What the comparison found: the functions that differ, or why there was none.
+/// The result of a comparison: the functions that differ, or why nothing was compared.
 type Verdict = Result<Vec<FunctionId>, String>;
 
 static VERDICTS: Mutex<BTreeMap<PathBuf, Verdict>> = Mutex::new(BTreeMap::new());
 
-/// Is this session to verify?
+/// Is verify mode on?
 pub(crate) fn is_on() -> bool {
     std::env::var_os("JULIA_NATIVECACHE").is_some_and(|value| value == "verify")
 }
 
-/// Has Julia compare these libraries, each once in a session.
+/// Calls Julia to compare these libraries, each once in a session.
 ///
 /// # Safety
 /// On a Julia thread, without a lock of ours: other tasks may run meanwhile. `module` is NativeCache.
@@ -53,16 +53,16 @@ pub(crate) unsafe fn run(module: Kept, paths: &[PathBuf]) -> Result<(), SessionE
     Ok(())
 }
 
-/// Numbers between blanks, or `?` and why there are none.
+/// Parses numbers separated by blanks, or `?` and a reason.
 fn read(text: &str) -> Verdict {
     if let Some(why) = text.strip_prefix('?') {
         return Err(why.to_owned());
     }
-    let number = |word: &str| word.parse().map(FunctionId).map_err(|_| format!("{word:?} is no number"));
+    let number = |word: &str| word.parse().map(FunctionId).map_err(|_| format!("{word:?} is not a number"));
     text.split_whitespace().map(number).collect()
 }
 
-/// Calls `body` with what is known of a library; outside of verify mode everything may be used.
+/// Calls `body` with the verdict on a library. Outside of verify mode all its functions may be used.
 pub(crate) fn verdict<T>(path: &Path, body: impl FnOnce(Result<&[FunctionId], Rejected>) -> T) -> T {
     if !is_on() {
         return body(Ok(&[]));

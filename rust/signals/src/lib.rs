@@ -1,23 +1,23 @@
-//! Signals put off on the calling thread: for what a handler must not interrupt, and for writes that must fail
-//! rather than kill.
+//! Puts off signals on the calling thread: for code that a handler must not interrupt, and for writes that must fail
+//! instead of killing the process.
 //!
-//! The mask is the thread's own. What the process does with a signal stays as it is, and so does what other threads
-//! get: a session ends as it would without us.
+//! Only the mask of this thread changes. Handlers and other threads are not affected, so a session ends as it would
+//! without NativeCache.
 
 use nativecache_mutation::mutation;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Those that the kernel raises for what the thread itself has just done. Where they are blocked it kills the process
-/// instead, and Julia's collector stops threads with one of them.
+/// Signals that the kernel raises for what the thread itself has just done. If they are blocked, the kernel kills the
+/// process instead, and Julia's collector stops threads with one of them.
 const OF_THE_THREAD: [i32; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
 
-/// Runs `body` with the thread's signals put off to its end.
+/// Runs `body` with the thread's signals put off until its end.
 ///
-/// For what takes a lock that whoever stops this thread by a signal may need as well. Julia's profiler is such a one: its
-/// thread stops this one by SIGUSR2, without a limit of time, and unwinds the stack meanwhile, for which libunwind
-/// asks the loader. With the signal put off, it waits for `body` and holds nothing that this needs.
+/// This is for code that takes a lock that another thread may need after it has stopped this one by a signal. Julia's
+/// profiler does that: its thread stops this one by SIGUSR2, without a time limit, and unwinds the stack, for which
+/// libunwind calls the loader. With the signal put off, the profiler waits for `body`, and holds nothing that `body` needs.
 ///
 /// `body` must be short, must not wait for anything, and must start no threads, which would inherit the mask.
 pub fn put_off<T>(body: impl FnOnce() -> T) -> T {
@@ -26,23 +26,23 @@ pub fn put_off<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// The same for one signal, and for what may take longer or start threads.
+/// Runs `body` with one signal put off. `body` may take longer, and may start threads.
 pub fn put_off_only<T>(signal: i32, body: impl FnOnce() -> T) -> T {
     let _mask = Mask::block(&set_of(&[signal]));
     body()
 }
 
-/// Runs `body`, in which a write beyond the limit for the size of files (`ulimit -f`) fails with `EFBIG`, as one to a full
-/// disk does with `ENOSPC`. By default the process is killed by SIGXFSZ.
+/// Runs `body`. A write in it beyond the limit on file size (`ulimit -f`) fails with `EFBIG`, as a write to a full disk
+/// fails with `ENOSPC`. By default SIGXFSZ kills the process.
 pub fn with_failing_writes<T>(body: impl FnOnce() -> T) -> T {
     let signal = set_of(&[libc::SIGXFSZ]);
-    // One that the program keeps back itself stays where it is.
+    // A signal that the program itself has blocked stays pending.
     let theirs = is_pending(libc::SIGXFSZ);
     let _failing = FailingWrites { signal, theirs, _mask: Mask::block(&signal) };
     body()
 }
 
-/// Takes the signal back before the mask goes, also where a panic passes.
+/// Discards the signal before the mask is restored, also during a panic.
 struct FailingWrites {
     signal: libc::sigset_t,
     theirs: bool,
@@ -57,7 +57,7 @@ impl Drop for FailingWrites {
     }
 }
 
-/// The thread's mask as it was, put back when this is dropped: a panic passes it, too.
+/// The previous mask of the thread. It is restored when this is dropped, also during a panic.
 struct Mask(libc::sigset_t);
 
 impl Mask {
@@ -104,19 +104,19 @@ fn all_but(signals: &[i32]) -> libc::sigset_t {
     }
 }
 
-/// Is it kept back for this thread, or for the process?
+/// Is the signal pending for this thread, or for the process?
 fn is_pending(signal: i32) -> bool {
     let mut set = MaybeUninit::uninit();
     // SAFETY: the call writes the whole set unless it fails.
     unsafe { libc::sigpending(set.as_mut_ptr()) == 0 && libc::sigismember(set.as_ptr(), signal) == 1 }
 }
 
-/// Takes what came and was kept back, without its handler.
+/// Discards pending signals, without running their handlers.
 fn take_back(signals: &libc::sigset_t) {
     let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the set and the time are valid; nobody wants to know more of the signal.
     while unsafe { libc::sigtimedwait(signals, ptr::null_mut(), &raw const at_once) } == -1 {
-        // A handler of another signal ran meanwhile: again. Anything else says that there is none.
+        // If a handler of another signal ran meanwhile, try again. Any other error means that no signal is pending.
         if std::io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
             break;
         }

@@ -1,4 +1,4 @@
-//! The C boundary: no panic and no error passes it as anything but a value and a text.
+//! The C boundary: errors and panics pass it only as a return value and a text.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -16,17 +16,17 @@ pub fn fail(text: impl Into<String>) {
     LAST_ERROR.with(|last| *last.borrow_mut() = text);
 }
 
-/// What [`fail`] kept last on this thread.
+/// The text that [`fail`] kept last on this thread.
 pub fn last_error() -> String {
     LAST_ERROR.with(|last| last.borrow().clone())
 }
 
-/// [`guard_as`] of a body in which anything may fail.
+/// [`guard_as`] for a body with errors of any type.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> Result<T, Box<dyn Error>>) -> T {
     guard_as(otherwise, body)
 }
 
-/// Runs `body`; an error or a panic becomes `otherwise` and a text.
+/// Runs `body`. On an error or a panic it returns `otherwise`, and keeps a text.
 pub fn guard_as<T, E: Display>(otherwise: T, body: impl FnOnce() -> Result<T, E>) -> T {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
@@ -46,7 +46,7 @@ pub fn guard_as<T, E: Display>(otherwise: T, body: impl FnOnce() -> Result<T, E>
     }
 }
 
-/// A copy of `text` that C code frees with `nativecache_free`; null when memory is out.
+/// A copy of `text` that C code frees with `nativecache_free`; null if there is no memory.
 pub fn hand_out(text: &str) -> *mut c_char {
     // SAFETY: the block has room for the text and its NUL; malloc's null is checked.
     unsafe {

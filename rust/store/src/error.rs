@@ -1,4 +1,4 @@
-//! What can go wrong with a profile file.
+//! The errors of profile files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// A profile could not be changed on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// A file or folder refused.
+    /// An operation on a file or a folder failed.
     #[error("{path}: {cause}")]
     Io {
         /// Which.
@@ -14,8 +14,8 @@ pub enum ProfileError {
         /// Why.
         cause: io::Error,
     },
-    /// A layer's name is part of a file's name.
-    #[error("{0:?} is not the name of a layer: lower-case letters and digits")]
+    /// An invalid name of a layer, which is part of a file name.
+    #[error("{0:?} is not the name of a layer: use lower-case letters and digits")]
     BadLayer(String),
 }
 

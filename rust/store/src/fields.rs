@@ -1,12 +1,12 @@
-//! How a text becomes a field of a line. Every file and every answer that consists of lines of fields between tabs is
-//! written and read by these functions; src/store/lines.jl is the same for Julia.
+//! Escapes in fields of lines. These functions read and write every file and every answer that has lines of fields
+//! between tabs. src/store/lines.jl does the same in Julia.
 //!
-//! Backslash, tab, newline, carriage return and NUL become `\\`, `\t`, `\n`, `\r` and `\0`. All else stands as it is, so
-//! that most fields read as what they say.
+//! Backslash, tab, newline, carriage return and NUL become `\\`, `\t`, `\n`, `\r` and `\0`. All other characters stay, so
+//! most fields need no escapes.
 
 use nativecache_mutation::mutation;
 
-/// The same without what would end a field or a line.
+/// The text, with escapes for characters that would end a field or a line.
 #[must_use]
 pub fn escape(field: &str) -> String {
     let mut out = String::with_capacity(field.len());
@@ -23,7 +23,7 @@ pub fn escape(field: &str) -> String {
     out
 }
 
-/// What [`escape`] was given. A backslash before anything else stands for itself.
+/// The inverse of [`escape`]. A backslash before any other character stands for itself.
 #[must_use]
 pub fn unescape(field: &str) -> String {
     let mut out = String::with_capacity(field.len());
@@ -68,7 +68,7 @@ pub fn fields(line: &str) -> Vec<String> {
     line.split('\t').map(unescape).collect()
 }
 
-/// The lines of a text. Unlike `str::lines` it leaves a carriage return alone: no field ends in one.
+/// The lines of a text. Unlike `str::lines`, this does not remove carriage returns.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_terminator('\n')
 }

@@ -1,24 +1,24 @@
-//! Reading a small text file that may be anything, and making folders and files that only this user writes to.
+//! Reads small text files, whatever is at their path, and creates folders and files that only this user can write to.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Nobody writes a profile or settings of this size; a hole in a file system may well have it.
+/// No profile or preference file is this large, but a file with a hole may be.
 const LARGEST: u64 = 64 << 20;
 
-/// The content of a regular file. A pipe is not waited for, and a device not read.
+/// The content of a regular file. This does not wait for a pipe, and does not read a device.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     read_checked(path, |_| Ok(()))
 }
 
-/// The same for a file that `check` has nothing against.
+/// Like [`read`], if `check` accepts the file.
 pub fn read_checked(path: &Path, check: impl FnOnce(&Metadata) -> io::Result<()>) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
     }
     if meta.len() > LARGEST {
         return Err(io::Error::new(
@@ -32,8 +32,8 @@ pub fn read_checked(path: &Path, check: impl FnOnce(&Metadata) -> io::Result<()>
     Ok(bytes)
 }
 
-/// As [`read`], if only root and the owner of its folder can write to the file; who that is, and who else can write
-/// to the folder, the caller has checked.
+/// Like [`read`], if only root and the owner of its folder can write to the file. The caller has checked who that owner
+/// is, and who else can write to the folder.
 pub fn read_own(path: &Path) -> io::Result<Vec<u8>> {
     let folder = path.parent().unwrap_or(path).metadata();
     read_checked(path, |meta| {
@@ -49,12 +49,12 @@ pub fn read_own(path: &Path) -> io::Result<Vec<u8>> {
     })
 }
 
-/// A new file to write to, for others to read at most, whatever the umask says.
+/// Creates a file. Other users may at most read it, whatever the umask is.
 pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
 }
 
-/// A folder with those above it, likewise.
+/// Creates a folder and the folders above it. Other users may at most read them, whatever the umask is.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(path)
 }

@@ -1,5 +1,5 @@
-//! What both engines and both sides of the C boundary share, and what needs no Julia: profiles, the rules of trust,
-//! settings, the reasons that users are told, and the lines in which Rust and Julia talk to each other.
+//! Code that both engines share and that needs no Julia: profiles, the rules of trust, settings, the reasons that users
+//! see, and the lines in which Rust and Julia exchange data.
 
 pub mod boundary;
 pub mod error;

@@ -1,4 +1,4 @@
-//! Why a file of the store, or all that is in it, is not used.
+//! Why a file of the store is not used.
 
 use thiserror::Error;
 
@@ -8,14 +8,14 @@ use crate::reason::Reason;
 #[derive(Clone, Debug, Error)]
 #[error("{}: {detail}", reason.text())]
 pub struct Rejected {
-    /// The kind of trouble.
+    /// The reason.
     pub reason: Reason,
-    /// What exactly.
+    /// More about it.
     pub detail: String,
 }
 
 impl Rejected {
-    /// A rejection for `reason`, with what exactly.
+    /// A rejection for `reason`, with more about it.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Rejected { reason, detail: detail.into() }
     }

@@ -1,36 +1,36 @@
-//! Settings that a session needs without Julia: environment, then preference file, then default, as
-//! src/settings/config.jl has them.
+//! Settings that a session reads without Julia: from the environment, then from preference files, then the default, as
+//! in src/settings/config.jl.
 
 use std::path::{Path, PathBuf};
 
 use crate::{file, Limits};
 
-/// What a session does with what it has compiled.
+/// The settings of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Look at what was compiled when the session ends.
+    /// Trace what was compiled when the session ends.
     pub trace: bool,
-    /// What to do about a library that is not up to date.
+    /// What to do about a library that is out of date.
     pub auto: Auto,
     /// How large a profile may grow.
     pub limits: Limits,
 }
 
-/// What to do about a library that is not up to date.
+/// What to do about a library that is out of date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auto {
     /// Nothing.
     Off,
-    /// Say so, once, in an interactive session.
+    /// Tell the user, once in an interactive session.
     Ask,
-    /// Build it in a process of its own, which outlives the session.
+    /// Build it in a separate process, which outlives the session.
     Background,
     /// Build it, and wait.
     Now,
 }
 
 impl Settings {
-    /// Those of this moment. `project` is the active project's file.
+    /// The current settings. `project` is the file of the active project.
     #[must_use]
     pub fn read(project: Option<&Path>, depots: &[PathBuf]) -> Self {
         let beside = project.and_then(Path::parent).map(|folder| folder.join("NativeCache.toml"));
@@ -39,14 +39,14 @@ impl Settings {
         let files: Vec<Vec<u8>> = places.filter_map(|place| file::read(&place).ok()).collect();
         Self::from(|name| {
             let given = |variable: &str| std::env::var(variable).ok().filter(|value| !value.is_empty());
-            // Nothing is built under CI because of a file that was written for somebody's own machine.
+            // Under CI, a file for a personal machine must not start builds.
             let heeded = name != "auto" || !is_ci(given("CI").as_deref());
             given(&format!("JULIA_NATIVECACHE_{}", name.to_uppercase()))
                 .or_else(|| files.iter().filter(|_| heeded).find_map(|file| preference(file, name)))
         })
     }
 
-    /// What is no value of a setting counts as not said: a session never stops for it.
+    /// Invalid values are ignored, so that a session never fails because of them.
     pub fn from(value: impl Fn(&str) -> Option<String>) -> Self {
         let limits = Limits::default();
         let number = |name: &str| value(name).and_then(|text| text.trim().parse::<u32>().ok());
@@ -66,7 +66,7 @@ impl Settings {
     }
 }
 
-/// Does the environment leave it open whether the session is traced? Files are looked at when it ends.
+/// May the session be traced, as far as the environment decides that? Files are only read when the session ends.
 pub fn may_trace() -> bool {
     std::env::var("JULIA_NATIVECACHE_TRACE").map_or(true, |text| !is_no(&text))
 }
@@ -75,13 +75,13 @@ fn is_no(text: &str) -> bool {
     matches!(text.trim().to_ascii_lowercase().as_str(), "no" | "off" | "false" | "0")
 }
 
-/// As src/show/progress.jl has it.
+/// Does this value of `CI` mean that the session runs under CI? `under_ci` of src/settings/config.jl is the same.
 fn is_ci(value: Option<&str>) -> bool {
     !matches!(value, None | Some("" | "false" | "0"))
 }
 
-/// The value of a setting in a preference file: of the first line that gives it one. A line that is not of the form
-/// `name = value`, with or without quotes, is passed over, as `read_preferences` of src/settings/config.jl does.
+/// The value of a setting in a preference file, from the first line that sets it. Lines that do not have the form
+/// `name = value`, with or without quotes, are ignored, as in `read_preferences` of src/settings/config.jl.
 pub fn preference(file: &[u8], name: &str) -> Option<String> {
     file.split(|byte| *byte == b'\n').find_map(|line| {
         let line = std::str::from_utf8(line).ok().filter(|line| !line.contains('\0'))?;
@@ -94,7 +94,7 @@ pub fn preference(file: &[u8], name: &str) -> Option<String> {
             Some(quoted) => quoted.split_once('"')?,
             None => {
                 let end = value.find(|c| BLANKS.contains(&c) || c == '#' || c == '"').unwrap_or(value.len());
-                // Nothing is a value only between quotes.
+                // An empty value needs quotes.
                 value.split_at_checked(end).filter(|(value, _)| !value.is_empty())?
             }
         };
@@ -103,7 +103,7 @@ pub fn preference(file: &[u8], name: &str) -> Option<String> {
     })
 }
 
-/// What may stand around names and values.
+/// Blanks that may surround names and values.
 const BLANKS: [char; 5] = [' ', '\t', '\r', '\x0b', '\x0c'];
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Who could have put code into a file? docs/trust.md says what follows from the answer.
+//! Checks who could have written a file. docs/trust.md describes the rules.
 //!
-//! A library is machine code that the session runs, and a profile is expressions that the build evaluates. Both are
-//! taken only from where this user or root alone can put them: the file and every folder above it belong to one of
-//! the two and can be written by nobody else. A folder with the sticky bit, such as `/tmp`, may be written by all:
-//! nobody but the owner can rename or remove an entry there, and the entry itself is looked at as well.
+//! A library is machine code that the session runs, and a profile holds expressions that a build evaluates. Both are
+//! used only if nobody but this user and root can write them: the file and every folder above it belong to one of the
+//! two, and nobody else can write to them. A folder with the sticky bit, such as `/tmp`, may be writable by all: only the
+//! owner of an entry can rename or remove it there, and the entry itself is checked as well.
 
 use nativecache_mutation::mutation;
 use std::ffi::CStr;
@@ -16,10 +16,10 @@ use crate::reason::Reason;
 use crate::rejected::Rejected;
 use libc::{c_char, gid_t, uid_t};
 
-/// The path without links, if nobody else can change what it leads to; `path` must exist.
+/// The path without links, if nobody else can change its target; `path` must exist.
 ///
 /// # Errors
-/// If it cannot be looked at, or with [`Reason::Untrusted`], who could change what.
+/// If a part of the path cannot be examined, or [`Reason::Untrusted`] with who could change what.
 pub fn check(path: &Path) -> Result<PathBuf, Rejected> {
     let real = fs::canonicalize(path).map_err(|e| unreadable(path, &e))?;
     for place in real.ancestors() {
@@ -29,10 +29,10 @@ pub fn check(path: &Path) -> Result<PathBuf, Rejected> {
     Ok(real)
 }
 
-/// The same for one file or folder, of which `meta` was taken.
+/// Checks one file or folder, of which `meta` is the metadata, without the folders above it.
 ///
 /// # Errors
-/// With [`Reason::Untrusted`], who could change it.
+/// [`Reason::Untrusted`] with who could change it.
 pub fn check_one(place: &Path, meta: &Metadata) -> Result<(), Rejected> {
     let untrusted =
         |what: String| Err(Rejected::new(Reason::Untrusted, format!("{}: {what}", place.display())));
@@ -54,15 +54,15 @@ pub fn check_one(place: &Path, meta: &Metadata) -> Result<(), Rejected> {
     Ok(())
 }
 
-/// The rejection that says why `path` could not be looked at.
+/// The rejection of a `path` that could not be examined.
 pub fn unreadable(path: &Path, error: &std::io::Error) -> Rejected {
     let reason =
         if error.kind() == std::io::ErrorKind::NotFound { Reason::NotFound } else { Reason::Unreadable };
     Rejected::new(reason, format!("{}: {error}", path.display()))
 }
 
-/// Is the group one that only the owner is in? Many systems give each user a group of its own and make what a user
-/// makes writable by it (umask 002). An access control list can name other users behind the group's bits.
+/// Is the owner the only member of the file's group? Many systems give each user a group of its own, and let it write to
+/// the user's files (umask 002). An access control list can give other users the rights of the group.
 fn is_private(place: &Path, meta: &Metadata) -> bool {
     !has_access_list(place) && Owner::of(meta.uid()).is_some_and(|owner| owner.is_alone_in(meta.gid()))
 }
@@ -77,7 +77,7 @@ fn has_access_list(place: &Path) -> bool {
         || !matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENODATA | libc::ENOTSUP))
 }
 
-/// A user of the system's database.
+/// A user from the system's database.
 struct Owner {
     name: Vec<u8>,
     group: gid_t,
@@ -100,7 +100,7 @@ impl Owner {
         })
     }
 
-    /// Its own group, called like it, with no other member.
+    /// Is this the user's own group: the primary one, with the user's name and no other member?
     fn is_alone_in(&self, group: gid_t) -> bool {
         group == self.group
             && with_buffer(|buffer| {
@@ -133,7 +133,7 @@ impl Owner {
     }
 }
 
-/// Runs a look-up with more and more room for its texts, as long as it says that there is too little.
+/// Repeats a look-up with larger buffers, as long as the buffer is too small.
 fn with_buffer<T>(mut look_up: impl FnMut(&mut Vec<c_char>) -> Result<T, i32>) -> Option<T> {
     let mut size = 1 << 10;
     while size <= 1 << 20 {

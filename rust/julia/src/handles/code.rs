@@ -1,4 +1,4 @@
-//! Code: of methods, and what was made of it.
+//! Code of methods, and results of inference and compilation.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
@@ -14,11 +14,11 @@ use crate::julia_1_5::{
 };
 
 handle! {
-    /// What inference and the compiler have made of a method instance, for a range of worlds.
+    /// The results of inference and compilation for a method instance, valid in a range of worlds.
     CodeInstance, jl_code_instance_t, jl_code_instance_type
 }
 
-/// How a code instance is called: what stands in `invoke`.
+/// How a code instance is called: its `invoke`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Invoke {
     /// `jl_fptr_args`: `specptr` takes (F, args, nargs).
@@ -51,11 +51,11 @@ impl Invoke {
 }
 
 impl<'j> CodeInstance<'j> {
-    /// Adds one that inference has come to, without code, valid from `world` on.
+    /// Adds a code instance with a result of inference and no code, valid from `world` on.
     ///
     /// # Safety
-    /// In `world`, the newest, a call of `of` gives a `returns`, always `constant` if there is one; `inferred` is the
-    /// code that callers may inline, in compressed form. `runs` says whether anything runs when it is called.
+    /// In `world`, the newest one, a call of `of` returns a `returns`, and always `constant` if that is given. `inferred` is
+    /// the code that callers may inline, in compressed form. `runs` says whether a call runs any code.
     pub unsafe fn add(
         of: MethodInstance<'j>,
         returns: Object<'j>,
@@ -84,7 +84,7 @@ impl<'j> CodeInstance<'j> {
         }
     }
 
-    /// What it is of.
+    /// Its method instance.
     pub fn method_instance(self) -> MethodInstance<'j> {
         // SAFETY: every one has it.
         unsafe { MethodInstance::from_ptr_unchecked(self.raw().def) }
@@ -96,34 +96,34 @@ impl<'j> CodeInstance<'j> {
         unsafe { CodeInstance::from_ptr(self.raw().next) }
     }
 
-    /// The first world in which it holds.
+    /// The first world in which it is valid.
     pub fn min_world(self) -> usize {
         self.raw().min_world
     }
 
-    /// The last world in which it holds.
+    /// The last world in which it is valid.
     pub fn max_world(self) -> usize {
         self.raw().max_world
     }
 
-    /// Does it hold in this world?
+    /// Is it valid in this world?
     pub fn holds_in(self, world: usize) -> bool {
         self.min_world() <= world && world <= self.max_world()
     }
 
-    /// The type of what a call gives.
+    /// The inferred return type.
     pub fn returns(self) -> Object<'j> {
         // SAFETY: every one has it.
         unsafe { Object::at(self.raw().rettype as usize) }
     }
 
-    /// The value that every call gives, if inference has found that out.
+    /// The value that every call returns, if inference has found one.
     pub fn constant(self) -> Option<Object<'j>> {
         // SAFETY: null or an object.
         unsafe { Object::from_ptr(self.raw().rettype_const) }
     }
 
-    /// The inferred code as it is kept: compressed, or a `CodeInfo`, or `nothing` where only the result is; `None` before
+    /// The inferred code as it is stored: compressed, as a `CodeInfo`, or `nothing` if only the result is kept. `None` before
     /// inference.
     pub fn inferred(self) -> Option<Object<'j>> {
         // SAFETY: null or an object.
@@ -151,11 +151,12 @@ impl<'j> CodeInstance<'j> {
         self.inferred().filter(|code| is_inlineable(*code))?.as_kind()
     }
 
-    /// Puts code in place: what is called from now on. `specptr` and its kind before `invoke`, for a thread that sees
-    /// `invoke` must see them too.
+    /// Installs code, which is called from now on. `specptr` and its kind are written before `invoke`: a thread that sees
+    /// `invoke` must see them, too.
     ///
     /// # Safety
-    /// The addresses are code of this signature that stays, and that is right in every world in which this holds.
+    /// The addresses are code of this signature that stays mapped, and that is correct in every world in which this code
+    /// instance is valid.
     pub unsafe fn publish(self, invoke: Invoke, specptr: Option<usize>) {
         let this = self.as_ptr();
         // SAFETY: the fields are aligned pointers and a byte of a live code instance; Julia reads them with acquire loads
@@ -181,7 +182,7 @@ impl<'j> CodeInstance<'j> {
         unsafe { (*self.as_ptr()).max_world = world };
     }
 
-    /// Changes what is kept of its inferred code.
+    /// Replaces its stored inferred code.
     ///
     /// # Safety
     /// In a build process; `inferred` is this code, in compressed form or not, or `nothing`.
@@ -213,7 +214,7 @@ impl<'j> From<CodeInfo<'j>> for Object<'j> {
 }
 
 impl<'j> CodeInfo<'j> {
-    /// The code of `method` that Julia keeps as `source`: a `CodeInfo` already, or its compressed form.
+    /// The code of `method` that Julia stores as `source`: a `CodeInfo`, or its compressed form.
     pub fn from_kept(method: Method<'j>, source: Object<'j>) -> Option<Self> {
         if let Some(code) = source.as_kind() {
             return Some(code);
@@ -232,13 +233,13 @@ impl<'j> CodeInfo<'j> {
             .as_kind()
     }
 
-    /// The lowered code of a method; `None` if it has none of its own, as a generated function.
+    /// The lowered code of a method; `None` if it has none, for example because it is a generated function.
     pub fn of_method(method: Method<'j>) -> Option<Self> {
         CodeInfo::from_kept(method, method.source()?)
     }
 
-    /// The inferred code that a code instance keeps or kept as `inferred`: a `CodeInfo` already, or its compressed form.
-    /// `None` if it is no code, or the instance is of no method.
+    /// The inferred code that a code instance stores, or stored, as `inferred`: a `CodeInfo`, or its compressed form. `None`
+    /// if that is not code, or if the code instance belongs to no method.
     pub fn from_inferred(of: CodeInstance<'j>, inferred: Object<'j>) -> Option<Self> {
         let method = of.method_instance().method()?;
         if !is_compressed(inferred) {
@@ -265,7 +266,7 @@ impl<'j> CodeInfo<'j> {
         self.0.reference(0)?.as_kind()
     }
 
-    /// The same as any object.
+    /// The object.
     pub fn object(self) -> Object<'j> {
         self.0
     }
@@ -289,19 +290,19 @@ handle! {
 }
 
 impl<'j> Expr<'j> {
-    /// What it does.
+    /// Its head.
     pub fn head(self) -> Symbol<'j> {
         // SAFETY: every one has it.
         unsafe { Symbol::from_ptr_unchecked(self.raw().head) }
     }
 
-    /// To what.
+    /// Its arguments.
     pub fn arguments(self) -> Option<Array<'j>> {
         // SAFETY: null or an array.
         unsafe { Array::from_ptr(self.raw().args) }
     }
 
-    /// To what, `None` for one that is not assigned.
+    /// Its arguments, `None` for one that is not assigned.
     pub fn argument_places(self) -> impl DoubleEndedIterator<Item = Option<Object<'j>>> {
         self.arguments().into_iter().flat_map(Array::places)
     }
@@ -343,7 +344,7 @@ impl<'j> Object<'j> {
         unsafe { jl_sys::jl_isa(self.as_ptr(), jl_sys::jl_function_type.cast()) != 0 }
     }
 
-    /// In code, the statement (from 0) whose value this stands for: what an `SSAValue` says.
+    /// The index (from 0) of the statement to which an `SSAValue` refers.
     pub fn statement(self) -> Option<usize> {
         // SAFETY: an SSAValue is its number, from 1.
         unsafe {
@@ -363,7 +364,7 @@ impl<'j> Object<'j> {
 }
 
 handle! {
-    /// In code, a value of which more is known from here on.
+    /// In code, a value whose type is known more exactly from here on.
     PiNode, jl_value_t, jl_pinode_type
 }
 
@@ -380,14 +381,14 @@ handle! {
 }
 
 impl<'j> UpsilonNode<'j> {
-    /// The value; `None` where there is none on this way.
+    /// The value; `None` if there is none on this path.
     pub fn value(self) -> Option<Object<'j>> {
         self.object().reference(0)
     }
 }
 
 handle! {
-    /// In code, a value that depends on where control came from.
+    /// In code, a value that depends on the previous block.
     PhiNode, jl_value_t, jl_phinode_type
 }
 

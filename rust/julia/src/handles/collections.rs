@@ -156,13 +156,13 @@ impl<'j> Array<'j> {
         unsafe { Object::from_ptr(*self.raw().data.cast::<*mut jl_value_t>().add(index)) }
     }
 
-    /// The items, `None` for those that are not assigned; nothing if the items are no references.
+    /// The items, `None` for those that are not assigned; empty if the items are not references.
     pub fn places(self) -> impl DoubleEndedIterator<Item = Option<Object<'j>>> + ExactSizeIterator {
         let count = if self.holds_references() { self.len() } else { 0 };
         (0..count).map(move |index| self.get(index))
     }
 
-    /// The items that are assigned; nothing if the items are no references.
+    /// The items that are assigned; empty if the items are not references.
     pub fn items(self) -> impl DoubleEndedIterator<Item = Object<'j>> {
         self.places().flatten()
     }
@@ -195,7 +195,7 @@ impl<'j> Array<'j> {
     /// bytes.
     ///
     /// # Safety
-    /// It was made in this stretch of work, and nobody else has it; its items may be any bits.
+    /// It is new since the collector was stopped, and nobody else has it. Its items may be any bits.
     pub unsafe fn fill_bytes(self, bytes: &[u8]) -> Option<()> {
         let length = self.len() * usize::from(self.raw().elsize);
         if self.holds_references() || length != bytes.len() {
@@ -215,7 +215,7 @@ impl<'j> Array<'j> {
         unsafe { jl_array_ptr_1d_push(self.as_ptr(), item.as_ptr()) };
     }
 
-    /// Takes the last item away.
+    /// Removes the last item.
     ///
     /// # Safety
     /// It is a `Vector` with at least one item, and no other thread uses it.

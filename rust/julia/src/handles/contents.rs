@@ -1,15 +1,15 @@
-//! What lies in an immutable object: references and values inline, these with fields of their own.
+//! The contents of an immutable object: references, and inline values, which have fields themselves.
 
 use nativecache_mutation::mutation;
 
 use super::{DataType, Object, Union};
 
-/// A value of a concrete type, an object by itself or inline in one.
+/// A value of a concrete type: an object, or an inline part of one.
 #[derive(Clone, Copy)]
 pub struct Contents<'j> {
-    /// The object that it is, or lies in.
+    /// The object that it is, or is part of.
     within: Object<'j>,
-    /// Where in that object it begins.
+    /// Its offset in that object.
     offset: usize,
     ty: DataType<'j>,
 }
@@ -24,7 +24,7 @@ pub enum Part<'j> {
 }
 
 impl<'j> Object<'j> {
-    /// What lies in it; `None` if its type is abstract, mutable or has no layout.
+    /// Its contents; `None` if its type is abstract, mutable or has no layout.
     pub fn contents(self) -> Option<Contents<'j>> {
         Contents { within: self, offset: 0, ty: self.type_of() }.if_plain()
     }
@@ -45,7 +45,7 @@ impl<'j> Contents<'j> {
         self.ty.field_count().and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
     }
 
-    /// Its bytes, if it has no fields: of a primitive type.
+    /// Its bytes, if its type is primitive.
     pub fn bytes(self) -> Option<&'j [u8]> {
         if self.field_count() > 0 {
             return None;
@@ -70,7 +70,7 @@ impl<'j> Contents<'j> {
         }
         let mut declared = self.ty.known_field_types()?.get(index as usize)?;
         if declared.is::<Union<'j>>() {
-            // Behind what lies inline stands which of the union's types it is.
+            // The last byte of an inline union tells which of its types the value has.
             // SAFETY: within the field.
             let selector = unsafe { self.at(field.offset + field.size.saturating_sub(1)).read() };
             let mut which =

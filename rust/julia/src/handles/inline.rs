@@ -1,4 +1,4 @@
-//! The fields of structs, of which some lie in the struct and are no objects.
+//! The fields of structs. Some are stored inline and are not objects.
 
 use std::marker::PhantomData;
 
@@ -7,7 +7,7 @@ use jl_sys::jl_value_t;
 use super::{DataType, Object};
 use crate::stopped::Stopped;
 
-/// An immutable struct, or a field of one that lies in it.
+/// An immutable struct, or an inline field of one.
 #[derive(Clone, Copy, Debug)]
 pub struct Inline<'j> {
     at: *const u8,
@@ -20,14 +20,14 @@ pub struct Inline<'j> {
 pub enum InlineField<'j> {
     /// A reference to an object, if the field is defined.
     Reference(Option<Object<'j>>),
-    /// A struct that lies here.
+    /// An inline struct.
     Struct(Inline<'j>),
-    /// The bytes of a union, the one that says which type it is of among them, and what padding follows.
+    /// The bytes of an inline union, including the byte that tells its type, and padding after it.
     Union(&'j [u8]),
 }
 
 impl<'j> Object<'j> {
-    /// The fields of this object, if it is immutable and its type says how it is laid out.
+    /// The fields of this object, if it is immutable and its type has a layout.
     pub fn as_inline(self) -> Option<Inline<'j>> {
         let ty = self.type_of();
         (!ty.is_mutable() && ty.has_layout()).then_some(Inline {
@@ -39,7 +39,7 @@ impl<'j> Object<'j> {
 }
 
 impl<'j> Inline<'j> {
-    /// Does it consist of bytes that mean something, all of them, and of nothing else?
+    /// Does it consist only of bytes that all have a meaning, without padding or references?
     pub fn is_plain(self) -> bool {
         self.ty.field_count() == Some(0) || (!self.ty.has_references() && !self.ty.has_padding())
     }

@@ -1,4 +1,4 @@
-//! New objects. What Julia's functions would throw about is checked first, and `None` says that it cannot be made: no
+//! Makes new objects. Whatever Julia's functions would throw about is checked first, and `None` is returned instead: no
 //! exception may pass through frames of Rust.
 
 use std::ffi::CString;
@@ -11,7 +11,7 @@ use crate::elf::global_symbol;
 use crate::julia_1_5::{jl_apply_tuple_type_v, jl_new_bits};
 use crate::stopped::Stopped;
 
-/// Few objects, as parameters and fields are: pointers for a function of Julia, which may write to them.
+/// A few objects, such as parameters or fields: pointers for a function of Julia, which may write to them.
 type Pointers = SmallVec<[*mut jl_value_t; 8]>;
 
 fn pointers(objects: &[Object<'_>]) -> Pointers {
@@ -21,8 +21,7 @@ fn pointers(objects: &[Object<'_>]) -> Pointers {
 /// Calls a function of Julia; `None` if it throws.
 ///
 /// # Safety
-/// The function may run whatever it runs: no lock is held that it could need, and nothing that is being looked at is changed
-/// by it.
+/// It is safe to run the function: no lock is held that it could need, and it changes nothing that is being looked at.
 pub unsafe fn call<'j>(
     _julia: &'j Stopped,
     function: Object<'j>,
@@ -84,13 +83,13 @@ pub struct Apply<'j> {
 }
 
 impl<'j> Apply<'j> {
-    /// With the builtin of Core.
+    /// Finds the builtin of Core.
     pub fn new(julia: &'j Stopped) -> Option<Self> {
         let function = Module::core(julia).constant(Symbol::new(julia, "apply_type"))?;
         Some(Apply { function })
     }
 
-    /// A type with these parameters; `None` if Julia will not have them.
+    /// A type with these parameters; `None` if Julia refuses them.
     pub fn to(self, ty: Object<'j>, parameters: &[Object<'j>]) -> Option<Object<'j>> {
         let mut arguments = Pointers::with_capacity(parameters.len() + 1);
         arguments.push(ty.as_ptr());
@@ -99,10 +98,10 @@ impl<'j> Apply<'j> {
         unsafe { call_pointers(self.function, arguments) }
     }
 
-    /// A tuple type; `None` if Julia will not have these parameters.
+    /// A tuple type; `None` if Julia refuses these parameters.
     pub fn tuple(self, parameters: &[Object<'j>]) -> Option<Object<'j>> {
-        // What is no type, and a `Vararg` of negative length or before the end, is an error: those go the way on which
-        // exceptions are caught.
+        // A parameter that is not a type, and a `Vararg` of negative length or before the end, are errors. These take the
+        // path that catches exceptions.
         let is_plain = |parameter: &Object<'j>| match parameter.as_kind::<DataType<'j>>() {
             Some(ty) => !ty.name().is_vararg(),
             None => parameter.is_type() && !parameter.type_name().is_some_and(TypeName::is_vararg),
@@ -120,14 +119,14 @@ impl<'j> Apply<'j> {
     }
 }
 
-/// Why no struct can be made of some fields.
+/// Why a struct cannot be made from some fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WrongFields {
     /// The type has another number of them, or no layout.
     Count,
     /// One is not of the declared type.
     Types,
-    /// The struct is not made so: a mutable one as an immutable one, or an abstract one.
+    /// The type is of the wrong kind: mutable instead of immutable, the other way round, or abstract.
     Kind,
 }
 
@@ -221,7 +220,7 @@ impl<'j> DataType<'j> {
     }
 }
 
-/// A new `Vector{UInt8}` with these bytes, after `change` has changed some of them; `None` if that gives it up.
+/// A new `Vector{UInt8}` with these bytes, after `change` has changed some of them; `None` if `change` fails.
 pub fn byte_vector<'j>(
     _julia: &'j Stopped,
     bytes: &[u8],
@@ -245,7 +244,7 @@ impl<'j> Array<'j> {
     /// Writes the items of a fresh vector of references; `None` stands for one that is not assigned.
     ///
     /// # Safety
-    /// It was made in this stretch of work, and nobody else has it: no barrier is needed.
+    /// It is new since the collector was stopped, and nobody else has it, so no write barrier is needed.
     pub unsafe fn fill(self, items: impl Iterator<Item = Option<Object<'j>>>) {
         if !self.holds_references() {
             return;
@@ -263,7 +262,7 @@ impl<'j> Array<'j> {
 /// An expression.
 ///
 /// # Errors
-/// If Julia's expressions should not be of a head and arguments.
+/// If Julia's expressions do not consist of a head and arguments.
 pub fn expr<'j>(
     julia: &'j Stopped,
     head: Symbol<'j>,

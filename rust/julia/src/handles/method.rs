@@ -67,7 +67,7 @@ impl<'j> Method<'j> {
         self.raw().isva != 0
     }
 
-    /// Which of its arguments inference does not specialise on, a bit for each.
+    /// The arguments on which inference does not specialise, one bit for each.
     pub fn nospecialize(self) -> i32 {
         self.raw().nospecialize
     }
@@ -88,7 +88,7 @@ impl<'j> Method<'j> {
         unsafe { Object::from_ptr(self.raw().source) }
     }
 
-    /// What makes its body, if it is a generated function.
+    /// Its generator, if it is a generated function.
     pub fn generator(self) -> Option<Object<'j>> {
         // SAFETY: null or an object.
         unsafe { Object::from_ptr(self.raw().generator) }
@@ -100,16 +100,16 @@ impl<'j> Method<'j> {
         unsafe { Array::from_ptr(self.raw().roots) }
     }
 
-    /// Its specialisations, in no order that lasts.
+    /// Its specialisations, in no stable order.
     pub fn specialisations(self) -> impl Iterator<Item = MethodInstance<'j>> {
         // SAFETY: null or a vector with holes (julia.h).
         let table = unsafe { SVec::from_ptr(self.raw().specializations) };
         table.into_iter().flat_map(SVec::items).filter_map(Object::as_kind)
     }
 
-    /// The methods that match a call with these types in `world`; `None` where Julia itself cannot tell.
+    /// The methods that match a call with these types in `world`; `None` if Julia itself cannot tell.
     pub fn matching(types: Object<'j>, world: usize) -> Option<Vec<Method<'j>>> {
-        // What is no tuple type of data is not asked about.
+        // Julia is only asked about tuple types.
         if !types.is_type() || !types.without_wheres().is::<DataType<'j>>() {
             return None;
         }
@@ -163,7 +163,7 @@ impl<'j> Method<'j> {
         }
     }
 
-    /// Puts another list in the place of its roots.
+    /// Replaces the list of its roots.
     ///
     /// # Safety
     /// Its compressed code refers to them by number: nobody reads it before the old ones are back. No other thread uses
@@ -198,7 +198,7 @@ pub struct SpecialisationsLocked<'j> {
 }
 
 impl<'j> SpecialisationsLocked<'j> {
-    /// Those with a hash from the front, those without from the end, and room between.
+    /// Those with a hash are at the front, those without at the end, and there may be room between.
     pub fn vector(&self) -> SVec<'j> {
         self.vector
     }
@@ -227,7 +227,7 @@ handle! {
     MethodInstance, jl_method_instance_t, jl_method_instance_type
 }
 
-/// What a method instance is of.
+/// The definition of a method instance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Definition<'j> {
     /// A method.
@@ -237,7 +237,7 @@ pub enum Definition<'j> {
 }
 
 impl<'j> MethodInstance<'j> {
-    /// What it is of.
+    /// Its definition.
     pub fn definition(self) -> Option<Definition<'j>> {
         // SAFETY: null, a method or a module.
         let definition = unsafe { Object::from_ptr(self.raw().def.value) }?;
@@ -245,7 +245,7 @@ impl<'j> MethodInstance<'j> {
         method.or_else(|| definition.as_kind().map(Definition::TopLevel))
     }
 
-    /// The method that it is of; `None` for top-level code.
+    /// Its method; `None` for top-level code.
     pub fn method(self) -> Option<Method<'j>> {
         match self.definition()? {
             Definition::Method(method) => Some(method),
@@ -278,7 +278,7 @@ impl<'j> MethodInstance<'j> {
         std::iter::successors(first, |code| code.next())
     }
 
-    /// Who calls it: the method instances that Julia invalidates with it.
+    /// Its callers: the method instances that Julia invalidates with it.
     pub fn backedges(self) -> impl DoubleEndedIterator<Item = Object<'j>> {
         // SAFETY: null or an array.
         unsafe { Array::from_ptr(self.raw().backedges) }.into_iter().flat_map(Array::items)
@@ -290,7 +290,7 @@ impl<'j> MethodInstance<'j> {
         unsafe { Array::from_ptr(self.raw().backedges) }.map_or(0, Array::len)
     }
 
-    /// Makes Julia invalidate `caller` with this one. Julia looks through the whole list whether it stands there already.
+    /// Makes Julia invalidate `caller` with this one. Julia first searches the whole list for it.
     ///
     /// # Safety
     /// No other thread changes the list.
@@ -299,8 +299,8 @@ impl<'j> MethodInstance<'j> {
         unsafe { jl_method_instance_add_backedge(self.as_ptr(), caller.as_ptr()) };
     }
 
-    /// The same without a look whether it stands there: an entry that stands twice is invalidated twice, which is
-    /// harmless. Does nothing if the list is empty.
+    /// Like [`MethodInstance::add_backedge`], but without searching the list. A caller that is in the list twice is
+    /// invalidated twice, which is harmless. Does nothing if the list is empty.
     ///
     /// # Safety
     /// As [`MethodInstance::add_backedge`].
@@ -320,16 +320,16 @@ impl<'j> MethodInstance<'j> {
         list.is_some_and(|list| list.places().rev().take(count).any(|known| known == Some(caller.object())))
     }
 
-    /// Forgets code that was not inferred.
+    /// Drops code that was not inferred.
     ///
     /// # Safety
-    /// Nobody else holds on to it, or infers this method instance meanwhile.
+    /// Nobody else uses that code, or infers this method instance meanwhile.
     pub unsafe fn forget_uninferred(self) {
         // SAFETY: as the caller says.
         unsafe { (*self.as_ptr()).uninferred = std::ptr::null_mut() };
     }
 
-    /// The code instance with which inference is done in this world.
+    /// The code instance that has the result of inference in this world.
     pub fn inferred_in(self, world: usize) -> Option<CodeInstance<'j>> {
         // SAFETY: gives a code instance, `nothing` or null.
         unsafe { Object::from_ptr(jl_rettype_inferred(self.as_ptr(), world, world)) }?.as_kind()
@@ -369,13 +369,13 @@ impl<'j> MethodTable<'j> {
         unsafe { Module::from_ptr(self.raw().module) }
     }
 
-    /// The function that sorts keywords for its function.
+    /// The keyword sorter of its function.
     pub fn keyword_sorter(self) -> Option<Object<'j>> {
         // SAFETY: null or an object.
         unsafe { Object::from_ptr(self.raw().kwsorter) }.filter(|sorter| !sorter.is_nothing())
     }
 
-    /// The only entries of a table that has not grown to a tree: the first of them.
+    /// The first entry of a table that is still a list and not a tree.
     pub fn first_of_list(self) -> Option<TypeMapEntry<'j>> {
         // SAFETY: null, `nothing`, an entry or a level.
         unsafe { Object::from_ptr(self.raw().defs) }?.as_kind()
@@ -388,7 +388,7 @@ impl<'j> MethodTable<'j> {
         found
     }
 
-    /// What its cache for dispatch holds, in the map's own order.
+    /// The entries of its cache for dispatch, in the map's own order.
     pub fn cached(self) -> Vec<TypeMapEntry<'j>> {
         let mut found = Vec::new();
         // SAFETY: null, `nothing`, an entry or a level.
@@ -403,13 +403,13 @@ impl<'j> MethodTable<'j> {
         self.entries().into_iter().filter_map(TypeMapEntry::method)
     }
 
-    /// The method that `world` has under exactly this signature.
+    /// The method with exactly this signature in `world`.
     pub fn find(self, signature: Object<'j>, world: usize) -> Option<Method<'j>> {
         // SAFETY: gives a method, `nothing` or null.
         unsafe { Object::from_ptr(jl_methtable_lookup(self.as_ptr(), signature.as_ptr(), world)) }?.as_kind()
     }
 
-    /// The signatures that found no method, or too many, and who asked: (signature, method instance), each an object.
+    /// The signatures of calls that found no method, or too many, and the callers: signature and method instance in turn.
     pub fn backedges(self) -> impl DoubleEndedIterator<Item = Object<'j>> {
         // SAFETY: null or an array.
         unsafe { Array::from_ptr(self.raw().backedges) }.into_iter().flat_map(Array::items)
@@ -421,8 +421,8 @@ impl<'j> MethodTable<'j> {
         unsafe { Array::from_ptr(self.raw().backedges) }.map_or(0, Array::len)
     }
 
-    /// Makes Julia invalidate `caller` when a method is added that `signature` could mean. Julia looks through the whole
-    /// list whether it stands there already.
+    /// Makes Julia invalidate `caller` when a method is added that matches `signature`. Julia first searches the whole list
+    /// for it.
     ///
     /// # Safety
     /// No other thread changes the list.
@@ -433,7 +433,7 @@ impl<'j> MethodTable<'j> {
         }
     }
 
-    /// The same without a look whether it stands there. Does nothing if the list is empty.
+    /// Like [`MethodTable::add_backedge`], but without searching the list. Does nothing if the list is empty.
     ///
     /// # Safety
     /// As [`MethodTable::add_backedge`].
@@ -463,7 +463,7 @@ impl<'j> MethodTable<'j> {
         }
     }
 
-    /// The signatures that found no method, or too many, each with who asked.
+    /// The signatures of calls that found no method, or too many, each with its caller.
     pub fn backedge_pairs(self) -> impl Iterator<Item = (Object<'j>, Object<'j>)> {
         // SAFETY: null or an array, in which signatures and callers take turns (gf.c).
         let list = unsafe { Array::from_ptr(self.raw().backedges) };
@@ -513,7 +513,7 @@ impl<'j> TypeMapEntry<'j> {
         unsafe { Object::from_ptr(self.raw().next.cast()) }?.as_kind()
     }
 
-    /// What it is the entry for.
+    /// Its signature.
     pub fn signature(self) -> Object<'j> {
         // SAFETY: every entry has it.
         unsafe { Object::at(self.raw().sig as usize) }
@@ -530,17 +530,17 @@ impl<'j> TypeMapEntry<'j> {
         self.function()?.as_kind()
     }
 
-    /// The last world in which it holds.
+    /// The last world in which it is valid.
     pub fn max_world(self) -> usize {
         self.raw().max_world
     }
 
-    /// The first world in which it holds.
+    /// The first world in which it is valid.
     pub fn min_world(self) -> usize {
         self.raw().min_world
     }
 
-    /// Does it hold in the newest world and all that come?
+    /// Is it valid in the newest world and all later ones?
     pub fn is_live(self) -> bool {
         self.max_world() == usize::MAX
     }

@@ -1,8 +1,8 @@
-//! Julia's objects by their kinds: what Rust may ask of each without knowing how Julia 1.5 lays it out.
+//! Handles of Julia's objects, one type for each kind. They hide the layouts of Julia 1.5.
 //!
-//! A handle is a pointer that is never null and whose object is of the kind that the handle's type says. It borrows a
-//! [`Stopped`], so the object is alive. Reading through it is safe; what changes Julia is `unsafe` and says what it takes.
-//! A kind is found out by [`Object::as_kind`].
+//! A handle is a pointer that is never null, to an object of the kind of the handle's type. It borrows a [`Stopped`], so the
+//! object is alive. Reading through a handle is safe. Functions that change Julia's state are `unsafe` and document what they
+//! require. [`Object::as_kind`] checks the kind of an object.
 
 mod code;
 mod collections;
@@ -40,10 +40,10 @@ pub use types::{DataType, Field, Primitive, TypeName, TypeVar, Union, UnionAll};
 #[repr(transparent)]
 pub struct Object<'j>(NonNull<jl_value_t>, PhantomData<&'j Stopped>);
 
-/// An object, or null, as functions of C take and give it: for the declarations of such functions only.
+/// An object or null, for the declarations of C functions only.
 pub type RawObject = *mut jl_value_t;
 
-/// A kind of object that has a handle of its own.
+/// A kind of object with its own handle type.
 pub trait Kind<'j>: Sized + Copy + Into<Object<'j>> {
     /// The object as one of this kind, if it is one.
     fn of(object: Object<'j>) -> Option<Self>;
@@ -83,7 +83,7 @@ impl<'j> Object<'j> {
         self.0.as_ptr() as usize
     }
 
-    /// The pointer, for what is kept without a `Stopped`.
+    /// The pointer, for objects that are kept without a `Stopped`.
     pub(crate) fn as_non_null(self) -> NonNull<jl_value_t> {
         self.0
     }
@@ -172,7 +172,7 @@ impl<'j> Object<'j> {
         ty.is_bits().then(|| unsafe { std::slice::from_raw_parts(self.as_ptr().cast::<u8>(), ty.size()) })
     }
 
-    /// The bytes of a value without references, whose type may be no plain bits to Julia (a `GlobalRef` of nothing, say).
+    /// The bytes of a value without references, even if its type is not a bits type to Julia.
     pub fn plain_bytes(self) -> Option<&'j [u8]> {
         let ty = self.type_of();
         let plain = ty.has_layout()
@@ -215,14 +215,14 @@ impl<'j> Object<'j> {
         unsafe { self.has_tag(jl_sys::jl_uint64_type).then(|| *self.as_ptr().cast::<u64>()) }
     }
 
-    /// What field `index` refers to, if the field is a reference, and defined.
+    /// The object in field `index`, if the field is a reference and defined.
     pub fn reference(self, index: u32) -> Option<Object<'j>> {
         let field = self.type_of().field(index).filter(|field| field.is_reference)?;
         // SAFETY: the field lies in the object and holds an object or null.
         unsafe { Object::from_ptr(*self.as_ptr().cast::<u8>().add(field.offset).cast::<*mut jl_value_t>()) }
     }
 
-    /// What is in field `index`, if the field is defined; a new object where it lies inline.
+    /// The value of field `index`, if the field is defined; a new object if it is stored inline.
     pub fn field(self, index: u32) -> Option<Object<'j>> {
         let ty = self.type_of();
         if index as usize >= ty.field_count()? {

@@ -87,7 +87,7 @@ impl<'j> Module<'j> {
         at
     }
 
-    /// A dotted path for messages, which describes and does not identify.
+    /// A dotted path for messages. It does not identify the module.
     pub fn path(self) -> String {
         let mut names = vec![self.as_str()];
         let mut at = self;
@@ -107,12 +107,12 @@ impl<'j> Module<'j> {
         bytes
     }
 
-    /// The same in two words, the high one first.
+    /// The uuid of its package in two words, the high one first.
     pub fn uuid_words(self) -> (u64, u64) {
         (self.raw().uuid.hi, self.raw().uuid.lo)
     }
 
-    /// A number that each precompilation of the package makes anew.
+    /// Its build id, which is new after each precompilation of the package.
     pub fn build_id(self) -> u64 {
         // SAFETY: reads a field.
         unsafe { jl_module_build_id(self.as_ptr()) }
@@ -123,8 +123,8 @@ impl<'j> Module<'j> {
         self.raw().primary_world
     }
 
-    /// All bindings in its table, by name: its own, and stand-ins for those that it has imported or found in a module
-    /// that it uses.
+    /// All bindings in its table, by name: its own, and those for names that it has imported or found in a module that it
+    /// uses.
     pub fn bindings(self) -> Vec<(&'j str, Binding<'j>)> {
         let table = &self.raw().bindings;
         // SAFETY: an open hash of (key, value) words (htable.h), `size` words long.
@@ -157,7 +157,7 @@ impl<'j> Module<'j> {
         }
     }
 
-    /// Gives `add` the symbols of its table, unless there are more than `most`.
+    /// Calls `add` with each symbol of its table, unless there are more than `most`.
     pub fn add_symbols(self, most: usize, add: &mut dyn FnMut(Symbol<'j>)) {
         // SAFETY: another thread that looks for a name may make the table larger, under the same lock (module.c); the
         // table is an open hash of (key, value) words (htable.h), `size` words long, whose keys are symbols.
@@ -196,13 +196,13 @@ impl<'j> Module<'j> {
         }
     }
 
-    /// The binding that this name means here, once imports are looked up; it may be another module's.
+    /// The binding of this name, after resolving imports. It may belong to another module.
     pub fn binding(self, name: Symbol<'_>) -> Option<Binding<'j>> {
         // SAFETY: gives a binding or null.
         unsafe { Binding::from_ptr(jl_get_binding(self.as_ptr(), name.as_ptr())) }
     }
 
-    /// What its table has under the name; nothing is looked up and nothing warned of.
+    /// The binding of this name in its table, without resolving imports and without warnings.
     pub fn binding_in_table(self, name: Symbol<'_>) -> Option<Binding<'j>> {
         // SAFETY: gives a binding or null.
         unsafe { Binding::from_ptr(jl_get_module_binding(self.as_ptr(), name.as_ptr())) }
@@ -218,7 +218,7 @@ impl<'j> Module<'j> {
         self.constant(Symbol::named(name))
     }
 
-    /// The value that this name has here, once imports are looked up (`Module.name` in Julia).
+    /// The value of this name, after resolving imports (`Module.name` in Julia).
     pub fn value_of(self, name: &str) -> Option<Object<'j>> {
         // SAFETY: gives an object or null.
         unsafe { Object::from_ptr(jl_sys::jl_get_global(self.as_ptr(), Symbol::named(name).as_ptr())) }
@@ -231,7 +231,7 @@ impl<'j> Module<'j> {
     }
 }
 
-/// A binding of a module. It is no object of Julia's, and is never freed.
+/// A binding of a module. It is not a Julia object, and is never freed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(transparent)]
 pub struct Binding<'j>(NonNull<julia_1_5::Binding>, PhantomData<&'j Stopped>);
@@ -253,7 +253,7 @@ impl<'j> Binding<'j> {
         self.0.as_ptr() as usize
     }
 
-    /// How far behind its beginning its value stands.
+    /// The offset of its value.
     pub const OFFSET_OF_VALUE: usize = std::mem::offset_of!(julia_1_5::Binding, value);
 
     /// Its name.
@@ -262,7 +262,7 @@ impl<'j> Binding<'j> {
         unsafe { Symbol::from_ptr_unchecked(self.raw().name) }
     }
 
-    /// What is bound to it.
+    /// Its value.
     pub fn value(self) -> Option<Object<'j>> {
         // SAFETY: null or an object.
         unsafe { Object::from_ptr(self.raw().value) }
@@ -278,7 +278,7 @@ impl<'j> Binding<'j> {
         self.value().filter(|_| self.is_constant())
     }
 
-    /// The module that owns it; `None` while nobody has looked it up.
+    /// The module that owns it; `None` before it was resolved.
     pub fn owner(self) -> Option<Module<'j>> {
         // SAFETY: null or a module.
         unsafe { Module::from_ptr(self.raw().owner) }

@@ -13,38 +13,38 @@ handle! {
 }
 
 impl<'j> Symbol<'j> {
-    /// The symbol of this name, which is cut at a NUL: Julia has none of such a name.
+    /// The symbol with this name, which ends at a NUL: Julia has no symbols with a NUL.
     pub fn new(_julia: &'j Stopped, name: &str) -> Self {
         Symbol::named(name)
     }
 
-    /// The symbol of this name, for who has a handle: that proves what [`Symbol::new`] asks for.
+    /// The symbol with this name, for callers that have a handle, which proves that the collector is off.
     pub(crate) fn named(name: &str) -> Self {
         let name = name.split('\0').next().unwrap_or("");
         // SAFETY: jl_symbol_n copies the bytes, and throws only at a NUL.
         unsafe { Symbol::from_ptr_unchecked(jl_sys::jl_symbol_n(name.as_ptr().cast(), name.len())) }
     }
 
-    /// The symbol of these bytes, cut at a NUL.
+    /// The symbol with these bytes, which ends at a NUL.
     pub fn from_bytes(_julia: &'j Stopped, name: &[u8]) -> Self {
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         // SAFETY: jl_symbol_n copies the bytes, and throws only at a NUL.
         unsafe { Symbol::from_ptr_unchecked(jl_sys::jl_symbol_n(name.as_ptr().cast(), name.len())) }
     }
 
-    /// Its name, which may be made of any bytes but NUL.
+    /// Its name, which may have any bytes except NUL.
     pub fn bytes(self) -> &'j [u8] {
         // SAFETY: the name follows the struct and ends with a NUL (julia.h, `jl_symbol_name`).
         unsafe { CStr::from_ptr(self.as_ptr().add(1).cast()).to_bytes() }
     }
 
-    /// Its name for as long as the process lives, as the symbol itself does; empty if that is no UTF-8.
+    /// Its name, which like the symbol lives as long as the process; empty if it is not UTF-8.
     pub fn permanent(self) -> &'static str {
         // SAFETY: as for `bytes`, and no symbol is ever freed.
         unsafe { CStr::from_ptr(self.as_ptr().add(1).cast()) }.to_str().unwrap_or("")
     }
 
-    /// Its name; empty if that is no UTF-8.
+    /// Its name; empty if it is not UTF-8.
     pub fn as_str(self) -> &'j str {
         std::str::from_utf8(self.bytes()).unwrap_or("")
     }

@@ -1,4 +1,4 @@
-//! Types and what they consist of.
+//! Types and their parts.
 
 use jl_sys::{jl_datatype_t, jl_tvar_t, jl_typename_t, jl_unionall_t, jl_uniontype_t};
 
@@ -11,7 +11,7 @@ handle! {
     DataType, jl_datatype_t, jl_datatype_type
 }
 
-/// A type of which there are literals.
+/// A type that has literals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Primitive {
     /// `Bool`.
@@ -29,16 +29,16 @@ pub enum Primitive {
 /// A field of a struct.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Field {
-    /// Where it lies in an instance.
+    /// Its offset in an instance.
     pub offset: usize,
     /// How many bytes it has.
     pub size: usize,
-    /// Does it hold a reference to another object, or lie inline?
+    /// Is it a reference to another object? Otherwise it is stored inline.
     pub is_reference: bool,
 }
 
 impl<'j> DataType<'j> {
-    /// What all types of this name share.
+    /// Its type name, which all types of this name share.
     pub fn name(self) -> TypeName<'j> {
         // SAFETY: every data type has a name.
         unsafe { TypeName::from_ptr_unchecked(self.raw().name) }
@@ -50,13 +50,13 @@ impl<'j> DataType<'j> {
         unsafe { SVec::from_ptr_unchecked(self.raw().parameters) }
     }
 
-    /// What it is declared a subtype of; `None` while it is being made.
+    /// Its supertype; `None` while the type is being made.
     pub fn supertype(self) -> Option<DataType<'j>> {
         // SAFETY: null or a data type.
         unsafe { DataType::from_ptr(self.raw().super_) }
     }
 
-    /// The declared types of its fields, computed if nobody has asked yet; `None` for one without a layout.
+    /// The declared types of its fields, computed if necessary; `None` for a type without a layout.
     pub fn field_types(self) -> Option<SVec<'j>> {
         // SAFETY: they can be computed for a type that has a layout.
         unsafe {
@@ -100,17 +100,17 @@ impl<'j> DataType<'j> {
         self.raw().abstract_ != 0
     }
 
-    /// Is it a tuple of types of which each has instances of its own?
+    /// Is it a tuple of concrete types?
     pub fn is_dispatch_tuple(self) -> bool {
         self.raw().isdispatchtuple != 0
     }
 
-    /// Is it known how instances are laid out?
+    /// Does it have a layout?
     pub fn has_layout(self) -> bool {
         !self.raw().layout.is_null()
     }
 
-    /// How many fields instances have; `None` for one without a layout.
+    /// The number of fields of instances; `None` for a type without a layout.
     pub fn field_count(self) -> Option<usize> {
         // SAFETY: not null.
         self.has_layout().then(|| unsafe { (*self.raw().layout).nfields as usize })
@@ -131,7 +131,7 @@ impl<'j> DataType<'j> {
         }
     }
 
-    /// Are there bytes between fields that nobody writes?
+    /// Is there padding between fields?
     pub fn has_padding(self) -> bool {
         // SAFETY: a live data type with a layout.
         self.has_layout() && unsafe { layout::has_padding(self.as_ptr()) }
@@ -149,7 +149,7 @@ impl<'j> DataType<'j> {
         fields.any(|ty| ty.as_kind::<DataType<'j>>().is_some_and(|ty| ty.is_bits() && ty.holds_address()))
     }
 
-    /// A number that equal types share; 0 for those that have none.
+    /// Its hash, which equal types share; 0 for types without a hash.
     pub fn hash(self) -> u32 {
         self.raw().hash
     }
@@ -166,7 +166,7 @@ impl<'j> DataType<'j> {
         self.as_ptr() == unsafe { jl_sys::jl_nothing_type }
     }
 
-    /// Which type with literals of its own it is.
+    /// The kind of literals that the type has, if any.
     pub fn primitive(self) -> Option<Primitive> {
         let this = self.as_ptr();
         // SAFETY: these exist from start-up on.
@@ -191,7 +191,7 @@ impl<'j> DataType<'j> {
         }
     }
 
-    /// The names of the fields of instances; of a named tuple those in its first parameter.
+    /// The names of the fields of instances. For a named tuple, they are in its first parameter.
     pub fn field_names(self) -> Vec<Symbol<'j>> {
         // SAFETY: exists from start-up on.
         if self.name().as_ptr() != unsafe { jl_sys::jl_namedtuple_typename } {
@@ -228,7 +228,7 @@ impl<'j> DataType<'j> {
 }
 
 handle! {
-    /// What all types of one name share.
+    /// A type name, which all types of this name share.
     TypeName, jl_typename_t, jl_typename_type
 }
 
@@ -293,7 +293,7 @@ impl<'j> TypeName<'j> {
         self.as_ptr() == unsafe { jl_sys::jl_type_typename }
     }
 
-    /// Does subtyping treat its types in a way of their own: tuples, `Vararg`, `Type` and the types of types?
+    /// Does subtyping treat its types specially: tuples, `Vararg`, `Type` and the types of types?
     pub fn is_special(self) -> bool {
         // SAFETY: the types exist from start-up on.
         unsafe {
@@ -329,7 +329,7 @@ impl<'j> UnionAll<'j> {
         unsafe { TypeVar::from_ptr_unchecked(self.raw().var) }
     }
 
-    /// What stands before the `where`.
+    /// The type before the `where`.
     pub fn body(self) -> Object<'j> {
         // SAFETY: every one has it.
         unsafe { Object::at(self.raw().body as usize) }
@@ -337,7 +337,7 @@ impl<'j> UnionAll<'j> {
 }
 
 handle! {
-    /// A union of two types, of which each may be a union.
+    /// A union of two types, each of which may be a union.
     Union, jl_uniontype_t, jl_uniontype_type
 }
 
@@ -369,7 +369,7 @@ impl<'j> TypeVar<'j> {
 }
 
 impl<'j> Object<'j> {
-    /// What its fields that are references, and defined, refer to, in their order.
+    /// The objects in its fields that are references and defined, in order.
     pub fn references(self) -> impl Iterator<Item = Object<'j>> {
         let count = self.type_of().field_count().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
         (0..count).filter_map(move |index| self.reference(index))
@@ -384,17 +384,17 @@ impl<'j> Object<'j> {
         at
     }
 
-    /// The data type behind the `where`s of a type, if there is one.
+    /// The data type inside the `where`s of a type, if there is one.
     pub fn data_type(self) -> Option<DataType<'j>> {
         self.without_wheres().as_kind()
     }
 
-    /// The name behind a type; `None` for unions, variables and `Union{}`.
+    /// The type name of a type; `None` for unions, variables and `Union{}`.
     pub fn type_name(self) -> Option<TypeName<'j>> {
         self.data_type().map(DataType::name)
     }
 
-    /// A type as text for messages, which describes and does not identify.
+    /// A type as text for messages. It does not identify the type.
     pub fn type_text(self) -> String {
         if self.is::<Union<'j>>() {
             return "Union".to_owned();
@@ -427,7 +427,7 @@ impl<'j> Object<'j> {
                 && unsafe { jl_types_equal(self.as_ptr(), other.as_ptr()) } != 0)
     }
 
-    /// Have these two types no instance in common? May say no where they have none.
+    /// Have these two types no instance in common? The answer may be no even if they have none.
     pub fn is_disjoint(self, other: Object<'_>) -> bool {
         // SAFETY: both are alive, and types.
         self.is_type()
@@ -435,7 +435,7 @@ impl<'j> Object<'j> {
             && unsafe { jl_has_empty_intersection(self.as_ptr(), other.as_ptr()) } != 0
     }
 
-    /// Does it mention a variable that no `where` of its own binds?
+    /// Does it mention a variable that no `where` in it binds?
     pub fn has_free_variables(self) -> bool {
         // SAFETY: alive.
         unsafe { jl_has_free_typevars(self.as_ptr()) != 0 }

@@ -1,11 +1,12 @@
-//! Names, symbols and strings as the words of a signature, each on one line and each as Julia's parser reads it.
+//! Names, symbols and strings in signatures, each on one line, in a form that Julia's parser reads.
 //!
-//! The grammar is in docs/profiles.md, "The words of a signature".
+//! The grammar is in docs/profiles.md, "The grammar of signatures".
 
 use nativecache_mutation::mutation;
 use std::fmt::Write as _;
 
-/// Names that are no names to the parser. `:true` is `true`, and the field `end` of a module cannot be written plainly.
+/// Words that the parser does not read as names. `:true` is `true`, and the field `end` of a module cannot be written
+/// plainly.
 const RESERVED: [&str; 36] = [
     "abstract",
     "baremodule",
@@ -45,14 +46,14 @@ const RESERVED: [&str; 36] = [
     "while",
 ];
 
-/// Operators that `M.:(+)` names. Any other name can be quoted as well: these are what `--trace-compile` writes so.
+/// Operators that are written as `M.:(+)`, as `--trace-compile` does. Other names could be quoted in this way as well.
 const OPERATORS: [&str; 45] = [
     "+", "-", "*", "/", "\\", "^", "<", ">", "<=", ">=", "==", "!=", "===", "!==", "!", "~", "&", "|", "%",
     "<<", ">>", ">>>", "//", "|>", "<:", ">:", "÷", "⊻", "∘", "≤", "≥", "≠", "≡", "≢", "∈", "∉", "∋", "∌",
     "⊆", "⊇", "⊈", "⊉", "∪", "∩", "√",
 ];
 
-/// What the parser takes for a name as it stands. Letters beyond ASCII are not among them: the parser normalises those.
+/// Does the parser read this as a name without quotes? Letters beyond ASCII are excluded, since the parser normalises them.
 #[must_use]
 pub fn is_plain(name: &[u8]) -> bool {
     let Some(first) = name.first() else { return false };
@@ -65,14 +66,14 @@ pub fn is_plain(name: &[u8]) -> bool {
         )
 }
 
-/// What `var"..."` can hold as it stands: it has no escapes for anything but the quote.
+/// Can `var"..."` hold this name? It has no escapes except for the quote.
 fn is_quotable(name: &[u8]) -> bool {
     std::str::from_utf8(name).is_ok_and(|name| {
         !name.is_empty() && !name.chars().any(|c| c.is_control() || matches!(c, '"' | '\\'))
     })
 }
 
-/// A name that stands alone: a variable, a field. `None` if it cannot be written.
+/// A name on its own, such as a variable or a field. `None` if it cannot be written.
 #[must_use]
 pub fn name(name: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(name).ok()?;
@@ -83,7 +84,7 @@ pub fn name(name: &[u8]) -> Option<String> {
     }
 }
 
-/// What `path` has under a name.
+/// The path of a name in `path`.
 #[must_use]
 pub fn member(path: &str, name: &[u8]) -> String {
     match std::str::from_utf8(name) {
@@ -131,13 +132,14 @@ pub fn string(bytes: &[u8]) -> String {
     out
 }
 
-/// A 64-bit float with a point or an exponent; `None` for what has no literal.
+/// A 64-bit float with a point or an exponent; `None` if it has no literal.
 #[must_use]
 pub fn float64(value: f64) -> Option<String> {
     mutation!("signatures: any float has a literal", value.is_finite(), true).then(|| format!("{value:?}"))
 }
 
-/// A 32-bit float likewise. Julia may read it by way of 64 bits: what that would round twice has no literal.
+/// A 32-bit float with a point or an exponent. Julia may read it via 64 bits, so a value that this would round twice has no
+/// literal.
 #[must_use]
 pub fn float32(value: f32) -> Option<String> {
     if !value.is_finite() {
@@ -154,13 +156,13 @@ pub fn float32(value: f32) -> Option<String> {
     })
 }
 
-/// Escapes a lasting name for `var"..."`. It is put away before Julia's parser sees it, so the rules are our own.
+/// Escapes a lasting name for `var"..."`. It is replaced before Julia's parser sees it, so these escapes are our own.
 #[must_use]
 pub fn quote_lasting(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// The name up to the closing quote, and how much of `text` that is with the quote.
+/// The name up to the closing quote, and its length in `text`, including the quote.
 #[must_use]
 pub fn unquote_lasting(text: &str) -> Option<(String, usize)> {
     let mut name = String::new();
@@ -182,13 +184,13 @@ pub fn unquote_lasting(text: &str) -> Option<(String, usize)> {
 /// A piece of a signature's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// As it stands: brackets, numbers, string literals, symbols.
+    /// Other text: brackets, numbers, string literals, symbols.
     Text(&'a str),
     /// `A.B.var"name"`: a chain of names, with its text.
     Path(Vec<String>, &'a str),
 }
 
-/// The pieces of a text, in order; together they are the text. Names inside of string literals are none.
+/// The pieces of a text, in order. Together they are the whole text. Names inside of string literals do not count.
 #[must_use]
 pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut out = Vec::new();
@@ -220,7 +222,7 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     out
 }
 
-/// The chain of names that a text begins with, and its length.
+/// The chain of names at the start of a text, and its length.
 fn path(text: &str) -> Option<(Vec<String>, usize)> {
     let (first, mut length) = component(text)?;
     let mut names = vec![first];

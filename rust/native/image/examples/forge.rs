@@ -1,12 +1,12 @@
-//! Writes a library file with other bytes and right hashes, as a writer with a bug, another machine or a future
-//! version would: `forge <library> <out> <old hex> <new hex>`. Every place where the old bytes stand gets the new
-//! ones. Tests provoke with it what no damage of a file can, since damage is found by its hash.
+//! Writes a library file with changed bytes and correct hashes, as a writer with a bug, another machine or a future version
+//! could do: `forge <library> <out> <old hex> <new hex>`. All occurrences of the old bytes are replaced. Tests use it for
+//! errors that plain damage cannot cause, since the hash detects that.
 
 use std::error::Error;
 
 use nativecache_image::{content_hash, Trailer, TRAILER_SIZE};
 
-/// Where the trailer has the hashes (docs/image-format.md).
+/// Offsets of the hashes in the trailer (docs/image-format.md).
 const CODE_HASH: usize = 32;
 const IMAGE_HASH: usize = 48;
 const OWN_HASH: usize = 64;
@@ -21,7 +21,7 @@ fn bytes_of(hex: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(pairs.iter().filter_map(|[high, low]| u8::try_from(high * 16 + low).ok()).collect())
 }
 
-/// Puts `new` wherever `old` stands; how often that was.
+/// Replaces `old` by `new` everywhere, and returns how often.
 fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) -> usize {
     let mut count = 0;
     for at in 0..=bytes.len().saturating_sub(old.len()) {

@@ -10,11 +10,11 @@ use crate::node::Node;
 use crate::node_writer::NodeTable;
 use crate::output::Output;
 
-/// Collects what belongs into an image and writes it.
+/// Collects the contents of an image and writes it.
 ///
-/// Numbers are given in the order of first mention, and nothing depends on the order of a hash table: the same calls
-/// give the same bytes. Nodes, slots, tables, edges and packages that are equal get the same number. A record that is refused
-/// leaves the builder as it was, so the method that needed it can be left out and the rest goes on.
+/// Numbers are assigned in the order of first mention, and nothing depends on the order of a hash table, so the same calls
+/// give the same bytes. Equal nodes, slots, tables, edges and packages get the same number. A refused record does not change
+/// the builder, so the method that needs it can be left out, and the build can continue.
 #[derive(Debug, Default)]
 pub struct ImageBuilder {
     heaps: HeapWriter,
@@ -43,13 +43,13 @@ impl ImageBuilder {
         Self::default()
     }
 
-    /// Says how many entries the library's `nativecache_functions` has; every [`CodeIndex`] must be below.
+    /// Sets the number of entries in the library's `nativecache_functions`; every [`CodeIndex`] must be less.
     pub fn set_code_count(&mut self, code_count: u32) {
         self.code_count = code_count;
     }
 
-    /// Says that the method tables of all edges hold what the sysimage and packages' images bring and nothing
-    /// else, and that the sysimage's newest method is of world `base_world`.
+    /// Records that the method tables of all edges only hold methods of the sysimage and of packages' images, and that the
+    /// sysimage's newest method is of world `base_world`.
     pub fn set_base_world(&mut self, base_world: u64) {
         self.base_world = base_world;
     }
@@ -104,7 +104,7 @@ impl ImageBuilder {
         self.nodes.intern(node, self.packages.len(), &mut self.heaps)
     }
 
-    /// Adds a node even if there is an equal one: for mutable objects that look alike and are not the same.
+    /// Adds a node even if there is an equal one: for mutable objects that are equal and not the same.
     ///
     /// # Errors
     /// If it refers to a node or package that is not there yet.

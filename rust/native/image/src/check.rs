@@ -21,7 +21,7 @@ pub(crate) fn all(image: &Image<'_>) -> Result<(), ImageError> {
     (0..image.entry_count()).try_for_each(|index| entry(image, index))
 }
 
-/// Nodes lie one after the other, and each refers to earlier ones only.
+/// Nodes follow each other, and each refers to earlier ones only.
 fn nodes(image: &Image<'_>) -> Result<(), ImageError> {
     let mut rest = image.nodes;
     for (index, offset) in (0_u32..).zip(image.node_offsets) {
@@ -43,7 +43,7 @@ fn nodes(image: &Image<'_>) -> Result<(), ImageError> {
     ends("words used", Section::Nodes, image.nodes.len() - rest.len(), image.nodes.len())
 }
 
-/// Places of inferred code lie within it, one behind the other, and each holds the number of a root.
+/// Places of inferred code are within it and in order, and each holds the number of a root.
 pub(crate) fn root_numbers(
     index: u32,
     bytes: &[u8],
@@ -87,8 +87,8 @@ fn table(image: &Image<'_>, index: u32) -> Result<(), ImageError> {
     below("type name", Section::Tables, index, table.typename.0, image.node_count())
 }
 
-/// Lists lie one after the other, so a few words cannot claim a long list many times over. Returns where those of
-/// edges end and those of functions begin.
+/// Lists follow each other, so a long list cannot be used many times. Returns where the lists of edges end and those of
+/// functions begin.
 fn edges(image: &Image<'_>) -> Result<usize, ImageError> {
     let mut end = 0;
     for (index, record) in (0_u32..).zip(image.edges) {
@@ -109,7 +109,7 @@ fn edges(image: &Image<'_>) -> Result<usize, ImageError> {
     Ok(end)
 }
 
-/// Lists of functions begin at `end` and go on like those of edges. Returns where they end.
+/// Lists of functions begin at `end`, and follow each other. Returns where they end.
 fn functions(image: &Image<'_>, mut end: usize) -> Result<usize, ImageError> {
     for (index, record) in (0_u32..).zip(image.functions) {
         let [.., start, _, _, _] = record.map(u32::from_le_bytes);
@@ -139,8 +139,8 @@ fn references(image: &Image<'_>, index: u32, function: &FunctionRef<'_>) -> Resu
     function.edges.iter().try_for_each(|edge| check("edge", edge.0, image.edge_count()))
 }
 
-/// What `invoke` calls without asking must be there: a null `specptr` or result would be followed. And there must be no
-/// code where `invoke` says so, or it would never run.
+/// What `invoke` uses without a check must be present: a null `specptr` or result would be dereferenced. If `invoke` means
+/// that there is no code, there must be none, since it would never run.
 pub(crate) fn invocable(index: u32, invoke: Invoke, spec: bool, constant: bool) -> Result<(), ImageError> {
     let what = match invoke {
         Invoke::Args | Invoke::Sparam if !spec => "specialised code",
@@ -167,7 +167,7 @@ fn entry(image: &Image<'_>, index: u32) -> Result<(), ImageError> {
     }
 }
 
-/// Names are handed to C functions, which would stop at a NUL or throw because of it.
+/// Names are passed to C functions, which would stop at a NUL or throw because of it.
 #[inline]
 pub(crate) fn without_nul(
     what: &'static str,

@@ -1,5 +1,4 @@
-//! Digests of records that do not depend on how an image numbers them: two images say the same of a thing if the
-//! digests are equal.
+//! Digests of records that do not depend on an image's numbers: if digests are equal, two images have the same description.
 
 use crate::error::ImageError;
 use crate::file::content_hash;
@@ -20,7 +19,7 @@ pub struct Digests<'a> {
     nodes: Vec<Digest>,
 }
 
-/// What goes into one digest.
+/// The input of one digest.
 #[derive(Default)]
 struct Parts(Vec<u8>);
 
@@ -50,8 +49,8 @@ impl<'a> Digests<'a> {
         Self::new(image, true)
     }
 
-    /// The same, but not of which build a package is, nor where exactly a method stands: most of what a package
-    /// consists of is the same in its next build.
+    /// Computes digests without builds of packages and exact places of methods: most parts of a package are the same in its
+    /// next build.
     ///
     /// # Errors
     /// None for an image that was parsed.
@@ -68,7 +67,7 @@ impl<'a> Digests<'a> {
         Ok(digests)
     }
 
-    /// The digest of a node. One that is not there has a digest that no node has.
+    /// The digest of a node. A number without a node has a digest that no node has.
     #[must_use]
     pub fn node(&self, id: NodeId) -> Digest {
         self.nodes.get(id.index()).copied().unwrap_or_default()
@@ -116,7 +115,7 @@ impl<'a> Digests<'a> {
             NodeRef::Sysimage { offset } => {
                 parts.word(u64::from(offset));
             }
-            // Names and operands say all of these; the serial of a type variable is a number of this image.
+            // Names and operands describe these completely; the serial of a type variable is a number of this image.
             NodeRef::Symbol(_)
             | NodeRef::Submodule { .. }
             | NodeRef::ConstValue { .. }
@@ -165,7 +164,7 @@ impl<'a> Digests<'a> {
         Ok(parts.digest())
     }
 
-    /// The digest of an edge: what is asked, and the methods that are expected.
+    /// The digest of an edge: its target, and the expected methods.
     ///
     /// # Errors
     /// If there is no such edge.

@@ -1,4 +1,4 @@
-//! What can be wrong with an image or a library file.
+//! Errors of images and library files.
 
 use nativecache_store::{Hex, Reason};
 use std::fmt;
@@ -199,7 +199,7 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// The reason under which a library with this error is put on record.
+    /// The reason that is recorded for a library with this error.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {

@@ -29,7 +29,7 @@ pub fn content_hash(bytes: &[u8]) -> Hash {
     Hash(XxHash3_128::oneshot(bytes).to_be_bytes())
 }
 
-/// The content hash of what comes piece by piece.
+/// The content hash of data that comes in pieces.
 struct Pieces(XxHash3_128);
 
 impl Pieces {
@@ -50,7 +50,7 @@ impl Pieces {
     }
 }
 
-/// What stands at the end of a library file.
+/// The end of a library file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Trailer {
     /// Length of the ELF file.
@@ -67,7 +67,7 @@ pub struct Trailer {
     pub image_hash: Hash,
 }
 
-/// Where the parts of a library file lie.
+/// The places of the parts of a library file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Layout {
     /// The ELF shared object.
@@ -89,7 +89,7 @@ impl Layout {
 impl Trailer {
     /// Reads the trailer from the end of `bytes`: a whole library file, or just its last [`TRAILER_SIZE`] bytes.
     ///
-    /// Magic and format version are looked at first: they are the last 16 bytes in every version of the format.
+    /// Magic and format version are checked first: they are the last 16 bytes in every version of the format.
     ///
     /// # Errors
     /// If there is none, if it is of another version, or if it is damaged.
@@ -102,7 +102,7 @@ impl Trailer {
         let (rest, magic) = bytes.split_last_chunk::<8>().ok_or_else(truncated)?;
         if *magic != TRAILER_MAGIC {
             if bytes.starts_with(&ELF_MAGIC) {
-                // An ELF file without our end is most likely ours without its end.
+                // An ELF file without a trailer is most likely a truncated library.
                 let expected = (bytes.len() + TRAILER_SIZE) as u64;
                 return Err(ImageError::Truncated {
                     part: "library file",
@@ -151,7 +151,7 @@ impl Trailer {
         Ok(decoded)
     }
 
-    /// Where the parts lie in a file of `len` bytes that ends in this.
+    /// The places of the parts in a file of `len` bytes that ends with this trailer.
     ///
     /// # Errors
     /// If it is not the end of a file of that length.
@@ -216,7 +216,7 @@ fn mismatch(what: &'static str, found: u64, expected: u64) -> ImageError {
     ImageError::Mismatch { what, section: "trailer", index: 0, found, expected }
 }
 
-/// Checks that a library file is whole and says where its parts lie. Reads every byte once.
+/// Checks that a library file is complete and unchanged, and returns the places of its parts. Reads every byte once.
 ///
 /// # Errors
 /// If it is not a library file of this format version, or not byte for byte what was written.
@@ -237,12 +237,12 @@ pub fn verify(file: &[u8]) -> Result<Layout, ImageError> {
 const CODE: &str = "machine code";
 const IMAGE: &str = "image";
 
-/// How much of the code is in memory at a time: it stays in the processor's cache until it is hashed, and no page but
-/// those of the image has to be made for the file.
+/// How much of the code is in memory at a time. It stays in the processor's cache until it is hashed, and only the image
+/// needs new pages.
 const PIECE: usize = 64 << 10;
 
-/// The same as [`verify`] for a file of `len` bytes that ends in `trailer`, read piece by piece: the image, which is all
-/// that is kept of it.
+/// Like [`verify`], for a file of `len` bytes that ends in `trailer` and is read in pieces. Returns the image, the only part
+/// that is kept.
 ///
 /// # Errors
 /// The outer one if it cannot be read, the inner one as for [`verify`].
@@ -286,8 +286,8 @@ pub fn read_verified(
 
 /// Writes a library file: the ELF file `elf`, then `image`, then a trailer; on disk when this returns.
 ///
-/// `out` must not exist, so that no library that a session has mapped is ever written to: give a temporary name and
-/// rename it. A file that could not be finished is removed.
+/// `out` must not exist, so that a library that a session has mapped is never written to: use a temporary name and rename
+/// the file. An incomplete file is removed.
 ///
 /// # Errors
 /// If `elf` cannot be read or is no ELF file, if [`Image::parse`] refuses `image`, or if `out` cannot be written.
@@ -315,7 +315,7 @@ pub fn append(elf: &Path, image: &[u8], out: &Path) -> Result<Trailer, ImageErro
         elf_hash: content_hash(&body),
         image_hash: content_hash(image),
     };
-    // Nobody else may write to what sessions run, whatever the umask says.
+    // Nobody else may write to files that sessions run, whatever the umask is.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o644);
     let mut file = options.open(out).map_err(io("create", out))?;

@@ -1,4 +1,4 @@
-//! What the writer keeps once: equal records under one number, equal strings and bytes in one place.
+//! Deduplication in the writer: equal records have one number, equal strings and bytes are stored once.
 
 use crate::check::without_nul;
 use crate::error::ImageError;
@@ -34,7 +34,7 @@ impl<T: Eq + Hash> Interned<T> {
     }
 }
 
-/// A number of things; the largest word is kept for "none".
+/// Checks a count. The largest word is reserved for "none".
 pub(crate) fn count(what: &'static str, section: &'static str, found: usize) -> Result<u32, ImageError> {
     u32::try_from(found).ok().filter(|count| *count < NONE).ok_or(ImageError::TooLarge {
         what,

@@ -1,5 +1,5 @@
-//! Where things lie in an image: header, section directory, record sizes, tags. Shared by writer and reader;
-//! `docs/image-format.md` has the same in words.
+//! The layout of an image: header, section directory, record sizes, tags. Writer and reader share it.
+//! `docs/image-format.md` describes it.
 
 use crate::error::ImageError;
 use crate::list::Word;
@@ -27,7 +27,7 @@ pub(crate) const TABLE_WORDS: usize = 4;
 pub(crate) const EDGE_WORDS: usize = 5;
 pub(crate) const ENTRY_WORDS: usize = 6;
 
-/// The sections of an image, in the order in which they lie.
+/// The sections of an image, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub(crate) enum Section {
@@ -82,7 +82,7 @@ impl Section {
         }
     }
 
-    /// Bytes of one of the things that the section's count counts.
+    /// The size in bytes of one item of the section's count.
     pub(crate) const fn unit(self) -> usize {
         match self {
             Section::Strings | Section::Bytes => 1,
@@ -178,7 +178,7 @@ pub(crate) struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
-    /// Checks header and directory: sections in order, each where the one before ends, nothing left over.
+    /// Checks header and directory: sections are in order, each begins where the previous one ends, and nothing is left over.
     pub(crate) fn split(image: &'a [u8]) -> Result<Self, ImageError> {
         let table_end = HEADER_SIZE + Section::COUNT * DIRECTORY_ENTRY_SIZE;
         let Some((magic, _)) = image.split_first_chunk::<8>() else {
@@ -271,7 +271,7 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// The bytes as words; a rest that fills no word (which the checks above rule out) is left out.
+/// The bytes as words. An incomplete word at the end is left out; earlier checks exclude it.
 fn words(bytes: &[u8]) -> &[Word] {
     bytes.as_chunks::<4>().0
 }

@@ -1,15 +1,15 @@
-//! What a NativeCache library carries beside its machine code.
+//! The part of a NativeCache library beside its machine code.
 //!
-//! A library file is an ELF shared object followed by an *image* (tables that say what the code needs and what it is
-//! good for) and a *trailer* (where the image lies, and hashes of it all). This crate has the writer, the reader and
-//! the checks. It knows neither Julia nor LLVM, and maps no files: it reads byte slices in place.
+//! A library file is an ELF shared object, followed by an *image* (tables that describe the code and its requirements) and a
+//! *trailer* (the place of the image, and hashes of everything). This crate has the writer, the reader and the checks. It
+//! knows neither Julia nor LLVM, and maps no files: it reads byte slices in place.
 //!
 //! * [`ImageBuilder`] makes an image; equal input gives equal bytes.
 //! * [`Image::parse`] checks every offset, count, tag and operand in one pass; afterwards every record can be read in
 //!   constant time. Operands always refer to earlier nodes, so nodes can be resolved in order.
-//! * [`append`] puts ELF file and image together; [`verify`] finds the parts again and checks that they are whole;
-//!   [`read_verified`] does so with a file that is read piece by piece.
-//! * [`Reason`] is the one list of reasons for which something is not used.
+//! * [`append`] joins an ELF file and an image; [`verify`] finds the parts again and checks that they are unchanged;
+//!   [`read_verified`] does so for a file that is read in pieces.
+//! * [`Reason`] lists all reasons why something is not used.
 //!
 //! No function of this crate panics, whatever the bytes.
 //!

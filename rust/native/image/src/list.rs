@@ -1,10 +1,10 @@
-//! Lists that are read where they lie: a run of little-endian words, seen as identifiers.
+//! Lists that are read in place: a sequence of little-endian words, as identifiers.
 
 use crate::ids::ListItem;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A word as it lies in the image, with no assumption about its alignment.
+/// A word in the image, with no assumption about its alignment.
 pub(crate) type Word = [u8; 4];
 
 /// A list borrowed from the image, decoded item by item as it is read.

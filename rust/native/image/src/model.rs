@@ -1,4 +1,4 @@
-//! What an image holds beside nodes, as the writer makes it: packages, slots, functions, method tables, edges, entries.
+//! The contents of an image besides nodes, for the writer: packages, slots, functions, method tables, edges, entries.
 
 use crate::ids::{CodeIndex, EdgeId, FunctionId, NodeId, PackageId, SlotId, TableId};
 use nativecache_store::Reason;
@@ -23,7 +23,7 @@ pub enum Slot {
     Object(NodeId),
     /// The address of a binding, plus an offset.
     Binding {
-        /// The module whose table of bindings is asked.
+        /// The module that owns the binding.
         module: NodeId,
         /// Name of the binding.
         name: String,
@@ -45,7 +45,7 @@ pub enum Slot {
     Specptr(NodeId),
 }
 
-/// How a code instance is called: what goes into its `invoke`.
+/// How a code instance is called: its `invoke`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Invoke {
     /// `jl_fptr_args`; the function must have `spec`.
@@ -56,11 +56,11 @@ pub enum Invoke {
     ConstReturn,
     /// A wrapper in the library, which calls `spec` with unboxed arguments.
     Wrapper(CodeIndex),
-    /// Not at all: inference made the code instance and the library has no code for it, because it is inlined wherever
-    /// it is called or because nothing calls it directly. The function must not have `spec`.
+    /// The library only has the result of inference and no code, because the function is inlined into all callers, or
+    /// because nothing calls it directly. The function must not have `spec`.
     Inferred,
-    /// Nothing is said about its result, and there is no code instance to install: only its edges count, for those that
-    /// depend on it. The function must not have `spec`.
+    /// The library does not have its result, and there is no code instance to install. Only its edges count, for functions
+    /// that depend on it. The function must not have `spec`.
     EdgesOnly,
 }
 
@@ -75,9 +75,9 @@ pub struct Function {
     pub rettype_const: Option<NodeId>,
     /// Its inferred code, kept for callers that may inline it.
     pub inferred: Option<NodeId>,
-    /// What goes into `invoke`.
+    /// The value of `invoke`.
     pub invoke: Invoke,
-    /// What goes into `specptr`.
+    /// The value of `specptr`.
     pub spec: Option<CodeIndex>,
     /// Whether callers may inline it.
     pub inlineable: bool,
@@ -85,19 +85,19 @@ pub struct Function {
     pub generated: bool,
     /// Every slot that must be filled before it may run: its own, and those of code that it calls directly.
     pub slots: Vec<SlotId>,
-    /// Functions of this library on whose validity its own relies: it calls them directly, has them inlined, or was
-    /// inferred with their result.
+    /// Functions of this library on whose validity its own validity depends: it calls them directly, inlines them, or was
+    /// inferred with their results.
     pub depends: Vec<FunctionId>,
-    /// What must still hold for it to be valid.
+    /// Its edges, which must hold for it to be valid.
     pub edges: Vec<EdgeId>,
 }
 
-/// A method table as it was at build. One that is the same when the library is linked needs no look at its edges.
+/// A method table as it was at build. If it is the same when the library is linked, its edges need no check.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Table {
     /// The type name whose method table it is.
     pub typename: NodeId,
-    /// How many methods it had that were not deleted.
+    /// The number of its methods that were not deleted.
     pub live: u32,
     /// Digest of those methods.
     pub digest: u64,
@@ -107,30 +107,30 @@ pub struct Table {
 /// build. Shared by all functions that depend on it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Edge {
-    /// The method table that is asked.
+    /// The method table.
     pub table: TableId,
-    /// What it is asked for.
+    /// The target that is looked up in it.
     pub target: EdgeTarget,
     /// The methods found at build, in the order in which they were found; empty if nothing matched.
     pub methods: Vec<NodeId>,
 }
 
-/// What a method table is asked for.
+/// The target of an edge.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum EdgeTarget {
     /// The specialised types of this method instance, which the code calls or has inlined.
     MethodInstance(NodeId),
     /// This signature.
     Signature(NodeId),
-    /// Not the table, but the generator of this method instance. In place of methods there are three numbers:
-    /// digests of the body and of the packages that it could see, and the world of the build's beginning.
+    /// The generator of this method instance, not the table. In place of methods there are three numbers: digests of the
+    /// body and of the packages that it could see, and the world in which the build began.
     Generated(NodeId),
-    /// Not the table, but a constant of this module. In place of methods there are its name, a symbol, and a number,
-    /// the digest of its value.
+    /// A constant of this module, not the table. In place of methods there are its name, a symbol, and a number, the digest
+    /// of its value.
     Constant(NodeId),
 }
 
-/// Where a requested method ended up in the build.
+/// The outcome of a requested method in the build.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Bucket {
     /// The library has code for it.
@@ -139,25 +139,25 @@ pub enum Bucket {
     Skipped {
         /// Why.
         reason: Reason,
-        /// What exactly: the name, the address, the value.
+        /// More about it: the name, the address, the value.
         detail: String,
     },
     /// It should have worked.
     Failed {
         /// Why it did not.
         reason: Reason,
-        /// What exactly: the message of the exception, the signal.
+        /// More about it: the message of the exception, the signal.
         detail: String,
     },
 }
 
-/// A requested method and what became of it.
+/// A requested method and its outcome.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Entry {
-    /// The statement as it was asked for.
+    /// The requested statement.
     pub statement: String,
-    /// The package that it belongs to, if that is known.
+    /// The package that it belongs to, if it is known.
     pub package: Option<PackageId>,
-    /// Where it ended up.
+    /// Its outcome.
     pub bucket: Bucket,
 }

@@ -1,16 +1,16 @@
-//! Descriptions of Julia objects, as the writer makes them.
+//! Descriptions of Julia objects, for the writer.
 
 use crate::builtin::Builtin;
 use crate::ids::{NodeId, PackageId};
 
 /// The description of one Julia object.
 ///
-/// Operands are earlier nodes of the same image, so a reader that resolves nodes in order has every operand at hand.
-/// Equal descriptions mean the same object, and [`ImageBuilder::node`](crate::ImageBuilder::node) stores them once;
-/// for mutable objects that only look alike there is [`fresh_node`](crate::ImageBuilder::fresh_node).
+/// Operands are earlier nodes of the same image, so a reader that resolves nodes in order knows every operand. Equal
+/// descriptions mean the same object, and [`ImageBuilder::node`](crate::ImageBuilder::node) stores them once. For mutable
+/// objects that are equal and not the same, there is [`fresh_node`](crate::ImageBuilder::fresh_node).
 ///
-/// The image does not know Julia's types. It sees to it that operands exist and come earlier; whoever resolves a node
-/// must check that they are of the kind that is wanted, and that bytes have the size of their type.
+/// The image does not know Julia's types. It ensures that operands exist and come earlier. Code that resolves a node must
+/// check that operands are of the right kind, and that bytes have the size of their type.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Node {
     /// A symbol.
@@ -42,7 +42,7 @@ pub enum Node {
     TypeName {
         /// The module that it was defined in.
         module: NodeId,
-        /// The name, as `TypeName.name` has it.
+        /// The name in `TypeName.name`.
         name: String,
     },
     /// The type without parameters: `TypeName.wrapper`.
@@ -70,19 +70,19 @@ pub enum Node {
         lb: NodeId,
         /// Upper bound.
         ub: NodeId,
-        /// Tells apart variables that look alike: equal serials (and all else) mean the same variable.
+        /// Distinguishes variables with equal names and bounds. If everything is equal, it is the same variable.
         serial: u32,
     },
     /// A `UnionAll`.
     UnionAll {
         /// The type variable.
         var: NodeId,
-        /// What it is bound in.
+        /// The type in which it is bound.
         body: NodeId,
     },
     /// A `Union`.
     Union {
-        /// Its members, in the order in which `Union` is to be given them.
+        /// Its members, in the order for `Union`.
         members: Vec<NodeId>,
     },
     /// A simple vector.
@@ -145,7 +145,7 @@ pub enum Node {
     Method {
         /// The signature under which the method table holds it.
         signature: NodeId,
-        /// What tells it from another method with this signature (`rust/julia/src/origin.rs`).
+        /// Distinguishes it from other methods with this signature (`rust/julia/src/origin.rs`).
         origin: u64,
     },
     /// An object in the table of a method's roots.
@@ -172,7 +172,7 @@ pub enum Node {
     /// An object that libjulia exports by name.
     Builtin(Builtin),
     /// Inferred code in the compressed form of `jl_compress_ir`, made anew in each session: it refers to objects by their
-    /// number among the roots of its method, and those numbers are the session's own.
+    /// number among the roots of its method, and these numbers differ between sessions.
     InferredCode {
         /// The method whose roots it refers to.
         method: NodeId,
@@ -180,12 +180,12 @@ pub enum Node {
         bytes: Vec<u8>,
         /// The objects that it refers to.
         roots: Vec<NodeId>,
-        /// Where in `bytes` those numbers stand, each a half-word.
+        /// The places of these numbers in `bytes`, each a half-word.
         places: Vec<u32>,
     },
     /// An object in the data of the sysimage, which the key names.
     Sysimage {
-        /// Where it begins there, in bytes.
+        /// Its offset there, in bytes.
         offset: u32,
     },
 }

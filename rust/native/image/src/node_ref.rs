@@ -1,4 +1,4 @@
-//! Descriptions of Julia objects, as the reader sees them: borrowed from the image.
+//! Descriptions of Julia objects for the reader, borrowed from the image.
 
 use crate::builtin::Builtin;
 use crate::error::ImageError;
@@ -43,7 +43,7 @@ pub enum NodeRef<'a> {
 }
 
 impl<'a> NodeRef<'a> {
-    /// Calls `visit` with every operand in the order in which they stand, until it returns an error.
+    /// Calls `visit` with every operand in order, until it returns an error.
     ///
     /// # Errors
     /// The first error that `visit` returns.
@@ -109,7 +109,7 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// The same description as the writer has it.
+    /// The description in the writer's form.
     #[must_use]
     pub fn to_node(&self) -> Node {
         match *self {
@@ -151,7 +151,7 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// Decodes node `index`, whose words are the first of `words`; also gives how many words it has.
+    /// Decodes node `index`, whose words are the first of `words`. Also returns the number of its words.
     pub(crate) fn decode(
         heaps: Heaps<'a>,
         words: &'a [Word],

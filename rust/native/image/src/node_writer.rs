@@ -12,7 +12,7 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(crate) struct NodeTable {
     numbers: HashMap<Node, NodeId>,
-    /// Where each node begins in `words`.
+    /// The start of each node in `words`.
     pub(crate) offsets: Vec<u32>,
     pub(crate) words: Vec<u32>,
 }
@@ -23,7 +23,7 @@ impl NodeTable {
         self.offsets.len() as u32
     }
 
-    /// The number of a node, which is added if it is new; `packages` is how many packages it may refer to.
+    /// The number of a node, which is added if it is new; `packages` is the number of packages.
     pub(crate) fn intern(
         &mut self,
         node: Node,

@@ -1,4 +1,4 @@
-//! Putting sections together to an image.
+//! Joins sections to an image.
 
 use crate::error::ImageError;
 use crate::heap::count;

@@ -1,4 +1,4 @@
-//! Reading an image in place.
+//! Reads an image in place.
 
 use crate::check;
 use crate::error::ImageError;
@@ -74,7 +74,7 @@ pub struct PackageRef<'a> {
 pub struct ModuleSetRef<'a> {
     /// Hash of the sorted (uuid, build id) pairs.
     pub hash: u64,
-    /// The set in words, for messages.
+    /// The set as text, for messages.
     pub text: &'a str,
 }
 
@@ -116,7 +116,7 @@ pub struct EdgeRef<'a> {
     pub methods: List<'a, NodeId>,
 }
 
-/// Where a requested method ended up in the build.
+/// The outcome of a requested method in the build.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BucketRef<'a> {
     /// The library has code for it.
@@ -137,20 +137,20 @@ pub enum BucketRef<'a> {
     },
 }
 
-/// A requested method and what became of it.
+/// A requested method and its outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EntryRef<'a> {
-    /// The statement as it was asked for.
+    /// The requested statement.
     pub statement: &'a str,
-    /// The package that it belongs to, if that is known.
+    /// The package that it belongs to, if it is known.
     pub package: Option<PackageId>,
-    /// Where it ended up.
+    /// Its outcome.
     pub bucket: BucketRef<'a>,
 }
 
-/// An image, checked from end to end and read where it lies.
+/// An image, checked completely and read in place.
 ///
-/// A record can be asked for by any number; one behind the table's end gives an error.
+/// Records are looked up by number; a number beyond the table's end is an error.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
     pub(crate) heaps: Heaps<'a>,
@@ -224,7 +224,7 @@ impl<'a> Image<'a> {
     /// Checks everything in one pass: sections, strings, and every number of every record.
     ///
     /// # Errors
-    /// The first thing that does not fit, with its place.
+    /// The first inconsistency, with its place.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ImageError> {
         let sections = Sections::split(bytes)?;
         let strings = std::str::from_utf8(sections.bytes(Section::Strings))
@@ -255,8 +255,8 @@ impl<'a> Image<'a> {
         self.code_count
     }
 
-    /// The world of the sysimage's newest method, if the method tables of all edges held nothing at build but
-    /// what the sysimage and packages' images bring; else 0.
+    /// The world of the sysimage's newest method, if at build the method tables of all edges only held methods of the sysimage
+    /// and of packages' images; otherwise 0.
     #[must_use]
     pub fn base_world(&self) -> u64 {
         self.base_world
@@ -425,7 +425,7 @@ impl<'a> Image<'a> {
         (0..image.function_count()).map(FunctionId).filter_map(move |id| Some((id, image.function(id).ok()?)))
     }
 
-    /// The lists of a record, which lie one after the other from `start` on.
+    /// The lists of a record, which follow each other from `start` on.
     fn lists_from(&self, section: Section, index: u32, start: u32) -> Result<Lists<'a>, ImageError> {
         let rest = self
             .lists

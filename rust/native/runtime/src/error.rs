@@ -1,4 +1,4 @@
-//! Why something of Julia's, or a whole library, cannot be used.
+//! Why an object or a whole library cannot be used.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,9 +15,9 @@ use crate::objects::resolve::Missing;
 #[derive(Clone, Debug, Error)]
 #[error("{}: {detail}", reason.text())]
 pub struct Undescribable {
-    /// The kind of trouble.
+    /// The reason.
     pub reason: Reason,
-    /// What exactly.
+    /// More about it.
     pub detail: String,
 }
 
@@ -32,36 +32,36 @@ impl From<ImageError> for Undescribable {
 pub enum Rejected {
     /// It cannot be read, or others could have written it.
     File(nativecache_store::Rejected),
-    /// There is something else at its place: a folder, say.
+    /// Something else is in its place, such as a folder.
     NoFile(PathBuf),
-    /// The file is damaged, or none of ours.
+    /// The file is damaged, or is not a library.
     Damaged(PathBuf, Arc<ImageError>),
     /// Its tables are not well-formed.
     Tables(Arc<ImageError>),
-    /// It is for another session than this one.
+    /// Its key differs from the session's.
     Key(KeyDifference),
-    /// Another file has taken its place while it was looked at.
+    /// Another file has taken its place meanwhile.
     Replaced(PathBuf),
-    /// Its code and its tables are of two builds.
+    /// Its code and its tables are from different builds.
     TwoBuilds,
-    /// Where this process keeps a thread's state is not known.
+    /// A thread's state has no constant offset in this process.
     ThreadState,
     /// The loader refused it.
     LinkFailed(Arc<LoadError>),
-    /// The loader does not list it among what is mapped.
+    /// The loader does not list it among the mapped objects.
     NotListed,
     /// It lacks a symbol that each library has.
     SymbolMissing(Arc<LoadError>),
     /// This Julia lacks what every library needs.
     NoResolver(Missing),
-    /// No array of Julia's keeps its objects alive.
+    /// No Julia array keeps its objects alive.
     Unrooted,
-    /// Verify mode has not proved it: why.
+    /// Why verify mode could not compare it.
     Unproved(String),
 }
 
 impl Rejected {
-    /// The kind of trouble.
+    /// The reason.
     pub fn reason(&self) -> Reason {
         match self {
             Rejected::File(rejected) => rejected.reason,
@@ -77,7 +77,7 @@ impl Rejected {
         }
     }
 
-    /// What exactly, in words; may be empty.
+    /// More about it, as text; may be empty.
     pub fn detail(&self) -> String {
         match self {
             Rejected::File(rejected) => rejected.detail.clone(),
@@ -86,7 +86,7 @@ impl Rejected {
             Rejected::Tables(error) => error.to_string(),
             Rejected::Key(difference) => difference.to_string(),
             Rejected::Replaced(path) => path.display().to_string(),
-            Rejected::TwoBuilds => "code and tables are of two builds".to_owned(),
+            Rejected::TwoBuilds => "code and tables are from different builds".to_owned(),
             Rejected::ThreadState => String::new(),
             Rejected::LinkFailed(error) | Rejected::SymbolMissing(error) => error.to_string(),
             Rejected::NotListed => "the loader does not list the library".to_owned(),

@@ -1,6 +1,6 @@
-//! What a session and a build of the native engine share: [`objects`] are described in one process and found again in
-//! another, [`edges`] are recorded in one and checked in another, [`load`] brings a library into a session, and [`trace`]
-//! says what a session has compiled.
+//! Code that sessions and builds of the native engine share. [`objects`] are described in one process and found in another.
+//! [`edges`] are recorded in one process and verified in another. [`load`] links a library in a session. [`trace`] finds what
+//! a session has compiled.
 
 pub mod edges;
 pub mod error;

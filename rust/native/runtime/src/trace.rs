@@ -1,12 +1,12 @@
-//! What this session has compiled: every code instance whose machine code is neither the sysimage's
-//! nor a library's, and every one of a library that was used.
+//! Finds what this session has compiled: every code instance whose machine code is not in the sysimage or a library, and
+//! every one of a library that was used.
 //!
-//! Julia says nowhere which method was compiled when; but code of the JIT lies outside of all shared
-//! objects. A function with a constant result has no code: it counts when it was called, which puts its
-//! method instance into the method table's cache.
+//! Julia does not record which methods it compiles, but code of the JIT is outside of all shared objects. A function with a
+//! constant result has no code. It counts if it was called, since a call puts its method instance into the method table's
+//! cache.
 //!
-//! A trace has three steps: [`alive`] finds what is compiled, [`callers`] which of it was used and who calls whom, and
-//! [`attribution`] to which packages' profiles it goes.
+//! A trace has three steps: [`alive`] finds compiled code, [`callers`] finds which of it was used and by which callers, and
+//! [`attribution`] finds the packages to whose profiles it belongs.
 
 use std::collections::HashSet;
 
@@ -29,18 +29,18 @@ use attribution::{owners, Attribution};
 pub use package_name::PackageName;
 use references::{references, types_and_module};
 
-/// What is asked of a trace.
+/// The options of a trace.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'j> {
-    /// The package whose test suite or workload ran: what it needs goes to it. Else each entry goes
-    /// where its types and methods belong.
+    /// The package whose test suite or workload ran: entries that it needs belong to it. Otherwise each entry belongs to the
+    /// packages of its types and methods.
     pub focus: Option<Module<'j>>,
-    /// Where an entry goes that needs no package and that no package needed.
+    /// The package for an entry that needs no package and that no package needed.
     pub home: Option<Module<'j>>,
     /// Leave out what was compiled before the [`Mark`], unless it belongs to a package.
     pub marked: bool,
-    /// While a package is precompiled, `precompile` statements only infer: take what was inferred and that
-    /// no other method calls.
+    /// While a package is precompiled, `precompile` statements only infer. Then this includes methods that were inferred and
+    /// that no other method calls.
     pub inferred: bool,
 }
 
@@ -49,35 +49,35 @@ pub struct Options<'j> {
 pub struct Entry {
     /// Its signature.
     pub statement: String,
-    /// The profiles it belongs to: each a package, or several that must be loaded together.
+    /// The profiles to which it belongs: each for a package, or for several that must be loaded together.
     pub profiles: Vec<Vec<PackageName>>,
 }
 
-/// What a trace found.
+/// The result of a trace.
 #[derive(Default, Debug)]
 pub struct Trace {
-    /// Code instances looked at.
+    /// The number of code instances that were examined.
     pub looked: usize,
-    /// Method instances that were compiled here.
+    /// The number of method instances that this session compiled.
     pub compiled: usize,
-    /// Method instances of libraries that were used.
+    /// The number of method instances of libraries that were used.
     pub used: usize,
-    /// To keep.
+    /// The methods to keep.
     pub entries: Vec<Entry>,
-    /// Left out since they refer to things that no other session has.
+    /// How many were left out because they refer to something that no other session has.
     pub nowhere: usize,
-    /// Left out since they cannot be written so that another session reads them: why.
+    /// Why others were left out: they cannot be written in a form that another session can read.
     pub unnamed: Vec<String>,
-    /// Packages outside of the sysimage that are loaded.
+    /// The loaded packages outside of the sysimage.
     pub loaded: Vec<PackageName>,
 }
 
-/// The method instances that are compiled so far, by their addresses: they are never freed.
+/// The method instances that were compiled so far, by address. They are never freed.
 #[derive(Default)]
 pub struct Mark(HashSet<usize>);
 
 impl Mark {
-    /// Remembers what is compiled now; `loaded` are the modules that are loaded.
+    /// Records what is compiled now; `loaded` are the loaded modules.
     pub fn now(julia: &Stopped, loaded: Array<'_>) -> Self {
         let roots = walk::root_modules(julia, loaded);
         let found = Alive::find(julia, &roots, Sysimage::current().as_ref(), true);
@@ -90,7 +90,7 @@ impl Mark {
     }
 }
 
-/// Looks at all code of this process; `loaded` are the modules that are loaded.
+/// Walks all code of this process; `loaded` are the loaded modules.
 pub fn trace<'j>(julia: &'j Stopped, loaded: Array<'j>, options: Options<'j>, mark: Option<&Mark>) -> Trace {
     let roots = walk::root_modules(julia, loaded);
     let sysimage = Sysimage::current();
@@ -117,7 +117,7 @@ pub fn trace<'j>(julia: &'j Stopped, loaded: Array<'j>, options: Options<'j>, ma
     out
 }
 
-/// What is to be kept, if it can be written.
+/// The method instances to keep, if they can be written.
 struct Wanted<'j> {
     instances: Vec<MethodInstance<'j>>,
     /// How many of these were compiled, or inferred, here.
@@ -144,17 +144,17 @@ impl<'j> Wanted<'j> {
     }
 }
 
-/// Was this method instance inferred since a statement of `focus` asked for it, and not for a caller?
+/// Was this method instance inferred because a statement of `focus` asked for it, and not for a caller?
 fn is_asked_of<'j>(instance: MethodInstance<'j>, focus: Module<'j>, packages: &Packages<'j>) -> bool {
     let references = references(types_and_module(instance), packages);
-    // What other packages have asked for came with their .ji files.
+    // Methods for which other packages have asked came with their .ji files.
     let own = references.packages.is_empty() || references.packages.contains(&focus);
-    // Inference also looks at signatures for which no call is compiled.
+    // Inference also looks at signatures that are not compiled for calls.
     let is_call = instance.types().as_kind().is_some_and(DataType::is_dispatch_tuple);
     own && is_call && !instance.backedges().any(|caller| caller.is::<MethodInstance<'j>>())
 }
 
-/// Adds one method instance to what a trace found, if another session could want it.
+/// Adds one method instance to a trace, if another session could use it.
 fn add_entry<'j>(
     instance: MethodInstance<'j>,
     before_mark: bool,
@@ -179,8 +179,8 @@ fn add_entry<'j>(
     }
 }
 
-/// A method instance in the words of a profile, and which of the packages `of` it needs: one that loads
-/// all that it refers to, or several that do so together.
+/// The statement of a method instance for a profile, and those of the packages `of` that it needs: one that loads all
+/// packages to which it refers, or several that do so together.
 pub fn statement_of<'j>(
     instance: MethodInstance<'j>,
     of: &[Module<'j>],
@@ -192,7 +192,7 @@ pub fn statement_of<'j>(
     (signature::text(instance.types(), Some(names)), owners.into_iter().map(PackageName::of).collect())
 }
 
-/// What runs before a library can be linked: each session compiles it.
+/// Does it run before a library can be linked? Then each session compiles it.
 fn is_start(instance: MethodInstance<'_>) -> bool {
     instance.method().is_some_and(|method| {
         let name = method.name().as_str();

@@ -1,4 +1,4 @@
-//! Steps 4 and 5 of a build: from an emitted module to the tables of a library.
+//! Steps 4 and 5 of a build: describes an emitted module in the tables of a library.
 
 use std::collections::HashMap;
 
@@ -25,15 +25,15 @@ pub(crate) struct Tables {
     pub(crate) nodes: u32,
     /// Results of inference that could not be described.
     pub(crate) not_kept: u32,
-    /// The functions that the tables name by number.
+    /// The functions that the tables refer to by number.
     pub(crate) exported: Vec<ExportedFunction>,
-    /// LLVM functions by name, with the node of the method instance that they are the code of.
+    /// LLVM functions by name, with the nodes of their method instances.
     named: Vec<(String, NodeId)>,
-    /// What became of each requested method, as lines for build.jl.
+    /// The outcome of each requested method, as lines for build.jl.
     pub(crate) outcomes: String,
 }
 
-/// What is described, but for its edges.
+/// The description without edges.
 struct Described<'j> {
     module: NativeModule,
     describer: Describer<'j>,
@@ -42,8 +42,8 @@ struct Described<'j> {
     named: Vec<(String, NodeId)>,
 }
 
-/// Describes what was emitted and what it depends on, and writes the tables. What cannot be described is left out, with the
-/// reason in its status.
+/// Describes the emitted code and its dependencies, and writes the tables. Code that cannot be described is left out, with
+/// the reason in its status.
 pub(crate) fn assemble<'j>(
     emission: Emission<'j>,
     world: &World<'j>,
@@ -99,7 +99,7 @@ fn constant_function<'j>(
 }
 
 impl<'j> Described<'j> {
-    /// Adds for whom the library is and what became of each statement, and writes all.
+    /// Adds the key and the outcome of each statement, and writes everything.
     fn write(
         self,
         finished: &Finished<'j>,
@@ -136,7 +136,7 @@ impl<'j> Described<'j> {
 }
 
 impl Tables {
-    /// What the slots and functions are, in words that no number of this build is in.
+    /// Names of slots and functions that contain no number of this build.
     pub(crate) fn stable_names(&self) -> Result<StableNames, BuildError> {
         let digests = Digests::of_any_build(Image::parse(&self.bytes)?)?;
         let slots = (0..self.slots)

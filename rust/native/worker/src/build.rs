@@ -1,4 +1,4 @@
-//! A build from method instances to a library file, in the steps that docs/how-it-works.md numbers.
+//! A build, from method instances to a library file, in the numbered steps of docs/how-it-works.md.
 
 use nativecache_image::append;
 use nativecache_julia::kept::Kept;
@@ -20,8 +20,8 @@ use crate::result::{self, StepTimes};
 use crate::status::exclude;
 use crate::world::World;
 
-/// Builds the library that `request` asks for; `methods` is a `Vector{Any}` of method instances and `nothing`. What must
-/// stay alive is added to it.
+/// Builds the library of `request`. `methods` is a `Vector{Any}` of method instances and `nothing`; objects that must stay
+/// alive are added to it.
 ///
 /// # Safety
 /// In a process that does nothing else, on the one thread that runs Julia.
@@ -64,7 +64,7 @@ pub(crate) unsafe fn build(mut julia: Stopped, methods: Kept, request: &Request)
 
     // 8. Write.
     append(&elf, &tables.bytes, &request.output)?;
-    // A linker may be anything: what no session could map must not take a good library's place.
+    // The linker may be any program: a library that cannot be mapped must not replace a good one.
     LibraryFile::open(&request.output)?.load()?;
     let differences = match &request.compare {
         Some(held) => compare(held, &request.output)?,

@@ -1,4 +1,4 @@
-//! Constants of packages that a session could bind anew.
+//! Constants of packages that a session could rebind.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -10,16 +10,16 @@ use nativecache_runtime::edges::constants::can_change;
 
 use crate::mentioned_names::{constants, held_by, MentionedNames};
 
-/// The modules that have such a constant, by its name.
+/// The modules with such constants, by the constant's name.
 #[derive(Default)]
 pub(crate) struct ChangeableConstants<'j> {
     by_name: HashMap<&'j str, Vec<Module<'j>>>,
-    /// Names that a constant of the name holds.
+    /// For the name of a constant, the names that it holds.
     held: HashMap<&'j str, Vec<&'j str>>,
 }
 
 impl<'j> ChangeableConstants<'j> {
-    /// Those of `modules`; `sysimage` is where its objects lie.
+    /// The constants of `modules`; `sysimage` is the address range of its objects.
     pub(crate) fn collect(modules: &[Module<'j>], sysimage: &Range<usize>) -> Self {
         let mut found = ChangeableConstants::default();
         let of_package =
@@ -42,7 +42,8 @@ impl<'j> ChangeableConstants<'j> {
         found
     }
 
-    /// Those that `instance`, of a method, may rest on, with the names that its generator was `given`: always in one order.
+    /// The constants on which `instance`, of a method, may depend, with the names that its generator was `given`, in a fixed
+    /// order.
     pub(crate) fn used_by(
         &self,
         julia: &'j Stopped,
@@ -60,7 +61,7 @@ impl<'j> ChangeableConstants<'j> {
         let mut used = Vec::new();
         for name in &all {
             for module in self.by_name.get(name).into_iter().flatten() {
-                // Its own package's, one that it has by import, or one of a module that it names.
+                // A constant of its own package, an imported one, or one of a module that it names.
                 let seen = || {
                     of.binding(Symbol::new(julia, name)).and_then(|binding| binding.owner()) == Some(*module)
                 };

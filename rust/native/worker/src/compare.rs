@@ -1,4 +1,4 @@
-//! Is a library what would be built now? Each of its functions against the same one in a fresh library.
+//! Compares a library with a new build of it, function by function.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -14,18 +14,18 @@ use nativecache_store::Hex;
 
 use crate::error::BuildError;
 
-/// One function of which the two libraries say different things.
+/// One function that differs between the two libraries.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// The statement that asked for it, or its signature.
     pub(crate) method: String,
     /// What differs.
     pub(crate) what: String,
-    /// Its number in the library that was there, if it is in it.
+    /// Its number in the old library, if it is there.
     pub(crate) number: Option<u32>,
 }
 
-/// What one library says of a function, without its own numbers.
+/// The description of a function in one library, without that library's numbers.
 struct Said {
     number: u32,
     method: String,
@@ -33,7 +33,7 @@ struct Said {
     code: Vec<String>,
 }
 
-/// Compares two libraries. Those of equal bytes differ in nothing.
+/// Compares two libraries. If their bytes are equal, there are no differences.
 pub(crate) fn compare(held: &Path, fresh: &Path) -> Result<Vec<Difference>, BuildError> {
     let read = |path: &Path| std::fs::read(path).map_err(BuildError::at(path));
     if read(held)? == read(fresh)? {
@@ -104,7 +104,7 @@ fn say(path: &Path) -> Result<BTreeMap<Digest, Said>, BuildError> {
     Ok(said)
 }
 
-/// Where each piece of machine code begins and ends, by where it begins.
+/// The end of each piece of machine code, by its start.
 fn spans(image: &Image<'_>, code: &Code) -> BTreeMap<usize, usize> {
     // SAFETY: indices are below the code count of the image that belongs to the code.
     let starts: BTreeSet<usize> = (0..image.code_count()).map(|i| unsafe { code.function(i) }).collect();
@@ -148,7 +148,7 @@ impl Reader<'_> {
         ]))
     }
 
-    /// The instructions of a function, with what they refer to in place of addresses.
+    /// The instructions of a function, with symbolic references in place of addresses.
     fn code(&self, function: &FunctionRef<'_>, disassembler: &Disassembler) -> Vec<String> {
         let wrapper = match function.invoke {
             Invoke::Wrapper(code) => Some(code),
@@ -165,7 +165,7 @@ impl Reader<'_> {
                 .iter()
                 .map(|instruction| self.plain(instruction, &(start..end)))
                 .collect();
-            // What fills the space up to the next function is not code of this one.
+            // Padding before the next function is not code of this one.
             while lines.last().is_some_and(|line| is_filling(line)) {
                 lines.pop();
             }
@@ -175,7 +175,7 @@ impl Reader<'_> {
     }
 
     fn plain(&self, instruction: &MachineInstruction, own: &Range<usize>) -> String {
-        // Whether a vector move is of the aligned kind depends on where a slot came to lie in the table.
+        // The position of a slot in the table decides whether a vector move is aligned.
         let text = instruction.text.replace('\t', " ").replacen("movap", "movup", 1);
         let next = (instruction.address + instruction.length) as i64;
         if let Some(at) = text.find("(%rip)") {
@@ -197,8 +197,8 @@ impl Reader<'_> {
         text
     }
 
-    /// What lies at an address of the library. A constant is told by its value; where only the address is
-    /// taken, there may be a jump table, whose contents are distances.
+    /// A symbolic reference for an address in the library. A constant is given by its value. If only the address is taken,
+    /// there may be a jump table, whose contents are distances.
     fn what(&self, target: usize, address_only: bool) -> String {
         if let Some(slot) = self.code.slot_at(target, self.image.slot_count()) {
             let digest = self.digests.slot(SlotId(slot)).unwrap_or_default();
@@ -221,7 +221,7 @@ fn is_filling(line: &str) -> bool {
         || line == "addb %al, (%rax)"
 }
 
-/// The specialised types of a method instance, for people.
+/// The specialised types of a method instance, for messages.
 fn signature(image: &Image<'_>, instance: NodeId) -> String {
     match image.node(instance) {
         Ok(NodeRef::MethodInstance { spec_types, .. }) => type_text(image, spec_types, 0),

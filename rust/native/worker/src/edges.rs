@@ -1,5 +1,5 @@
-//! Step 5 of a build: the functions of an image with their edges, those that have code, and those that inference looked
-//! at on the way, whose edges must hold as well.
+//! Step 5 of a build: the functions of an image with their edges. Besides functions with code, these are method instances
+//! that inference looked at, whose edges must hold as well.
 
 use nativecache_mutation::mutation;
 use std::collections::{HashMap, HashSet};
@@ -21,24 +21,24 @@ use crate::reads_state::{Finding, Reading, StateReaders};
 use crate::status::{skip, Refusal, Status};
 use crate::world::{returns_constant, World};
 
-/// Functions on their way into an image.
+/// Functions that will be written into an image.
 #[derive(Default)]
 pub(crate) struct Functions<'j> {
     list: Vec<(MethodInstance<'j>, Function)>,
     index: HashMap<MethodInstance<'j>, usize>,
-    /// Results of inference that could not be described: a session has to find them again.
+    /// The number of results of inference that could not be described. A session has to infer them again.
     not_kept: u32,
 }
 
-/// What [`Functions::finish`] wrote.
+/// The result of [`Functions::finish`].
 pub(crate) struct Finished<'j> {
     /// The numbers of the method instances in the image.
     pub(crate) ids: HashMap<MethodInstance<'j>, FunctionId>,
-    /// How many results of inference could not be described.
+    /// The number of results of inference that could not be described.
     pub(crate) not_kept: u32,
 }
 
-/// What is needed to turn targets into edges, and what was found so far.
+/// Turns targets into edges, and keeps intermediate results.
 struct EdgeMaker<'w, 'j> {
     world: &'w World<'j>,
     newest: usize,
@@ -54,13 +54,13 @@ struct EdgeMaker<'w, 'j> {
     readers: StateReaders<'w, 'j>,
 }
 
-/// What the code of one method instance depends on, inlined callees included.
+/// The dependencies of the code of one method instance, including those of inlined callees.
 #[derive(Default)]
 struct Reached<'j> {
     targets: Vec<Target<'j>>,
-    /// Instances whose code a generator makes.
+    /// Method instances of generated functions.
     generated: Vec<MethodInstance<'j>>,
-    /// Instances of methods, whose source may mention constants.
+    /// Method instances whose source may mention constants.
     looked_at: Vec<MethodInstance<'j>>,
 }
 
@@ -73,8 +73,8 @@ impl<'j> Functions<'j> {
         }
     }
 
-    /// Adds what the functions depend on, and writes all into the image. What cannot be described
-    /// completely is left out, with all that relies on it.
+    /// Adds the dependencies of the functions, and writes everything into the image. Functions that cannot be described
+    /// completely are left out, and so are functions that rely on them.
     pub(crate) fn finish(
         mut self,
         world: &World<'j>,
@@ -103,8 +103,8 @@ impl<'j> Functions<'j> {
         self.write(&rejected, &depends, describer)
     }
 
-    /// Method instances that inference looked at and that the session will not have from its sysimage:
-    /// their edges count too, since what was found about them went into their callers.
+    /// Adds method instances that inference looked at and that are not in the sysimage. Their edges count, too, since their
+    /// results went into their callers.
     fn add_inferred(&mut self, maker: &EdgeMaker<'_, 'j>, describer: &mut Describer<'j>) {
         let mut seen: HashSet<MethodInstance<'j>> = self.index.keys().copied().collect();
         let mut found: Vec<(String, MethodInstance<'j>)> = Vec::new();
@@ -118,23 +118,23 @@ impl<'j> Functions<'j> {
                 }
             }
         }
-        // Backedges stand in the order of inference; by name, another process agrees.
+        // Backedges are in the order of inference. Sorted by name, they have the same order in every process.
         found.sort_by(|a, b| a.0.cmp(&b.0));
         for (_, callee) in found {
-            // What the .ji brings every session has already.
+            // Every session has the results from the .ji.
             let code = callee
                 .inferred_in(maker.newest)
                 .filter(|code| !maker.world.from_ji.contains(&code.address()));
             let function = code.and_then(|code| inferred(code, maker.world, describer).ok());
             self.not_kept += u32::from(code.is_some() && function.is_none());
-            // Without a description it cannot be the target of an edge: its callers go as well.
+            // Without a description it cannot be the target of an edge, so its callers are left out as well.
             if let Some(function) = function.or_else(|| edges_only(callee, maker.world, describer).ok()) {
                 self.add(callee, function);
             }
         }
     }
 
-    /// Writes what is left, with the numbers that it has then.
+    /// Writes the remaining functions, with new numbers.
     fn write(
         self,
         rejected: &HashMap<usize, Undescribable>,
@@ -159,7 +159,7 @@ impl<'j> Functions<'j> {
     }
 }
 
-/// What is said of a function whose edges cannot be described.
+/// The refusal of a function whose edges cannot be described.
 fn refusal_of(error: &Undescribable) -> Refusal {
     match error.reason {
         Reason::MadeAtInit | Reason::NamesMain | Reason::PureFunction | Reason::GeneratedFunction => {
@@ -169,8 +169,8 @@ fn refusal_of(error: &Undescribable) -> Refusal {
     }
 }
 
-/// What inference found about a method instance that has no code in the library: it was inlined wherever it
-/// is called, returns a constant, or is only called through the method table.
+/// The result of inference for a method instance without code in the library: it was inlined into all callers, returns a
+/// constant, or is only called through the method table.
 fn inferred<'j>(
     code: CodeInstance<'j>,
     world: &World<'j>,
@@ -185,7 +185,7 @@ fn inferred<'j>(
     Ok(Function { inferred, inlineable, ..without_code(instance, rettype, constant, invoke) })
 }
 
-/// A function of which only the edges count: nothing is claimed about its result.
+/// A function with edges and without a result.
 fn edges_only<'j>(
     instance: MethodInstance<'j>,
     world: &World<'j>,
@@ -217,7 +217,7 @@ pub(crate) fn without_code(
     }
 }
 
-/// What relies on something that was left out is left out.
+/// Rejects functions that rely on rejected ones.
 fn propagate(rejected: &mut HashMap<usize, Undescribable>, depends: &[Vec<usize>]) {
     let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); depends.len()];
     for (at, on) in depends.iter().enumerate() {
@@ -256,7 +256,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         }
     }
 
-    /// Has the sysimage code for it that is still valid? Julia itself then watches over what that depends on.
+    /// Does the sysimage have valid code for it? Then Julia itself tracks its edges.
     fn in_sysimage(&self, instance: MethodInstance<'j>) -> bool {
         let code = instance.inferred_in(self.newest);
         code.is_some_and(|code| self.world.sysimage.data.contains(&code.address()))
@@ -283,7 +283,8 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         (self.edges_to(reached, instance, describer), on)
     }
 
-    /// Walks from `instance` to all that went into its code, up to what has a record of its own in `functions`.
+    /// Walks from `instance` to everything that went into its code, up to method instances that have their own record in
+    /// `functions`.
     fn reach(
         &mut self,
         instance: MethodInstance<'j>,
@@ -333,7 +334,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         Ok(reached)
     }
 
-    /// The edges to what went into the code of `instance`, each once.
+    /// The edges for everything that went into the code of `instance`, each once.
     fn edges_to(
         &mut self,
         reached: Reached<'j>,
@@ -355,7 +356,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         Ok(edges)
     }
 
-    /// The edges to constants on which the code of `at` rests, which went into that of `instance`.
+    /// The edges for constants on which the code of `at`, which went into that of `instance`, depends.
     fn constants(
         &mut self,
         at: MethodInstance<'j>,
@@ -384,7 +385,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         Ok(ids)
     }
 
-    /// What of `__init__`'s doings went into the code of `instance`, of a method.
+    /// The error if something that `__init__` made went into the code of `instance`, of a method.
     fn made_at_init(&self, instance: MethodInstance<'j>) -> Option<Undescribable> {
         let (made, mentions) = (&self.world.made_at_init, &self.world.mentions);
         if let Some(found) =
@@ -394,7 +395,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         }
         let detail = made.named_by(instance, mentions)?;
         let named = Undescribable { reason: Reason::MadeAtInit, detail };
-        // It may hand the name to what asks.
+        // It may pass the name to code that looks it up.
         let (mut seen, mut stack) = (HashSet::from([instance]), vec![instance]);
         while let Some(at) = stack.pop() {
             let ends = at.method().is_none() || self.in_sysimage(at);
@@ -419,13 +420,14 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         let name = method.name().as_str();
         match &found.reading {
             Reading::Nothing => None,
-            Reading::Unknown(what) => Some(format!("{name} may read anything by {what}")),
+            Reading::Unknown(what) => Some(format!("{name} may read any state by {what}")),
             Reading::State(what) => Some(format!("{name} reads {what}")),
         }
     }
 
-    /// The method of `callee`, if it is called by `invoke`, past the method that its types would find. The signature that
-    /// `invoke` was given is not known; it finds another method only if one comes that the callee's own method also matches.
+    /// The method of `callee`, if `invoke` calls it although its types would find another method. The signature given to
+    /// `invoke` is unknown. It finds another method only if a method is added that matches the signature of the callee's
+    /// own method.
     fn invoked_method(&mut self, callee: MethodInstance<'j>) -> Option<Method<'j>> {
         let method = callee.method()?;
         let newest = self.newest;
@@ -456,7 +458,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         describer: &mut Describer<'j>,
     ) -> Result<EdgeId, Undescribable> {
         let refused = |detail| Undescribable { reason: Reason::GeneratedFunction, detail };
-        // SAFETY: in a build process nothing else runs, and what the generator reads is looked at below.
+        // SAFETY: in a build process nothing else runs, and the state that the generator reads is checked below.
         let body = unsafe { generator::body_digest(self.world.julia, instance) }.ok_or_else(|| {
             refused(format!("the body of {} holds an object of this process", instance_text(instance)))
         })?;
@@ -470,7 +472,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
                 let text = instance_text(instance);
                 return Err(refused(format!("its generator, of {text}, reads {what}")));
             }
-            // Asked again in each session.
+            // The generator is run again in each session.
             Some(Reading::Unknown(_)) | None => 0,
             Some(Reading::Nothing) => {
                 let World { sysimage, roots, .. } = self.world;
@@ -512,8 +514,8 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         Ok(describer.image.edge(Edge { table, target: described, methods })?)
     }
 
-    /// Lets sessions with the same packages take the tables' digests as proved, if this process has
-    /// nothing in them that those could lack.
+    /// Lets sessions with the same packages skip the tables' digests, if the tables of this process only have methods that
+    /// those sessions have, too.
     fn note_base_world(&self, describer: &mut Describer<'j>) {
         let World { tables, sysimage, .. } = self.world;
         let base = untouched::base_world(tables, sysimage);
@@ -524,7 +526,7 @@ impl<'w, 'j> EdgeMaker<'w, 'j> {
         }
     }
 
-    /// The number of the table in which methods with this signature are; `without` says what there is if there is none.
+    /// The number of the table for methods with this signature; `without` is the error text if there is none.
     fn table_of(
         &mut self,
         signature: Object<'j>,

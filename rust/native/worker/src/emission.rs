@@ -1,4 +1,4 @@
-//! Steps 2 and 3 of a build, emit and rewrite: in rounds, until nothing unknown is left.
+//! Steps 2 and 3 of a build, emit and rewrite. They are repeated until there are no unknown addresses.
 
 use nativecache_mutation::mutation;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,28 +22,28 @@ use crate::world::World;
 /// One code instance of the emitted module.
 pub(crate) struct EmittedCode<'j> {
     pub(crate) code: CodeInstance<'j>,
-    /// How it is entered with Julia's calling convention.
+    /// Its entry with Julia's calling convention.
     entry: Entry,
     specialised: Option<LLVMValueRef>,
     names: Vec<String>,
     slots: Vec<u32>,
 }
 
-/// An emitted module of which everything is known.
+/// An emitted module in which all addresses are known.
 pub(crate) struct Emission<'j> {
     pub(crate) module: NativeModule,
     pub(crate) describer: Describer<'j>,
     pub(crate) rewritten: Rewritten,
-    /// What can be installed, in the order of emission.
+    /// The code instances that can be installed, in the order of emission.
     pub(crate) codes: Vec<EmittedCode<'j>>,
 }
 
-/// An exclusion may make another method uncacheable (its caller then needs the method instance as an
-/// object); each round takes out at least one code instance, so this is only a backstop.
+/// An exclusion may make another method uncacheable, since its caller then needs the method instance as an object. Each
+/// round excludes at least one code instance, so this limit is only a backstop.
 const MAX_ROUNDS: usize = 20;
 
-/// Emits the wanted methods and puts slots in the place of addresses. What holds an unknown address is taken out, with the
-/// reason in its status, and called through `jl_invoke` by the others.
+/// Emits the requested methods and replaces addresses by slots. Methods with an unknown address are excluded, with the
+/// reason in their status, and the others call them through `jl_invoke`.
 pub(crate) fn emit<'j>(world: &World<'j>, statuses: &mut [Status<'j>]) -> Result<Emission<'j>, BuildError> {
     use_inferred_code(world, statuses);
     use_sysimage_code(world);
@@ -56,13 +56,13 @@ pub(crate) fn emit<'j>(world: &World<'j>, statuses: &mut [Status<'j>]) -> Result
     Err(BuildError::Endless(MAX_ROUNDS))
 }
 
-/// One round; `None` if something had to be taken out.
+/// One round; `None` if something had to be excluded.
 fn emit_once<'j>(
     world: &World<'j>,
     statuses: &mut [Status<'j>],
     provided: &JuliasOwn,
 ) -> Result<Option<Emission<'j>>, BuildError> {
-    // SAFETY: in a build process nothing else runs; what is wanted was inferred.
+    // SAFETY: in a build process nothing else runs; the requested methods were inferred.
     let generated = unsafe { GeneratedCode::of(world.julia, &wanted(statuses)) };
     let module = generated.module().ok_or(BuildError::NoModule)?;
     let mut codes = emitted(&generated, world);
@@ -105,14 +105,14 @@ fn emit_once<'j>(
     Ok(Some(Emission { module, describer: known.describer, rewritten, codes }))
 }
 
-/// Why the code from which that of `code` is generated cannot be kept. Its C functions go into `foreign`.
+/// Why the inferred code of `code` cannot be kept. Its C functions are added to `foreign`.
 fn refusal_of_source<'j>(
     world: &World<'j>,
     code: CodeInstance<'j>,
     foreign: &mut ForeignTargets,
 ) -> Option<Refusal> {
     let Some(source) = world.source(code) else {
-        return Some(Refusal::new(Reason::NotInferred, "its inferred code is not known"));
+        return Some(Refusal::new(Reason::NotInferred, "its inferred code is unknown"));
     };
     foreign.add(world.julia, source);
     let computed = mutation!(
@@ -144,17 +144,18 @@ fn refusal_of_closure(
         let place = format!("{detail} ({} in {})", unknown.usage, unknown.instruction.trim());
         return Some(Refusal::new(reason, place));
     }
-    // `llvmcall` may declare anything. What is missing where a library is loaded costs all of it, and what
-    // only this process has loaded is missing there.
+    // `llvmcall` may declare any symbol. If a symbol is missing when a library is loaded, all of it is lost, and symbols
+    // that only this process has loaded are missing in sessions.
     let missing = closure.imports.iter().find(|name| !provided.has(name));
     let import = mutation!("symbols: what llvmcall declares is taken as it is", missing, None::<&String>)?;
-    let detail = format!("nothing that each session has loaded defines {import}");
+    let detail = format!("no library that each session has loaded defines {import}");
     Some(Refusal::new(Reason::UnknownForeignCall, detail))
 }
 
-/// Large functions that ran while their package was precompiled come with its `.ji` as code instances without inferred
-/// code, and inference does not keep what it finds beside them (typeinfer.jl, `cache_result`). The generator would infer it
-/// anew, and then nothing of the sysimage could be inlined any more: see [`use_sysimage_code`].
+/// Gives code instances their inferred code. Large functions that ran while their package was precompiled are in its `.ji`
+/// as code instances without inferred code, and inference does not store what it finds for these (typeinfer.jl,
+/// `cache_result`). The code generator would infer them again, when nothing of the sysimage can be inlined any more: see
+/// [`use_sysimage_code`].
 fn use_inferred_code<'j>(world: &World<'j>, statuses: &[Status<'j>]) {
     for code in wanted(statuses).into_iter().flat_map(|instance| instance.code_instances()) {
         let kept = !code.inferred().is_some_and(|code| code.is_nothing());
@@ -164,8 +165,8 @@ fn use_inferred_code<'j>(world: &World<'j>, statuses: &[Status<'j>]) {
     }
 }
 
-/// What is compiled in the sysimage is called there, as the JIT does, not compiled again: without inferred
-/// code the generator makes a thunk, which becomes a direct call through a slot.
+/// Makes code in the sysimage be called there, as with the JIT, and not compiled again: without inferred code, the code
+/// generator emits a thunk, which becomes a direct call through a slot.
 fn use_sysimage_code(world: &World<'_>) {
     for code in &world.code_instances {
         if world.has_sysimage_code(*code) && code.inferred().is_some() {
@@ -190,12 +191,12 @@ fn owners_of<'j>(codes: &[EmittedCode<'j>]) -> HashMap<String, CodeInstance<'j>>
     codes.iter().flat_map(|code| code.names.iter().map(|name| (name.clone(), code.code))).collect()
 }
 
-/// Later sessions can be given it: valid now and from now on, and of a method.
+/// Can later sessions use it? It must be valid from now on, and belong to a method.
 fn is_installable(code: CodeInstance<'_>, world: usize) -> bool {
     code.min_world() <= world && code.max_world() == usize::MAX && code.method_instance().method().is_some()
 }
 
-/// The code instances that `generated` holds code for, in the order of emission.
+/// The code instances with code in `generated`, in the order of emission.
 fn emitted<'j>(generated: &GeneratedCode, world: &World<'j>) -> Vec<EmittedCode<'j>> {
     let mut found = BTreeMap::new();
     for code in &world.code_instances {
@@ -221,7 +222,7 @@ fn value(function: LlvmPointer) -> LLVMValueRef {
     function.as_ptr().cast()
 }
 
-/// `globalUnique` of codegen.cpp, which ends every function's name: it counts in the order of emission.
+/// The number at the end of a function's name: `globalUnique` of codegen.cpp, which counts in the order of emission.
 fn emission_number(name: &str) -> Option<u64> {
     name.rsplit_once('_')?.1.parse().ok()
 }
@@ -233,7 +234,7 @@ pub(crate) struct Group<'j> {
 }
 
 impl<'j> Emission<'j> {
-    /// What can be optimised by itself, code instance by code instance.
+    /// The groups of functions that can be optimised separately, one for each code instance.
     pub(crate) fn groups(&self) -> Vec<Group<'j>> {
         let owners = owners_of(&self.codes);
         let group = |code: &EmittedCode<'j>| {
@@ -287,12 +288,12 @@ impl<'j> EmittedCode<'j> {
         })
     }
 
-    /// Records why its method instance is not compiled, if it was asked for.
+    /// Records why its method instance is not compiled, if it was requested.
     pub(crate) fn skip(&self, statuses: &mut [Status<'j>], refusal: &Refusal) {
         status::skip(statuses, self.code.method_instance(), refusal);
     }
 
-    /// Records why its method instance is not compiled, and has the code generator not make this code again.
+    /// Records why its method instance is not compiled, and makes the code generator leave this code out.
     fn leave_out(&self, world: &World<'j>, statuses: &mut [Status<'j>], refusal: &Refusal) {
         self.skip(statuses, refusal);
         world.forget_inferred(self.code);

@@ -11,13 +11,13 @@ use thiserror::Error;
 /// A build, or one of its steps, has failed as a whole.
 #[derive(Debug, Error)]
 pub(crate) enum BuildError {
-    /// What src/worker.jl handed over is no array of Julia's.
-    #[error("what should be an array is none")]
+    /// src/processes/worker.jl did not pass a Julia array.
+    #[error("an argument is not an array")]
     NoArray,
     /// The request lacks something, or has it in another form.
     #[error("request: {key} is {value:?}")]
     Request { key: &'static str, value: String },
-    /// A file refused.
+    /// An operation on a file failed.
     #[error("{}: {source}", what.display())]
     Io { what: PathBuf, source: io::Error },
     /// The array of methods and the file of statements do not belong together.
@@ -29,43 +29,43 @@ pub(crate) enum BuildError {
     /// The linker has failed.
     #[error("linker {linker:?}: {status}: {said}")]
     Linker { linker: String, status: std::process::ExitStatus, said: String },
-    /// The system gave no process, or no memory to share with one.
+    /// The system could not create a process, or memory to share with it.
     #[error("no process to compile in: {0}")]
     Process(#[source] io::Error),
-    /// What a process said that could not compile its part.
+    /// The message of a process that could not compile its part.
     #[error("{0}")]
     Part(String),
-    /// This is not the Julia that was compiled for.
+    /// This is not the Julia for which the worker was built.
     #[error("Julia's code generator gave no module")]
     NoModule,
-    /// Started without a sysimage of native code.
+    /// The sysimage has no native code.
     #[error("the sysimage of this process has no native code to refer to")]
     NoSysimage,
-    /// dladdr knows no file.
-    #[error("the system does not say which file libjulia is")]
+    /// dladdr did not find the file.
+    #[error("the file of libjulia was not found")]
     NoLibjulia,
-    /// Each round takes something out, and more rounds than there should be did not suffice.
+    /// Unknown addresses remained after the maximum number of rounds.
     #[error("code with unknown addresses is left after {0} rounds")]
     Endless(usize),
-    /// LLVM, or what was made of its module.
+    /// An error of LLVM, or of the code that rewrites its module.
     #[error(transparent)]
     Codegen(#[from] CodegenError),
-    /// The tables.
+    /// An error of the tables.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// Something without which there are no tables.
+    /// An object that the tables need cannot be described.
     #[error(transparent)]
     Undescribable(#[from] Undescribable),
-    /// No session could use the library that was made.
-    #[error("the new library is of no use: {0}")]
+    /// No session could use the new library.
+    #[error("the new library cannot be used: {0}")]
     Unusable(#[from] Rejected),
-    /// A library that was to be compared with another cannot be read.
+    /// A library for a comparison cannot be read.
     #[error("{}: {source}", library.display())]
     Incomparable { library: PathBuf, source: Rejected },
 }
 
 impl BuildError {
-    /// For `map_err`: what happened to this file.
+    /// For `map_err`: an error with the path of its file.
     pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> BuildError + '_ {
         move |source| BuildError::Io { what: path.to_owned(), source }
     }

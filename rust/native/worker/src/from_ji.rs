@@ -1,4 +1,4 @@
-//! Which code instances came with the packages' .ji files: those that are new after loading them.
+//! Finds the code instances from the packages' .ji files: those that are new after loading them.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use nativecache_julia::loading::root_modules;
 use nativecache_julia::stopped::Stopped;
 use nativecache_julia::walk;
 
-/// Where code instances lie. None is freed: their methods have them.
+/// The addresses of code instances. None is freed, since their methods keep them.
 #[derive(Default)]
 struct Seen {
     before: HashSet<usize>,
@@ -32,7 +32,7 @@ pub(crate) fn look(julia: &Stopped) {
     }
 }
 
-/// Where the code instances lie that loading the packages brought.
+/// The addresses of the code instances that came from loading the packages.
 pub(crate) fn code_instances() -> HashSet<usize> {
     let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     seen.as_ref().map(|seen| seen.loaded.clone()).unwrap_or_default()

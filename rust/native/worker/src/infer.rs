@@ -17,14 +17,14 @@ use crate::request::Request;
 use crate::status::{Refusal, Status};
 use crate::world::{is_compiled_in, returns_constant};
 
-/// What inference came to. The collector runs in between, so nothing in it is a handle.
+/// The results of inference. The collector runs in between, so they contain no handles.
 pub(crate) struct Inferred {
     outcomes: Vec<Outcome>,
-    /// Code instances and their code, which not all of them keep.
+    /// Code instances with their inferred code, which not all of them store.
     sources: Vec<(Kept, Kept)>,
 }
 
-/// What inference came to for one requested method.
+/// The result of inference for one requested method.
 enum Outcome {
     /// A method instance.
     Wanted(Kept),
@@ -35,7 +35,7 @@ enum Outcome {
 }
 
 impl Inferred {
-    /// Where each requested method stands.
+    /// The status of each requested method.
     pub(crate) fn statuses<'j>(&self, julia: &'j Stopped) -> Vec<Status<'j>> {
         let gone = || Status::Failed(Refusal::new(Reason::NotInferred, ""));
         let status = |outcome: &Outcome| match outcome {
@@ -47,16 +47,16 @@ impl Inferred {
         self.outcomes.iter().map(status).collect()
     }
 
-    /// The code that inference gave.
+    /// The inferred code.
     pub(crate) fn sources<'j>(&self, julia: &'j Stopped) -> HashMap<CodeInstance<'j>, Object<'j>> {
         let source = |(code, source): &(Kept, Kept)| Some((code.as_kind(julia)?, source.get(julia)));
         self.sources.iter().filter_map(source).collect()
     }
 }
 
-/// Infers what `methods` holds, a `Vector{Any}` of method instances and `nothing`, and makes the world of inference the
-/// newest. Results of inference are a small part of what inference allocates: what they belong to can be reached from the
-/// methods, and the code goes into `methods`.
+/// Infers the method instances in `methods`, a `Vector{Any}` of method instances and `nothing`, and makes the newest world
+/// the world of inference. Results of inference are a small part of what it allocates. They are kept by their methods, and
+/// the inferred code is added to `methods`.
 ///
 /// # Safety
 /// In a process that does nothing else; nobody else changes `methods`.
@@ -95,14 +95,14 @@ pub(crate) unsafe fn infer(
         let _ = writeln!(times, "{}\t{}", index + 1, start.elapsed().as_micros());
         inferred.outcomes.push(outcome);
     }
-    // For the profile only: what a method costs when nobody has compiled it.
+    // Only for the profile, which records the cost of compiling a method.
     let _ = std::fs::write(request.workdir.join("times"), times);
-    // SAFETY: all that is wanted is inferred.
+    // SAFETY: all requested methods are inferred.
     unsafe { inference.close(julia) };
     Ok(inferred)
 }
 
-/// Why a statement has no method instance: what src/worker.jl found, or src/build.jl knew.
+/// Why a statement has no method instance, from src/processes/worker.jl or src/build/build.jl.
 fn not_found(request: &Request, index: usize) -> Outcome {
     match request.reasons.get(&index).cloned() {
         Some((Reason::CompilerAborted, detail)) => {

@@ -6,7 +6,7 @@ use nativecache_julia::signature;
 /// Module, name, line and argument types: the same in each process of the same build.
 pub(crate) fn instance_text(instance: MethodInstance<'_>) -> String {
     let types = instance.types();
-    // What cannot be written in full is told apart as far as its names go.
+    // Types that cannot be written in full are given by their names.
     let types = signature::text(types, None).unwrap_or_else(|_| types.type_text());
     match instance.method() {
         None => format!("top-level code {types}"),

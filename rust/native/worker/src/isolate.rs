@@ -1,4 +1,4 @@
-//! Which method instances kill the compiler? Tried in forked children, halving what dies.
+//! Finds the method instances that kill the compiler. They are tried in forked children; a set that dies is halved.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::request::Request;
 use crate::status::{exclude, wanted, Status};
 use crate::world::World;
 
-/// Finds out which method instances kill the compiler, and writes the exclude file with them and those that it had.
+/// Finds the method instances that kill the compiler, and adds them to the exclude file.
 pub(crate) fn isolate_culprits<'j>(
     world: &World<'j>,
     mut statuses: Vec<Status<'j>>,
@@ -25,7 +25,7 @@ pub(crate) fn isolate_culprits<'j>(
 ) -> Result<(), BuildError> {
     exclude(world, &mut statuses, &request.excluded);
     journal.note("isolate");
-    // SAFETY: a build process has one Julia thread; the children only run the code generator and leave.
+    // SAFETY: a build process has one Julia thread; the children only run the code generator and exit.
     let dead = unsafe {
         culprits(&wanted(&statuses), &mut |part| {
             GeneratedCode::of(world.julia, part);
@@ -41,7 +41,7 @@ pub(crate) fn isolate_culprits<'j>(
     std::fs::write(&request.exclude, text).map_err(BuildError::at(&request.exclude))
 }
 
-/// Those whose code LLVM cannot take.
+/// The method instances whose code kills LLVM.
 fn killers_of_llvm<'j>(
     world: &World<'j>,
     statuses: &mut [Status<'j>],
@@ -65,15 +65,15 @@ fn killers_of_llvm<'j>(
             .isolate(&keep)
             .and_then(|()| module.optimise(&target))
             .and_then(|()| module.emit_object(&target, &scratch));
-        // An error that is returned will be returned to the build as well.
+        // An error that is returned here will also be returned to the build.
         drop(tried);
     };
-    // SAFETY: a build process has one Julia thread; the children only run LLVM and leave.
+    // SAFETY: a build process has one Julia thread; the children only run LLVM and exit.
     let dead = unsafe { culprits(&groups.iter().collect::<Vec<_>>(), &mut attempt) };
     Ok(dead.into_iter().map(|group| instance_text(group.method_instance)).collect())
 }
 
-/// The items on which `attempt` does not come back. `attempt` runs in a forked child.
+/// The items for which `attempt` does not return. `attempt` runs in a forked child.
 ///
 /// # Safety
 /// The process has one thread that matters, and `attempt` needs no other.
@@ -89,7 +89,7 @@ unsafe fn culprits<T: Copy>(items: &[T], attempt: &mut dyn FnMut(&[T])) -> Vec<T
     // SAFETY: as the caller says.
     let (mut found, more) = unsafe { (culprits(left, attempt), culprits(right, attempt)) };
     found.extend(more);
-    // Only together do they kill: none of them can be kept.
+    // They only kill together, so none of them can be kept.
     if found.is_empty() {
         items.to_vec()
     } else {
@@ -97,7 +97,7 @@ unsafe fn culprits<T: Copy>(items: &[T], attempt: &mut dyn FnMut(&[T])) -> Vec<T
     }
 }
 
-/// Runs `attempt` in a forked child; true if the child ended by itself.
+/// Runs `attempt` in a forked child. Returns whether the child exited normally.
 ///
 /// # Safety
 /// As [`culprits`].
@@ -113,7 +113,7 @@ unsafe fn survives(attempt: impl FnOnce()) -> bool {
             }
             -1 => true,
             child => {
-                // Of one that cannot be waited for nothing is known.
+                // If the child cannot be waited for, it counts as a survivor.
                 wait(child).is_none_or(|end| end == End::Code(0))
             }
         }

@@ -1,5 +1,5 @@
-//! What is about to be done, on disk before it is done: the record that names the culprit when
-//! Julia's own compiler kills the process.
+//! The journal: each step is written to disk before it is done. It names the culprit if Julia's own compiler kills the
+//! process.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,15 +11,15 @@ use crate::error::BuildError;
 pub(crate) struct Journal(File);
 
 impl Journal {
-    /// Goes on where the file ends.
+    /// Opens the file to append to it.
     pub(crate) fn open(path: &Path) -> Result<Self, BuildError> {
         let file = OpenOptions::new().append(true).create(true).open(path);
         file.map(Journal).map_err(BuildError::at(path))
     }
 
-    /// Notes a step. A write to the kernel survives the process; no fsync, since the machine is not what dies.
+    /// Records a step. A write to the kernel survives the process. There is no fsync, since the machine does not crash.
     pub(crate) fn note(&mut self, step: &str) {
-        // A journal that cannot be written costs only the name of a culprit.
+        // If the journal cannot be written, only the name of a culprit is lost.
         let _ = writeln!(self.0, "{step}");
     }
 }

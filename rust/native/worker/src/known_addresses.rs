@@ -1,8 +1,8 @@
-//! What the addresses in generated code are: the map of known addresses, behind codegen's questions.
+//! The map of known addresses: the meaning of addresses in generated code.
 //!
-//! An address is known when a binding, an object that the runtime vouches for, a C function that the
-//! code itself names, an exported symbol, or the declared type of a C function's parameter says what
-//! it is. Anything else is unknown, and the method that holds it is not cached.
+//! An address is known if it belongs to a binding, to an object that the runtime confirms, to a C function that the code
+//! itself names, or to an exported symbol, or if the declared type of a C function's parameter tells what it is. Any other
+//! address is unknown, and a method that contains it is not cached.
 
 use nativecache_mutation::mutation;
 use std::collections::HashMap;
@@ -21,16 +21,16 @@ use nativecache_runtime::objects::foreign::{exported_symbol, ForeignTargets};
 use crate::status::Refusal;
 use crate::world::World;
 
-/// Answers codegen's questions and gathers slots.
+/// Answers questions of codegen about addresses, and collects slots.
 pub(crate) struct KnownAddresses<'w, 'j> {
     world: &'w World<'j>,
     pub(crate) describer: Describer<'j>,
     objects: Objects,
     foreign: ForeignTargets,
-    /// All that are alive, by where they lie.
+    /// All code instances, by address.
     code_instances: HashMap<usize, CodeInstance<'j>>,
     mappings: Vec<Range<u64>>,
-    /// Why a function's address is unknown: first reason by function name.
+    /// Why addresses in a function are unknown: the first reason, by function name.
     pub(crate) refusals: HashMap<String, Refusal>,
 }
 
@@ -65,7 +65,7 @@ impl<'w, 'j> KnownAddresses<'w, 'j> {
         self.slot(Slot::Object(node))
     }
 
-    /// The object at an address that code generation used as one; `None` if nothing vouches for it.
+    /// The object at an address that the code generator used as one; `None` if nothing confirms it.
     fn object_at(&self, at: usize) -> Option<Object<'j>> {
         if self.describer.paths().knows(at) {
             // SAFETY: a path leads to an object there.
@@ -74,7 +74,7 @@ impl<'w, 'j> KnownAddresses<'w, 'j> {
         self.objects.object_at(self.world.julia, at)
     }
 
-    /// The slot of what a value is: a binding, an object, or a C variable, through `unsafe_load(cglobal(…))`.
+    /// The slot for a value: a binding, an object, or a C variable, from `unsafe_load(cglobal(…))`.
     fn value(&mut self, at: usize) -> Option<Result<u32, Undescribable>> {
         if let Some((module, name, offset)) = self.describer.paths().binding_around(at) {
             let module = self.describer.node(module.into());
@@ -97,12 +97,12 @@ impl<'w, 'j> KnownAddresses<'w, 'j> {
                 Some(self.slot(Slot::CSymbol { library, name }))
             }
             Use::CString { .. } => {
-                // SAFETY: code generation passes it to a C function that reads a text there.
+                // SAFETY: the code generator passes it to a C function that reads a text there.
                 let text = unsafe { CStr::from_ptr(at as *const _) }.to_bytes().to_vec();
                 Some(self.slot(Slot::CString(text)))
             }
             Use::Value => self.value(at),
-            // `cglobal` is the one source of plain integers whose meaning the code itself says.
+            // `cglobal` is the only source of plain integers whose meaning is in the code itself.
             Use::Integer { .. } => {
                 let (library, name) = self.foreign.get(at).cloned()?;
                 Some(self.slot(Slot::CSymbol { library, name }))
@@ -113,7 +113,7 @@ impl<'w, 'j> KnownAddresses<'w, 'j> {
     fn find_callee(&mut self, thunk: &Thunk<'_>) -> Result<Callee, Undescribable> {
         let at = thunk.literal as usize;
         if thunk.kind == ThunkLiteral::MethodInstance {
-            // SAFETY: code generation put a method instance there, and none is freed while the collector is off.
+            // SAFETY: the code generator put a method instance there, and none is freed while the collector is off.
             let instance = unsafe { Object::at(at) };
             return Ok(Callee::Generic { method_instance: self.object(instance)? });
         }
@@ -121,7 +121,7 @@ impl<'w, 'j> KnownAddresses<'w, 'j> {
         let native = self.world.has_sysimage_code(code);
         let node: Option<NodeId> = if native { self.describer.node(code.into()).ok() } else { None };
         let Some(node) = node else {
-            // Compiled in this process only, or not what a later session finds: ask at run time.
+            // It is only compiled in this process, or a later session may find something else: look it up at run time.
             return Ok(Callee::Generic { method_instance: self.object(code.method_instance().into())? });
         };
         if thunk.specialised && code.is_specialised() {
@@ -181,7 +181,7 @@ fn mappings() -> Vec<Range<u64>> {
         })
         .collect();
     if ranges.is_empty() {
-        // Without /proc everything that can be a user-space address counts as one.
+        // Without /proc, every possible user-space address counts as mapped.
         ranges.push(1 << 32..1 << 47);
     }
     ranges.sort_unstable_by_key(|range| range.start);

@@ -1,7 +1,7 @@
-//! libnativecache_worker: the C functions of the build process, which src/worker.jl calls.
+//! libnativecache_worker: the C functions of the build process, which src/processes/worker.jl calls.
 //!
-//! [`build`] has the steps of a build. None of these functions throws or unwinds: what goes wrong becomes a return value,
-//! and a text that `nativecache_last_error` hands out.
+//! [`build`] has the steps of a build. None of these functions throws or unwinds: an error becomes a return value, and a
+//! text that `nativecache_last_error` returns.
 
 mod assemble;
 mod build;
@@ -47,9 +47,8 @@ use nativecache_store::boundary::{guard, hand_out, last_error};
 use error::BuildError;
 use request::Request;
 
-/// Prepares the process: the collector must keep track of what is allocated from now on, so that it can
-/// say later whether an address is an object. It ends with the process `parent`, and may use `memory` bytes if that is
-/// not 0.
+/// Prepares the process. The collector keeps track of allocations from now on, so that it can tell later whether an address
+/// is an object. The process ends together with `parent`, and may use `memory` bytes if that is not 0.
 ///
 /// # Safety
 /// Called first, on a Julia thread.
@@ -67,7 +66,7 @@ pub unsafe extern "C" fn nativecache_worker_start(parent: u32, memory: u64) -> c
     })
 }
 
-/// A first package has been loaded: from now on it is known what `__init__` functions change.
+/// Called after the first package was loaded: from now on, changes by `__init__` functions are recorded.
 ///
 /// # Safety
 /// On a Julia thread.
@@ -83,7 +82,7 @@ pub unsafe extern "C" fn nativecache_worker_watch() -> c_int {
     })
 }
 
-/// The packages have been loaded, and nothing else has happened since the start.
+/// Called after the packages were loaded, before anything else happens.
 ///
 /// # Safety
 /// On a Julia thread.
@@ -96,7 +95,7 @@ pub unsafe extern "C" fn nativecache_worker_loaded() -> c_int {
     })
 }
 
-/// Builds the library that the request file asks for. 0 when it is written.
+/// Builds the library of the request file. Returns 0 if it was written.
 ///
 /// # Safety
 /// On a Julia thread, in a process that does nothing else; `methods` is a `Vector{Any}` of method instances and `nothing`
@@ -120,26 +119,26 @@ pub unsafe extern "C" fn nativecache_build(methods: *mut c_void, request: *const
     })
 }
 
-/// Takes away what a build that came to nothing has written: on a disk that is full there would be no room to say so.
+/// Removes the files of a failed build: on a full disk there would be no room for its error.
 fn make_room(workdir: &Path) {
     let Ok(entries) = std::fs::read_dir(workdir) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         let is_product = path.file_name().is_some_and(|name| name == "objects")
             || path.extension().is_some_and(|extension| extension == "o" || extension == "so");
         if is_product {
-            // What cannot be removed goes with the folder.
+            // A file that cannot be removed now is removed with the folder.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// A number that differs when the key of this process differs, for the name of the store's folder.
+/// The hash of the key of this process, for the name of the store's folder.
 #[no_mangle]
 pub extern "C" fn nativecache_key_hash() -> u64 {
     guard(0, || Ok(key::hash()))
 }
 
-/// A number that differs when the set of root modules, or a build id of one, differs.
+/// The hash of the set of root modules and their build ids.
 ///
 /// # Safety
 /// On a Julia thread; `modules` is a live array of modules.
@@ -154,13 +153,13 @@ pub unsafe extern "C" fn nativecache_module_set(modules: *mut c_void) -> u64 {
     })
 }
 
-/// What went wrong last on this thread. It is never freed: a build process ends after its first error.
+/// The last error on this thread. It is never freed, since a build process ends after its first error.
 #[no_mangle]
 pub extern "C" fn nativecache_last_error() -> *mut c_char {
     hand_out(&last_error())
 }
 
-/// Puts this build's names in the place of lasting ones: see [`statements::to_current`].
+/// Replaces lasting names by those of this build: see [`statements::to_current`].
 ///
 /// # Safety
 /// On a Julia thread; `modules` is a live `Vector{Any}` of modules, the paths are NUL-terminated.
@@ -182,7 +181,7 @@ pub unsafe extern "C" fn nativecache_to_current(
     })
 }
 
-/// Writes statements in the words of a profile: see [`statements::to_lasting`].
+/// Writes statements in the grammar of profiles: see [`statements::to_lasting`].
 ///
 /// # Safety
 /// As [`nativecache_to_current`]; `methods` is a `Vector{Any}` of method instances and `nothing`, `packages`

@@ -1,12 +1,12 @@
-//! No process of a build outlives the one that started it, or takes all of the machine's memory.
+//! Limits for processes of a build: none outlives the process that started it, or takes all of the machine's memory.
 
-/// Has the kernel kill this process when its parent ends, however that ends.
+/// Makes the kernel kill this process when its parent ends, however that ends.
 pub(crate) fn end_with_parent() {
-    // SAFETY: changes nothing but what the kernel does when the parent ends.
+    // SAFETY: it only changes what the kernel does when the parent ends.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
-/// As [`end_with_parent`], for a parent that may have ended before the call; then this process ends now.
+/// Like [`end_with_parent`], for a parent that may have ended before the call. Then this process ends now.
 pub(crate) fn end_with(parent: u32) {
     end_with_parent();
     if std::os::unix::process::parent_id() != parent {
@@ -15,12 +15,13 @@ pub(crate) fn end_with(parent: u32) {
     }
 }
 
-/// Bounds what this process and each of its children may allocate; 0 is no bound.
+/// Limits the memory that this process and each of its children may allocate; 0: no limit.
 pub(crate) fn limit_memory(bytes: u64) -> std::io::Result<()> {
     if bytes == 0 {
         return Ok(());
     }
-    // Data, not address space: files that are mapped, such as the sysimage and libLLVM, cost no memory of their own.
+    // The limit is on data, not on address space: mapped files, such as the sysimage and libLLVM, need no memory of their
+    // own.
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: reads `limit`.
     match unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) } {

@@ -1,4 +1,4 @@
-//! Object files -> shared object.
+//! Links object files into a shared object.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
-//! Globals that `__init__` functions make.
+//! Globals that `__init__` functions create.
 //!
-//! A constant that the `.ji` brings is the same in every session of a build. One that `__init__` binds, by
-//! `eval`, may have another value each time, and code into which inference has folded it would keep the
-//! value of this process. Nothing in 1.5 records which code used a constant, so code that mentions such a
-//! name is left out. That the value is a type, a function or a module changes nothing: `const IMPL = fast` and
-//! `struct R` can say something else in each session, and a layout of this process's is worse than a value.
+//! A constant from the `.ji` is the same in every session with this build. A constant that `__init__` binds, by `eval`, may
+//! have another value each time, and code into which inference has folded it would keep the value of this process. Julia
+//! 1.5 does not record which code used a constant, so code that mentions such a name is left out. This is also true if the
+//! value is a type, a function or a module: `const IMPL = fast` and `struct R` may differ in each session, and a wrong
+//! layout is worse than a wrong value.
 //!
-//! What `Main` holds here is the same kind: a session's `Main` is its own.
+//! The same holds for the contents of `Main`, since each session has its own `Main`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::c_void;
@@ -23,8 +23,8 @@ use nativecache_runtime::load::imports;
 
 use crate::mentioned_names::{constants, held_by, MentionedNames};
 
-/// The values of a module's globals by the address of their binding; 0 where nothing is bound. With the fields
-/// that constants did not have.
+/// The values of a module's globals by the address of their binding, 0 if unbound; and the fields of constants that were
+/// not defined.
 #[derive(Default)]
 struct Globals {
     values: HashMap<usize, usize>,
@@ -50,18 +50,19 @@ impl Globals {
         globals
     }
 
-    /// Was this name there, or to be found in a module that was used? Those are only put down at the first look.
+    /// Was this name in the table, or in a module that was used? Julia only adds a name from a used module to the table when
+    /// it is first looked up.
     fn knows(&self, name: &str, before: &HashMap<usize, Globals>) -> bool {
         let exports = |used: &usize| before.get(used).is_some_and(|globals| globals.names.contains(name));
         self.names.contains(name) || self.used.iter().any(exports)
     }
 }
 
-/// The modules, by where they lie, as they were before any `__init__` could change them.
+/// The modules, by address, as they were before any `__init__` could change them.
 static BEFORE: Mutex<Option<HashMap<usize, Globals>>> = Mutex::new(None);
 
-/// From now on looks at new modules before `__init__` functions run. The runtime's function that calls them
-/// must have been called once: then the sysimage's import slot is filled. Returns whether that worked.
+/// From now on, records new modules before `__init__` functions run. The runtime's function that calls them must have been
+/// called once, so that the sysimage's import slot is filled. Returns whether that worked.
 ///
 /// # Safety
 /// On a Julia thread; nothing else runs.
@@ -74,7 +75,7 @@ pub(crate) unsafe fn watch() -> bool {
     }
 }
 
-/// Stands in for the runtime's function that calls `__init__` functions.
+/// Replaces the runtime's function that calls `__init__` functions.
 unsafe extern "C" fn look_and_init(order: *mut c_void) {
     // SAFETY: called as the runtime's function would have been; looking does not change anything. An
     // `__init__` that throws leaves this frame by longjmp, when there is nothing in it to be dropped.
@@ -84,7 +85,7 @@ unsafe extern "C" fn look_and_init(order: *mut c_void) {
     }
 }
 
-/// Remembers the globals of modules that are new.
+/// Records the globals of new modules.
 fn look(julia: &Stopped) {
     let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
     let before = before.get_or_insert_with(HashMap::new);
@@ -106,34 +107,33 @@ fn undefined_fields(value: Object<'_>) -> Vec<u32> {
     (0..count).filter(undefined).collect()
 }
 
-/// What `__init__` functions have made.
+/// Everything that `__init__` functions have created.
 #[derive(Default)]
 pub(crate) struct MadeAtInit<'j> {
-    /// Constants with a value of their own, with their module, by their name and by those of constants that
-    /// hold this name.
+    /// Constants with their modules, by their own names and by the names of constants that hold these names.
     constants: BTreeMap<String, String>,
-    /// Everything that was not defined before: `isdefined` gave another answer then.
+    /// Names that were not defined before: `isdefined` had another answer then.
     defined: BTreeMap<String, String>,
     /// Constants and those of their fields that were not defined before: inference looks (`isdefined_tfunc`).
     fields: Vec<(String, String)>,
     /// Constants that hold such a name.
     holders: BTreeMap<String, String>,
-    /// Types that were made: code for them knows their layout, whether it names them or not.
+    /// Types that were created: code for them depends on their layout, whether it names them or not.
     types: HashMap<TypeName<'j>, String>,
-    /// What `Main` of this process defines and that of every session does not.
+    /// Names that `Main` of this process defines, and that not every session's `Main` has.
     main: BTreeSet<&'j str>,
 }
 
-/// What every session's `Main` has.
+/// Names in every session's `Main`.
 const MAIN: [&str; 6] = ["Base", "Core", "Main", "InteractiveUtils", "eval", "include"];
 
 impl<'j> MadeAtInit<'j> {
-    /// Compares all modules that there are with what was there before.
+    /// Compares all modules with their earlier states.
     pub(crate) fn collect(julia: &'j Stopped, modules: &[Module<'j>]) -> Self {
         let mut made = MadeAtInit::default();
         let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(before) = &*before else { return made };
-        // A module that was not there has made everything in it, but for what it finds in Base.
+        // If a module did not exist before, everything in it is new, except names that it finds in Base.
         let used = vec![Module::core(julia).address(), Module::base(julia).address()];
         let nothing = Globals { used, ..Globals::default() };
         for module in modules {
@@ -164,7 +164,7 @@ impl<'j> MadeAtInit<'j> {
         made
     }
 
-    /// A binding of a module's own, if it was bound or bound anew.
+    /// Adds a binding that the module owns, if it was bound or rebound.
     fn add_own(&mut self, module: Module<'j>, name: &str, binding: Binding<'j>, before: &Globals) {
         let Some(now) = binding.value() else { return };
         let then = before.values.get(&binding.address()).copied().unwrap_or(0);
@@ -181,7 +181,7 @@ impl<'j> MadeAtInit<'j> {
         }
         self.constants.insert(name.to_owned(), module.path());
         let own = now.is_type().then(|| now.type_name()).flatten().filter(|ty| {
-            // Not what it is only another name of.
+            // An alias of another type does not count.
             ty.module() == module && ty.as_str() == name
         });
         if let Some(own) = own {
@@ -189,7 +189,7 @@ impl<'j> MadeAtInit<'j> {
         }
     }
 
-    /// A name that was imported, or found in a module that was not used before.
+    /// Adds a name that was imported, or found in a module that was not used before.
     fn add_imported(&mut self, module: Module<'j>, name: &str, stand_in: Binding<'j>) {
         self.defined.insert(name.to_owned(), name.to_owned());
         let binding = module.binding(stand_in.name());
@@ -198,7 +198,7 @@ impl<'j> MadeAtInit<'j> {
         }
     }
 
-    /// The fields of the constant `name` that are defined by now.
+    /// Adds fields of the constant `name` that have been defined meanwhile.
     fn add_fields(&mut self, name: &str, value: Object<'j>, undefined: &[u32]) {
         if undefined.is_empty() {
             return;
@@ -216,7 +216,8 @@ impl<'j> MadeAtInit<'j> {
         }
     }
 
-    /// `getfield(M, NAME)` with a constant `NAME = :X`, or one in a tuple, is as good as `M.X`.
+    /// Adds constants that hold such names: `getfield(M, NAME)` with a constant `NAME = :X`, which may also be in a tuple, has
+    /// the same effect as `M.X`.
     fn add_holders(&mut self, modules: &[Module<'j>]) {
         if self.constants.is_empty() && self.defined.is_empty() {
             return;
@@ -236,7 +237,7 @@ impl<'j> MadeAtInit<'j> {
         (self.constants, self.holders) = (made, holders);
     }
 
-    /// What of it the code of `instance`, of a method, rests on.
+    /// The first of these on which the code of `instance`, of a method, depends.
     pub(crate) fn mentioned_by(
         &self,
         instance: MethodInstance<'j>,
@@ -244,7 +245,7 @@ impl<'j> MadeAtInit<'j> {
     ) -> Option<Undescribable> {
         let made = |detail| Some(Undescribable { reason: Reason::MadeAtInit, detail });
         let names = mentions.names(instance);
-        // Inference finds `Main.X` like any constant, and `isdefined(Main, :X)`.
+        // Inference evaluates `Main.X` like any constant, and `isdefined(Main, :X)`.
         let names_main = mutation!("init: every session's Main is that of the build", names.main, false);
         if let Some(name) = names_main.then(|| self.main.iter().find(|n| names.contains(n))).flatten() {
             return Some(Undescribable { reason: Reason::NamesMain, detail: format!("Main.{name}") });
@@ -261,12 +262,12 @@ impl<'j> MadeAtInit<'j> {
         made(format!("{module}.{name}"))
     }
 
-    /// Was a constant of this name made? Generators may look at it as well.
+    /// Was a constant with this name created? Generators may look at it as well.
     pub(crate) fn has_constant(&self, name: &str) -> bool {
         self.constants.contains_key(name)
     }
 
-    /// The path of a type that was made; `None` if this one was not.
+    /// The path of a type, if it was created by `__init__`.
     fn path_of(&self, name: TypeName<'j>) -> Option<String> {
         mutation!(
             "init: a type that it makes is known by its name alone",
@@ -275,7 +276,7 @@ impl<'j> MadeAtInit<'j> {
         )
     }
 
-    /// A type that was made, in a type.
+    /// A type that was created by `__init__`, inside of a type.
     fn type_in(&self, ty: Object<'j>) -> Option<String> {
         let mut found = None;
         held_by(ty, &mut |held| {
@@ -286,7 +287,7 @@ impl<'j> MadeAtInit<'j> {
         found
     }
 
-    /// A name that was not defined before, in code of `instance`, of a method, that may ask for it, or hand it to something
+    /// A name that was not defined before, in code of `instance`, of a method. The code may look it up, or pass it to code
     /// that does.
     pub(crate) fn named_by(
         &self,

@@ -1,7 +1,7 @@
-//! Which names code mentions: what inference may have looked up without an edge.
+//! The names in code, which inference may have looked up without an edge.
 //!
-//! A name can stand in the source, in the types for which it was compiled (`Val{:x}`), and in a constant that the
-//! source names. What is asked here is answered with yes too often, never too seldom.
+//! A name may be in the source, in the types for which it was compiled (`Val{:x}`), and in a constant that the source names.
+//! The answers here may be yes too often, but never too rarely.
 
 use nativecache_mutation::mutation;
 use std::cell::RefCell;
@@ -21,44 +21,44 @@ use nativecache_runtime::edges::generator::generated_body;
 pub(crate) struct Names<'j> {
     /// Every name: of a global, quoted, or the head of an `Expr`.
     all: HashSet<&'j str>,
-    /// Those that are values, symbols, which code can hand on or ask for.
+    /// Names that are values, symbols, which code can pass on or look up.
     symbols: HashSet<&'j str>,
-    /// Types that stand there as objects, and those of objects.
+    /// Types that are objects in the source, and types of objects.
     types: HashSet<TypeName<'j>>,
-    /// Does `Main` stand there?
+    /// Is `Main` in it?
     pub(crate) main: bool,
 }
 
 impl<'j> Names<'j> {
-    /// The types that stand there as objects.
+    /// The types that are objects in it.
     pub(crate) fn types(&self) -> impl Iterator<Item = TypeName<'j>> + '_ {
         self.types.iter().copied()
     }
 
-    /// Every name that stands there.
+    /// Every name in it.
     pub(crate) fn all(&self) -> impl Iterator<Item = &'j str> + '_ {
         self.all.iter().copied()
     }
 
-    /// Does this name stand there, as whatever?
+    /// Is this name in it, in any role?
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.all.contains(name)
     }
 
-    /// Does it stand there as a value?
+    /// Is this name in it as a value?
     pub(crate) fn has_symbol(&self, name: &str) -> bool {
         self.symbols.contains(name)
     }
 }
 
-/// The names in the sources that were looked at.
+/// The names in the sources that were examined.
 pub(crate) struct MentionedNames<'j> {
     julia: &'j Stopped,
     of: RefCell<HashMap<Object<'j>, Rc<Names<'j>>>>,
 }
 
 impl<'j> MentionedNames<'j> {
-    /// Nothing has been looked at.
+    /// Creates an empty cache.
     pub(crate) fn new(julia: &'j Stopped) -> Self {
         MentionedNames { julia, of: RefCell::default() }
     }
@@ -67,13 +67,13 @@ impl<'j> MentionedNames<'j> {
     pub(crate) fn names(&self, instance: MethodInstance<'j>) -> Rc<Names<'j>> {
         let Some(method) = instance.method() else { return Rc::default() };
         let generated = method.generator().is_some();
-        // Generated code is another for each instance.
+        // Generated code differs for each method instance.
         let key = if generated { instance.object() } else { method.object() };
         if let Some(known) = self.of.borrow().get(&key) {
             return Rc::clone(known);
         }
         let source = if generated {
-            // SAFETY: in a build process nothing else runs, and what a generator reads is looked at in reads_state.rs.
+            // SAFETY: in a build process nothing else runs; reads_state.rs checks the state that a generator reads.
             unsafe { generated_body(self.julia, instance) }
         } else {
             method.source()
@@ -88,7 +88,7 @@ impl<'j> MentionedNames<'j> {
         names
     }
 
-    /// The first of `wanted` that `instance` mentions; only as a symbol, if so said.
+    /// The first of the `wanted` names that `instance` mentions, optionally only as a symbol.
     pub(crate) fn find<'a>(
         &self,
         instance: MethodInstance<'j>,
@@ -100,7 +100,7 @@ impl<'j> MentionedNames<'j> {
             if let Some(symbol) = held.as_kind::<Symbol<'j>>() {
                 in_types.insert(symbol.as_str());
             } else if let Some(ty) = held.as_kind::<DataType<'j>>() {
-                // Inference knows the name of a type as well: `getfield(M, nameof(T))`.
+                // Inference also knows the names of types: `getfield(M, nameof(T))`.
                 in_types.insert(ty.name().as_str().trim_start_matches('#'));
             }
         });
@@ -133,7 +133,7 @@ fn add_names<'j>(node: Object<'j>, depth: u32, names: &mut Names<'j>) {
             }
         }
     } else {
-        // Itself, or what a tuple that was put into the code holds.
+        // The object itself, or the contents of a tuple that was put into the code.
         held_by(node, &mut |held| {
             if let Some(symbol) = held.as_kind::<Symbol<'j>>() {
                 names.all.insert(symbol.as_str());
@@ -148,8 +148,8 @@ fn add_names<'j>(node: Object<'j>, depth: u32, names: &mut Names<'j>) {
     }
 }
 
-/// Calls `f` with what inference can take out of a constant `value`, itself included: fields that cannot
-/// change, and the parameters of types.
+/// Calls `f` with a constant `value` and everything that inference can take from it: fields that cannot change, and
+/// parameters of types.
 pub(crate) fn held_by<'j>(value: Object<'j>, f: &mut dyn FnMut(Object<'j>)) {
     held(value, 0, f);
 }

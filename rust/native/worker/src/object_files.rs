@@ -1,7 +1,7 @@
-//! Object files of an earlier build, for parts that come out the same.
+//! Object files of an earlier build, for parts that have not changed.
 //!
-//! One file: [`MAGIC`], then for each object its key, its length and its bytes, then the hash of all that. A file
-//! that is damaged, or that others could have written, is as good as none.
+//! They are in one file: [`MAGIC`], then for each object its key, its length and its bytes, then a hash of everything. A
+//! file that is damaged, or that others could have written, is ignored.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -14,7 +14,7 @@ use nativecache_store::trust;
 
 use crate::error::BuildError;
 
-/// What an object was made of: see `parts::key_of`.
+/// A hash of the inputs of an object: see `parts::key_of`.
 pub(crate) type Key = [u8; 16];
 
 const MAGIC: &[u8; 8] = b"NCOBJ\x00\x00\x01";
@@ -24,12 +24,12 @@ const MAGIC: &[u8; 8] = b"NCOBJ\x00\x00\x01";
 pub(crate) struct ObjectFiles(BTreeMap<Key, Vec<u8>>);
 
 impl ObjectFiles {
-    /// Those in the file; none if it is not there, not trusted, or not whole.
+    /// The objects in the file; none if it does not exist, is not trusted, or is incomplete.
     pub(crate) fn read(path: &Path) -> Self {
         Self::trusted_bytes(path).as_deref().and_then(Self::parse).unwrap_or_default()
     }
 
-    /// The content of a file that only this user or root can have written: it becomes code.
+    /// The content of a file that only this user or root can have written, since it becomes code.
     fn trusted_bytes(path: &Path) -> Option<Vec<u8>> {
         let real = trust::check(path).ok()?;
         let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(&real);
@@ -58,7 +58,7 @@ impl ObjectFiles {
         Some(Self(objects))
     }
 
-    /// The object that was made of this.
+    /// The object with this key.
     pub(crate) fn get(&self, key: &Key) -> Option<&[u8]> {
         self.0.get(key).map(Vec::as_slice)
     }
@@ -78,7 +78,7 @@ impl ObjectFiles {
         }
         let hash = content_hash(&bytes).0;
         bytes.extend_from_slice(&hash);
-        // Not for others to write to, whatever the umask says: they would not be trusted.
+        // Others must not be able to write to it, whatever the umask is: otherwise it would not be trusted.
         let open = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
         open.and_then(|mut file| file.write_all(&bytes)).map_err(BuildError::at(path))
     }

@@ -1,8 +1,8 @@
-//! Steps 6 and 7 of a build: from a module to parts, and from these to object files, by as many processes as there are cores, and only what no earlier
-//! build has made of the same text.
+//! Steps 6 and 7 of a build: splits a module into parts, and compiles these to object files, in as many processes as there
+//! are cores. A part whose text an earlier build had is not compiled again.
 //!
-//! LLVM can optimise several modules at the same time, but Julia's passes have global state; a forked process has
-//! its own. Which part gets to which process makes no difference to what is made of it.
+//! LLVM can optimise several modules at the same time, but Julia's passes have global state, and each forked process has
+//! its own. The result for a part does not depend on the process that compiles it.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ use crate::lifetime::{self, wait, End};
 use crate::object_files::{Key, ObjectFiles};
 use crate::request::Request;
 
-/// How many parts were made, and how many there are.
+/// How many parts were compiled, and how many there are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Made {
     pub(crate) compiled: usize,
@@ -28,10 +28,10 @@ pub(crate) struct Made {
     pub(crate) processes: usize,
 }
 
-/// Each needs some memory of its own, and inference, which comes before, has one process whatever there is.
+/// Each process needs some memory, and inference, which comes before, runs in one process anyway.
 const MOST_PROCESSES: usize = 8;
 
-/// A part that has to be compiled, and where its object goes.
+/// A part that has to be compiled, and the path of its object file.
 struct Job {
     part: Part,
     object: PathBuf,
@@ -40,12 +40,12 @@ struct Job {
 /// A module in parts.
 pub(crate) struct Split {
     parts: Vec<Part>,
-    /// The object of what is left of the module: the tables.
+    /// The object file of the rest of the module, which has the tables.
     tables: PathBuf,
     target: Target,
 }
 
-/// Splits the module of a library, and writes the object of its tables.
+/// Splits the module of a library, and writes the object file of its tables.
 pub(crate) fn split(
     mut module: NativeModule,
     tables: &Tables,
@@ -59,8 +59,8 @@ pub(crate) fn split(
     Ok(Split { parts, tables: object, target })
 }
 
-/// The object files of a library, the tables first and the parts in their order. Those that the last build has left are not
-/// made again; all of them are left for the next one.
+/// The object files of a library: the tables first, then the parts in order. Objects that the last build has left are not
+/// compiled again; all objects are left for the next build.
 ///
 /// # Safety
 /// This process has one thread that matters, and no Julia code runs.
@@ -106,14 +106,14 @@ fn leave(keys: &[Key], objects: &[PathBuf], file: &Path) -> Result<(), BuildErro
         for_next.insert(*key, std::fs::read(object).map_err(BuildError::at(object))?);
     }
     if for_next.write(file).is_err() {
-        // It costs the next build time. Half a file would be refused there.
+        // This only costs the next build time. An incomplete file would be refused there.
         let _ = std::fs::remove_file(file);
     }
     Ok(())
 }
 
-/// What the object of a part depends on: its text, the processor, and all that the key of a library says, this
-/// program among it.
+/// A hash of everything on which the object of a part depends: its text, the processor, and the key of a library, which
+/// includes this program.
 fn key_of(part: &Part, target: &Target) -> Key {
     let mut said = format!("{target:?}\n");
     for (name, value) in key::of_process() {
@@ -159,7 +159,7 @@ impl Drop for Shared {
     }
 }
 
-/// Each process takes the next job that none has taken.
+/// Runs the jobs in several processes. Each process takes the next job that no other has taken.
 ///
 /// # Safety
 /// As [`compile`].
@@ -184,12 +184,12 @@ unsafe fn side_by_side(
                     Ok(()) => 0,
                     Err(error) => {
                         let text = error.to_string();
-                        // As much as a pipe takes at once, so that nobody waits for a reader.
+                        // At most as much as fits into a pipe, so that nobody waits for a reader.
                         let _ = say.write_all(text.as_bytes().get(..4000).unwrap_or(text.as_bytes()));
                         1
                     }
                 };
-                // SAFETY: nothing of Julia's is to run here.
+                // SAFETY: no Julia code may run here.
                 unsafe { libc::_exit(code) }
             }
             -1 => {
@@ -212,14 +212,14 @@ unsafe fn side_by_side(
     }
     match failed {
         None => Ok(()),
-        // What the compiler does to one process, it does to the build: who started it looks for the culprit.
+        // If the compiler kills one process, the build ends in the same way, and its parent looks for the culprit.
         Some(End::Signal(signal)) => end_like(signal),
         Some(End::Code(code)) => {
             let mut text = Vec::new();
             if said.read_to_end(&mut text).is_ok() && !text.is_empty() {
                 return Err(BuildError::Part(String::from_utf8_lossy(&text).into_owned()));
             }
-            // LLVM ends a process by itself too; what it had to say is in the log.
+            // LLVM may also exit by itself; its message is in the log.
             // SAFETY: as above.
             unsafe { libc::_exit(if code == 0 { 1 } else { code }) }
         }
@@ -235,7 +235,7 @@ fn work(
     while let Some(job) = jobs.get_mut(next.next()) {
         if let Some(job) = job.take() {
             job.part.write(target, &job.object)?;
-            // That there is progress.
+            // Shows that there is progress.
             journal.note("optimise");
         }
     }
@@ -243,7 +243,7 @@ fn work(
 }
 
 fn stop(child: libc::pid_t) {
-    // SAFETY: a child of ours that nobody has waited for, so the number is still its.
+    // SAFETY: nobody has waited for this child, so the number still belongs to it.
     unsafe { libc::kill(child, libc::SIGKILL) };
     wait(child);
 }

@@ -1,4 +1,4 @@
-//! Methods that are declared pure: inference calls them and keeps the result, and no edge says so
+//! Methods that are declared pure. Inference calls them and uses the result without an edge
 //! (base/compiler/abstractinterpretation.jl, `pure_eval_call`).
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use nativecache_julia::handles::{DataType, Method, MethodInstance, Module, Objec
 
 use crate::mentioned_names::{constants, held_by, MentionedNames};
 
-/// Pure methods, those of the sysimage not among them, by what code that calls them mentions.
+/// Pure methods outside of the sysimage, by the objects that calling code mentions.
 #[derive(Default)]
 pub(crate) struct PureMethods<'j> {
     by_type: HashMap<TypeName<'j>, Vec<Method<'j>>>,
@@ -16,7 +16,7 @@ pub(crate) struct PureMethods<'j> {
 }
 
 impl<'j> PureMethods<'j> {
-    /// Those among `methods`; `sysimage` is where its objects lie.
+    /// The pure methods in `methods`; `sysimage` is the address range of its objects.
     pub(crate) fn collect(methods: &[Method<'j>], modules: &[Module<'j>], sysimage: &Range<usize>) -> Self {
         let mut pure = PureMethods::default();
         for method in methods {
@@ -24,7 +24,7 @@ impl<'j> PureMethods<'j> {
                 continue;
             }
             pure.by_name.entry(method.name().as_str()).or_default().push(*method);
-            // The function's own type stands first in a signature.
+            // The first type in a signature is that of the function.
             let function = method.signature().data_type().and_then(|types| types.parameters().get(0));
             if let Some(name) = function.and_then(called_name) {
                 pure.by_type.entry(name).or_default().push(*method);
@@ -43,13 +43,13 @@ impl<'j> PureMethods<'j> {
         pure
     }
 
-    /// Those of the function whose type, or of the type that, `held` is.
+    /// The pure methods of a function or type `held`, which may also be the type of a function.
     fn of_held(&self, held: Object<'j>) -> &[Method<'j>] {
         let name = held.as_kind::<DataType<'j>>().map(DataType::name);
         name.and_then(|name| self.by_type.get(&name)).map_or(&[], Vec::as_slice)
     }
 
-    /// What `instance`, of a method, may have called of them: the instances that there are.
+    /// The method instances of pure methods that `instance`, of a method, may have called.
     pub(crate) fn called_by(
         &self,
         instance: MethodInstance<'j>,

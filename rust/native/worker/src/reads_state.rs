@@ -1,12 +1,12 @@
 //! Does code that runs while other code is compiled read state?
 //!
-//! A generator, and a pure function that inference calls, runs once for a method instance, and what it said stays.
-//! If it reads a `Ref` that `__init__` fills, an environment variable or the number of threads, a session would get
-//! another answer than the build. So its lowered code is looked through, with that of all it may call in packages;
-//! of functions of the sysimage only those on a list are taken to read nothing.
+//! A generator, or a pure function that inference calls, runs once for a method instance, and its result is kept. If it
+//! reads a `Ref` that `__init__` fills, an environment variable or the number of threads, a session would get another
+//! result than the build. So its lowered code is searched, together with all code in packages that it may call. Functions
+//! of the sysimage are assumed to read nothing only if they are on a list.
 //!
-//! A function is taken with all its methods, but for those that no argument of this code can reach: a method for a mutable
-//! type of a package counts when the code is seen to make such an object, or to be given one ([`Search::is_reached`]).
+//! All methods of a function are searched, except those that no argument of this code can reach: a method for a mutable
+//! type of a package counts if the code creates such an object, or is given one ([`Search::is_reached`]).
 
 use nativecache_mutation::mutation;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -21,57 +21,57 @@ use nativecache_julia::stopped::Stopped;
 use crate::made_at_init::MadeAtInit;
 use crate::sysimage_functions::{harmless, is_in_stateful_module, is_stateful, With};
 
-/// What a piece of code was found to read.
+/// The state that code reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reading {
-    /// Nothing but its arguments, and constants that cannot change.
+    /// None: only its arguments, and constants that cannot change.
     Nothing,
-    /// This could not be looked through.
+    /// Unknown: this could not be searched.
     Unknown(String),
     /// This state.
     State(String),
 }
 
-/// What was found, and the names of the constants of packages on which the answer rests.
+/// The result of a search, and the names of constants of packages on which it depends.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding<'j> {
     pub(crate) reading: Reading,
     pub(crate) constants: BTreeSet<&'j str>,
 }
 
-/// Looks through lowered code.
+/// Searches lowered code.
 pub(crate) struct StateReaders<'w, 'j> {
-    /// Where the sysimage's objects lie.
+    /// The address range of the sysimage's objects.
     sysimage: &'w Range<usize>,
     made: &'w MadeAtInit<'j>,
-    /// Constructors that packages define, by the names of the types that they are for: in Julia's tables they are all
-    /// methods of `Type`. Under `None` those of which it is not known what types they are for.
+    /// Constructors that packages define, by the type names for which they are. In Julia's tables they are all methods of
+    /// `Type`. `None` has those for which the types are unknown.
     constructors: HashMap<Option<TypeName<'j>>, Vec<Method<'j>>>,
 }
 
 /// One search.
 struct Search<'s, 'w, 'j> {
     readers: &'s StateReaders<'w, 'j>,
-    /// The package that asks: its methods for functions of the sysimage count.
+    /// The package whose code is searched: its methods for functions of the sysimage count.
     root: Module<'j>,
     found: Finding<'j>,
     methods: Vec<Method<'j>>,
     seen_methods: HashSet<Method<'j>>,
     seen_functions: HashSet<TypeName<'j>>,
-    /// Methods that wait for an object of a type that nothing seen so far makes.
+    /// Methods for objects of types that the code searched so far does not create.
     waiting: Vec<Method<'j>>,
-    /// Names of the packages' types of which there may be objects.
+    /// Type names of packages of which there may be objects.
     alive: HashSet<TypeName<'j>>,
-    /// What the code is given may be of any type.
+    /// May the code be given objects of any type?
     given_anything: bool,
-    /// A name that has no value yet. To read it throws, and what throws gives no answer,
+    /// A name that has no value yet. Reading it throws, and code that throws has no result,
     undefined: Option<String>,
-    /// unless something catches.
+    /// unless it catches exceptions.
     catches: bool,
 }
 
 impl<'w, 'j> StateReaders<'w, 'j> {
-    /// `sysimage` is where its objects lie, `made` what `__init__` functions have made.
+    /// `sysimage` is the address range of its objects, `made` has what `__init__` functions have created.
     pub(crate) fn new(julia: &'j Stopped, sysimage: &'w Range<usize>, made: &'w MadeAtInit<'j>) -> Self {
         let mut constructors: HashMap<_, Vec<Method<'j>>> = HashMap::new();
         for method in MethodTable::of_types(julia).into_iter().flat_map(MethodTable::methods) {
@@ -84,7 +84,7 @@ impl<'w, 'j> StateReaders<'w, 'j> {
         Self { sysimage, made, constructors }
     }
 
-    /// What a pure method reads.
+    /// The state that a pure method reads.
     pub(crate) fn of_method(&self, method: Method<'j>) -> Finding<'j> {
         let mut search = self.search(method);
         search.given(method.signature());
@@ -92,7 +92,7 @@ impl<'w, 'j> StateReaders<'w, 'j> {
         search.run()
     }
 
-    /// What the generator of a method reads, if it has one.
+    /// The state that the generator of a method reads, if it has one.
     pub(crate) fn of_generator(&self, method: Method<'j>) -> Finding<'j> {
         let mut search = self.search(method);
         method.generator().into_iter().for_each(|stub| search.add_generator(stub));
@@ -120,7 +120,7 @@ impl<'j> Search<'_, '_, 'j> {
     fn run(mut self) -> Finding<'j> {
         while !matches!(self.found.reading, Reading::State(_)) {
             let Some(method) = self.methods.pop() else {
-                // What was seen meanwhile may make an object that they take.
+                // Code that was searched meanwhile may create objects for these methods.
                 let (reached, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|method| {
                     mutation!("state: what waits is not reached", self.is_reached(*method), false)
                 });
@@ -163,8 +163,8 @@ impl<'j> Search<'_, '_, 'j> {
         self.readers.sysimage.contains(&address)
     }
 
-    /// What the signature of a pure method lets it be given: inference calls it with any constants that fit, objects of
-    /// mutable types among them. (A generator is given types and symbols, and what type parameters hold.)
+    /// Adds the objects that the signature of a pure method accepts: inference calls it with any matching constants,
+    /// including objects of mutable types. (A generator is given types, symbols, and values of type parameters.)
     fn given(&mut self, signature: Object<'j>) {
         for parameter in arguments(signature) {
             self.given_one(parameter, 0);
@@ -184,9 +184,9 @@ impl<'j> Search<'_, '_, 'j> {
         }
     }
 
-    /// Can what this code makes or is given be an argument of the method?
+    /// Can objects that this code creates or is given be arguments of the method?
     ///
-    /// Objects of immutable types may come out of a type parameter, so only those of mutable types must be seen to be made.
+    /// Objects of immutable types may come from a type parameter, so this is only decided for mutable types.
     fn is_reached(&self, method: Method<'j>) -> bool {
         self.given_anything
             || arguments(method.signature()).all(|ty| match Accepts::of(ty, self.readers.sysimage) {
@@ -220,7 +220,7 @@ impl<'j> Search<'_, '_, 'j> {
         }
     }
 
-    /// Looks at a statement or an operand; its value, if that is a constant.
+    /// Searches a statement or an operand. Returns its value, if that is a constant.
     fn visit(
         &mut self,
         node: Option<Object<'j>>,
@@ -251,7 +251,7 @@ impl<'j> Search<'_, '_, 'j> {
         if control.contains(&literal.type_of().name().as_str()) {
             return None;
         }
-        // What is quoted is put into the code that is made.
+        // A quoted object is put into the generated code.
         if !literal.is::<Expr<'j>>() && !literal.is::<Symbol<'j>>() {
             self.value(literal, "an object in its code");
         }
@@ -270,22 +270,22 @@ impl<'j> Search<'_, '_, 'j> {
         match head {
             "copyast" | "inert" | "meta" | "static_parameter" | "boundscheck" | "inbounds" | "leave"
             | "enter" | "the_exception" | "pop_exception" | "loopinfo" => {}
-            "foreigncall" => self.state("what a C function says".to_owned()),
+            "foreigncall" => self.state("the result of a C function".to_owned()),
             "isdefined" => {
                 if args.iter().flatten().any(|arg| arg.is::<GlobalRef<'j>>()) {
-                    self.state("what is defined".to_owned());
+                    self.state("whether a name is defined".to_owned());
                 }
             }
             "method" | "thunk" | "global" | "const" => self.unknown(|| "a definition".to_owned()),
             "=" => {
                 let value = args.get(1).and_then(|value| self.visit(*value, values, depth + 1));
-                // A module in a variable may be asked for anything.
+                // Any global of a module in a variable may be read.
                 if value.is_some_and(|value| value.is::<Module<'j>>()) {
                     self.unknown(|| "a module".to_owned());
                 }
             }
             "call" => return self.call(&args, values, depth),
-            // A closure may be called by whoever gets it.
+            // Any code that gets a closure may call it.
             "new" | "splatnew" => {
                 let value = args.first().and_then(|ty| self.visit(*ty, values, depth + 1));
                 let closure = mutation!("state: a closure is called by nobody", value, None);
@@ -328,7 +328,7 @@ impl<'j> Search<'_, '_, 'j> {
             return None;
         }
         let Some(function) = self.visit(*function, values, depth + 1) else {
-            self.unknown(|| "a call of what is not known".to_owned());
+            self.unknown(|| "a call of an unknown function".to_owned());
             for arg in args {
                 self.operand(*arg, values, depth);
             }
@@ -345,7 +345,7 @@ impl<'j> Search<'_, '_, 'j> {
         self.called_object(function);
         let does = harmless(name);
         if does == Some(With::Calls) && args.len() > 1 && args[0].is_some_and(is_given) {
-            self.unknown(|| format!("what a function that {name} is given does"));
+            self.unknown(|| format!("a function that is passed to {name}"));
         }
         let mut given = Vec::with_capacity(args.len());
         for arg in args {
@@ -359,7 +359,7 @@ impl<'j> Search<'_, '_, 'j> {
         gives_type.then(|| given.first().copied().flatten()).flatten()
     }
 
-    /// `of.field`: of a module it is a global.
+    /// `of.field`. If `of` is a module, this is a global.
     fn property(
         &mut self,
         of: Option<Object<'j>>,
@@ -379,7 +379,7 @@ impl<'j> Search<'_, '_, 'j> {
         Some(value)
     }
 
-    /// What is called, a function, a type or an intrinsic. A constant that is a function was looked at as a value.
+    /// Searches a called object: a function, a type or an intrinsic. Functions in constants are searched as values.
     fn called_object(&mut self, function: Object<'j>) {
         if function.is_type() {
             match function.type_name() {
@@ -387,7 +387,7 @@ impl<'j> Search<'_, '_, 'j> {
                 None => self.unknown(|| "a union as a function".to_owned()),
             }
         } else if let Some(name) = function.intrinsic_name() {
-            // Some read memory or run code of others.
+            // Some of them read memory or run other code.
             if is_stateful(name) {
                 self.state(format!("what {name} gives"));
             }
@@ -396,7 +396,7 @@ impl<'j> Search<'_, '_, 'j> {
         }
     }
 
-    /// A type of a package, which whoever gets it may call.
+    /// Searches a type of a package that is passed on: any code that gets it may call it.
     fn handed_on(&mut self, value: Object<'j>) {
         let name = value.is_type().then(|| value.type_name()).flatten();
         if let Some(name) = name.filter(|name| !self.is_of_sysimage(name.address())) {
@@ -441,7 +441,7 @@ impl<'j> Search<'_, '_, 'j> {
         }
     }
 
-    /// A function, by its type's name, or a type that is called.
+    /// Searches a called function, by its type name, or a called type.
     fn called(&mut self, name: TypeName<'j>) {
         if !self.seen_functions.insert(name) {
             return;
@@ -460,7 +460,7 @@ impl<'j> Search<'_, '_, 'j> {
             }
         }
         for method in self.methods_of(name) {
-            // What other packages add to a function of the sysimage is for types of theirs.
+            // Methods that other packages add to a function of the sysimage are for their own types.
             let counts = !self.is_of_sysimage(method.address())
                 && (!of_sysimage || method.module().root() == self.root);
             if counts && self.is_reached(method) {
@@ -471,7 +471,7 @@ impl<'j> Search<'_, '_, 'j> {
         }
     }
 
-    /// The methods of a function; of a type its constructors, and those of what it is a subtype of.
+    /// The methods of a function. For a type, its constructors and those of its supertypes.
     fn methods_of(&self, name: TypeName<'j>) -> Vec<Method<'j>> {
         let mut found: Vec<Method<'j>> =
             name.method_table().into_iter().flat_map(MethodTable::methods).collect();
@@ -487,7 +487,7 @@ impl<'j> Search<'_, '_, 'j> {
     }
 }
 
-/// What a parameter of a signature may be given.
+/// The objects that a parameter of a signature accepts.
 enum Accepts<'j> {
     /// Types.
     Types,
@@ -495,14 +495,14 @@ enum Accepts<'j> {
     Object(TypeName<'j>),
     /// Objects of a type of the sysimage that has no subtypes in packages.
     Plain,
-    /// What one of these may be given.
+    /// The objects that one of these accepts.
     Either(Vec<Object<'j>>),
-    /// Any object that a package may have.
+    /// Any object.
     Anything,
 }
 
 impl<'j> Accepts<'j> {
-    /// What a type, or a type variable, accepts.
+    /// The objects that a type, or a type variable, accepts.
     fn of(ty: Object<'j>, sysimage: &Range<usize>) -> Self {
         let ty = bound_of(ty);
         if let Some(union) = ty.as_kind::<Union<'j>>() {
@@ -522,7 +522,7 @@ impl<'j> Accepts<'j> {
         if !sysimage.contains(&name.address()) {
             return Self::Object(name);
         }
-        // What has no fields and no subtypes holds nothing of packages.
+        // A type without fields and subtypes holds no objects of packages.
         let plain = !ty.is_abstract() && ty.parameters().is_empty();
         if plain && ty.has_layout() && !ty.has_references() {
             return Self::Plain;
@@ -531,7 +531,7 @@ impl<'j> Accepts<'j> {
     }
 }
 
-/// The names of the types that a constructor with this signature is for; `None` among them if that could not be found out.
+/// The type names for which a constructor with this signature is; with `None` among them if that is unknown.
 fn constructed(signature: Object<'_>) -> HashSet<Option<TypeName<'_>>> {
     let mut found = HashSet::new();
     let mut pending: Vec<(Object<'_>, bool)> =
@@ -557,14 +557,14 @@ fn constructed(signature: Object<'_>) -> HashSet<Option<TypeName<'_>>> {
                 Some(of) => pending.push((of, true)),
                 None => _ = found.insert(None),
             },
-            // Of `DataType`, `UnionAll` or another kind.
+            // A constructor for `DataType`, `UnionAll` or another kind.
             _ => _ = found.insert(None),
         }
     }
     found
 }
 
-/// What a type with variables, or a variable, says at most: the type within, or its upper bound.
+/// The bound of a type with variables, or of a variable: the inner type, or the upper bound.
 fn bound_of(mut ty: Object<'_>) -> Object<'_> {
     for _ in 0..40 {
         if let Some(all) = ty.as_kind::<UnionAll<'_>>() {
@@ -578,12 +578,12 @@ fn bound_of(mut ty: Object<'_>) -> Object<'_> {
     ty
 }
 
-/// The parameters of a method's signature, which is a tuple type, perhaps within `where`s.
+/// The parameters of a method's signature, which is a tuple type, possibly inside of `where`s.
 fn parameters(signature: Object<'_>) -> Option<SVec<'_>> {
     signature.data_type().map(DataType::parameters)
 }
 
-/// The parameters of a method's signature but for the first, which is the function.
+/// The parameters of a method's signature without the first one, which is the function.
 fn arguments(signature: Object<'_>) -> impl Iterator<Item = Object<'_>> {
     parameters(signature).into_iter().flat_map(SVec::items).skip(1)
 }
@@ -594,7 +594,7 @@ fn holds_nothing(ty: DataType<'_>) -> bool {
     types.is_empty() || (ty.has_layout() && !ty.has_references())
 }
 
-/// Is this operand a variable or type parameter, which may hold any function?
+/// Is this operand a variable or type parameter, which may be any function?
 fn is_given(operand: Object<'_>) -> bool {
     let is_parameter =
         operand.as_kind::<Expr<'_>>().is_some_and(|expr| expr.head().as_str() == "static_parameter");
@@ -606,8 +606,8 @@ fn is_slot(operand: Object<'_>) -> bool {
     operand.type_of().name().as_str() == "SlotNumber"
 }
 
-/// `Core.isdefined(box, :contents)`: what lowering makes of a captured variable that may have no value yet. Written in source,
-/// `isdefined` is a name of the module that it stands in, and `Core.isdefined` a `getproperty`.
+/// Is it `Core.isdefined(box, :contents)`? Lowering emits this for a captured variable that may have no value yet. If written
+/// in source, `isdefined` is a name of its module, and `Core.isdefined` is a `getproperty`.
 fn asks_box<'j>(function: Option<Object<'j>>, args: &[Option<Object<'j>>]) -> bool {
     let (Some(function), [Some(of), Some(field)]) = (function, args) else { return false };
     let function = function.as_kind::<GlobalRef<'j>>();
@@ -618,12 +618,12 @@ fn asks_box<'j>(function: Option<Object<'j>>, args: &[Option<Object<'j>>]) -> bo
         && (of.statement().is_some() || is_slot(*of))
 }
 
-/// Is it a type, a symbol, a string or a module? They say what they are, and do not change.
+/// Is it a type, a symbol, a string or a module? These do not change.
 fn has_no_fields_to_read(value: Object<'_>) -> bool {
     value.is_type() || value.is::<Symbol<'_>>() || value.is::<Text<'_>>() || value.is::<Module<'_>>()
 }
 
-/// Is it mutable, or does it hold what is?
+/// Is it mutable, or does it hold a mutable object?
 fn is_mutable_within(value: Object<'_>, depth: u32) -> bool {
     if depth > 12 {
         return true;
@@ -645,7 +645,7 @@ fn is_mutable_within(value: Object<'_>, depth: u32) -> bool {
     })
 }
 
-/// Is this inline field one that holds references, which are not looked through?
+/// Does this inline field hold references, which are not searched?
 fn holds_references(ty: DataType<'_>, index: u32) -> bool {
     let field = ty.known_field_types().and_then(|types| types.get(index as usize));
     field.and_then(Object::as_kind::<DataType<'_>>).is_some_and(DataType::has_references)

@@ -18,7 +18,7 @@ pub(crate) enum Mode {
     Isolate,
 }
 
-/// What is to be built and where.
+/// The request: what to build, and where.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) output: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct Request {
     pub(crate) journal: PathBuf,
     pub(crate) result: PathBuf,
     pub(crate) exclude: PathBuf,
-    /// A library that the new one is to be compared with.
+    /// A library with which to compare the new one.
     pub(crate) compare: Option<PathBuf>,
     /// Object files of an earlier build.
     pub(crate) objects: Option<PathBuf>,
@@ -39,14 +39,14 @@ pub(crate) struct Request {
     pub(crate) reasons: HashMap<usize, (Reason, String)>,
     /// Hash and names of the sets of modules under which the library may be used.
     pub(crate) module_sets: Vec<(u64, String)>,
-    /// The newest world when this process began, 0 if that is not known.
+    /// The newest world when this process began; 0 if unknown.
     pub(crate) start_world: usize,
-    /// Method instances, as text, that the compiler died of.
+    /// Method instances, as text, that killed the compiler.
     pub(crate) excluded: Vec<String>,
 }
 
 impl Request {
-    /// What this process's JIT compiles for, with the optimisation that is asked for.
+    /// The target of this process's JIT, with the requested optimisation level.
     pub(crate) fn target(&self) -> Result<Target, BuildError> {
         let wanted = match text_option(|options| options.cpu_target) {
             [] => "native".into(),

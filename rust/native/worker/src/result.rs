@@ -1,4 +1,4 @@
-//! Step 8 of a build: what src/build.jl is told, as lines in the result file.
+//! Step 8 of a build: the result for src/build/build.jl, as lines in a file.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,19 +11,19 @@ use crate::compare::Difference;
 use crate::error::BuildError;
 use crate::parts::Made;
 
-/// How long the steps took.
+/// The times of the steps.
 pub(crate) struct StepTimes {
     since: Instant,
     steps: Vec<(&'static str, f64)>,
 }
 
 impl StepTimes {
-    /// The first step begins now.
+    /// Starts the first step.
     pub(crate) fn start() -> Self {
         StepTimes { since: Instant::now(), steps: Vec::new() }
     }
 
-    /// This step ends, and another begins.
+    /// Ends this step, and starts the next.
     pub(crate) fn end(&mut self, step: &'static str) {
         self.steps.push((step, self.since.elapsed().as_secs_f64()));
         self.since = Instant::now();

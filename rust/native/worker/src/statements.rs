@@ -1,5 +1,5 @@
-//! Statements on their way in and out: lasting names become those of this build before Julia reads
-//! them, and what they were found to be is written in the words of a profile.
+//! Translates statements: lasting names are replaced by those of this build before Julia reads a statement, and the method
+//! instances that were found are written in the grammar of profiles.
 
 use std::fs;
 use std::path::Path;
@@ -17,8 +17,8 @@ use nativecache_store::Hex;
 
 use crate::error::BuildError;
 
-/// Reads `statements`, writes them with the names of this build into `current`, and adds to `reasons`
-/// which of them name something that is not there, as lines `number<TAB>code<TAB>detail`. `modules` are all that are loaded.
+/// Reads `statements`, and writes them with the names of this build into `current`. Statements with a name that does not
+/// exist are added to `reasons`, as lines `number<TAB>code<TAB>detail`. `modules` are all loaded modules.
 pub(crate) fn to_current<'j>(
     julia: &'j Stopped,
     modules: Array<'j>,
@@ -28,7 +28,7 @@ pub(crate) fn to_current<'j>(
 ) -> Result<(), BuildError> {
     let text = fs::read_to_string(statements).map_err(BuildError::at(statements))?;
     let roots = walk::root_modules(julia, modules);
-    // The walk over all methods is for those who need it.
+    // Only statements with such names need the walk over all methods.
     let methods = if text.contains("var\"#") { all_methods(julia, &roots) } else { Vec::new() };
     let mut out = String::with_capacity(text.len());
     let mut missing = fs::read_to_string(reasons).unwrap_or_default();
@@ -51,9 +51,9 @@ fn all_methods<'j>(julia: &'j Stopped, roots: &[Module<'j>]) -> Vec<Method<'j>> 
     walk::methods(&walk::method_tables(julia, &walk::modules(roots)))
 }
 
-/// Writes what the statements were found to be into `file`, as lines `number<TAB>statement<TAB>package…`:
-/// which of the `packages`, root modules, it needs, each by name and uuid. Those that were not found, or have no lasting name,
-/// are not in it. `methods` has a method instance for each statement, or `nothing`.
+/// Writes the statements with lasting names into `file`, as lines `number<TAB>statement<TAB>package…`, with those of
+/// `packages`, root modules, that each needs, by name and uuid. Statements that were not found, or have no lasting name, are
+/// left out. `methods` has a method instance for each statement, or `nothing`.
 pub(crate) fn to_lasting<'j>(
     julia: &'j Stopped,
     modules: Array<'j>,

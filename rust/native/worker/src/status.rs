@@ -1,4 +1,4 @@
-//! Where each requested method stands.
+//! The status of each requested method.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,14 +14,14 @@ use crate::world::World;
 /// Why a method is not in the library.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Refusal {
-    /// The kind of trouble.
+    /// The reason.
     pub(crate) reason: Reason,
-    /// What exactly.
+    /// More about it.
     pub(crate) detail: String,
 }
 
 impl Refusal {
-    /// For `reason`, with what exactly.
+    /// A refusal for `reason`, with more about it.
     pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Refusal { reason, detail: detail.into() }
     }
@@ -33,20 +33,20 @@ impl From<Undescribable> for Refusal {
     }
 }
 
-/// Where one requested method stands.
+/// The status of one requested method.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Status<'j> {
-    /// To be compiled.
+    /// It will be compiled.
     Wanted(MethodInstance<'j>),
     /// Inference found that it returns a constant.
     Constant(CodeInstance<'j>),
-    /// Left out on purpose.
+    /// It is left out on purpose.
     Skipped(Refusal),
-    /// Should have worked.
+    /// It should have been compiled.
     Failed(Refusal),
 }
 
-/// The method instances that are to be compiled.
+/// The method instances to compile.
 pub(crate) fn wanted<'j>(statuses: &[Status<'j>]) -> Vec<MethodInstance<'j>> {
     let instance = |status: &Status<'j>| match status {
         Status::Wanted(instance) => Some(*instance),
@@ -55,14 +55,14 @@ pub(crate) fn wanted<'j>(statuses: &[Status<'j>]) -> Vec<MethodInstance<'j>> {
     statuses.iter().filter_map(instance).collect()
 }
 
-/// Says why `instance` is not compiled, wherever it was asked for.
+/// Records why `instance` is not compiled, for every statement that requests it.
 pub(crate) fn skip<'j>(statuses: &mut [Status<'j>], instance: MethodInstance<'j>, refusal: &Refusal) {
     for status in statuses.iter_mut().filter(|status| **status == Status::Wanted(instance)) {
         *status = Status::Skipped(refusal.clone());
     }
 }
 
-/// Takes out what killed an earlier worker: method instances as [`instance_text`] has them.
+/// Excludes the method instances that killed an earlier worker, as texts of [`instance_text`].
 pub(crate) fn exclude<'j>(world: &World<'j>, statuses: &mut [Status<'j>], excluded: &[String]) {
     if excluded.is_empty() {
         return;
@@ -76,13 +76,13 @@ pub(crate) fn exclude<'j>(world: &World<'j>, statuses: &mut [Status<'j>], exclud
     }
     for status in statuses {
         if matches!(status, Status::Wanted(instance) if is_excluded(*instance)) {
-            let detail = "tried alone in a process of its own";
+            let detail = "tried alone in a separate process";
             *status = Status::Failed(Refusal::new(Reason::CompilerAborted, detail));
         }
     }
 }
 
-/// What the library says of a requested method.
+/// The entry of a requested method in the library.
 pub(crate) fn entry<'j>(
     statement: &str,
     status: &Status<'j>,
@@ -95,10 +95,10 @@ pub(crate) fn entry<'j>(
             package = instance.method().and_then(|method| describer.package_of(method.module().root()).ok());
             match functions.get(instance) {
                 Some(id) => Bucket::Compiled(*id),
-                None => Bucket::Failed { reason: Reason::NotInferred, detail: "nothing was emitted".into() },
+                None => Bucket::Failed { reason: Reason::NotInferred, detail: "no code was emitted".into() },
             }
         }
-        // What is still a constant result is neither a function nor refused: see assemble.rs.
+        // A constant result without a function was not refused: see assemble.rs.
         Status::Constant(_) => Bucket::Skipped { reason: Reason::ConstantResult, detail: String::new() },
         Status::Skipped(Refusal { reason, detail }) => {
             Bucket::Skipped { reason: *reason, detail: detail.clone() }
@@ -110,7 +110,7 @@ pub(crate) fn entry<'j>(
     Entry { statement: statement.to_owned(), package, bucket }
 }
 
-/// What became of a requested method, as the line that `nativecache_peek` gives in a session.
+/// The outcome of a requested method, as a line of `nativecache_peek` in a session.
 pub(crate) fn outcome_line(entry: &Entry) -> String {
     match &entry.bucket {
         Bucket::Compiled(_) => line("compiled", None, &entry.statement, ""),

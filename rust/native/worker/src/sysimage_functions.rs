@@ -1,19 +1,19 @@
-//! Which functions of the sysimage read state, and which do not: by name, since their code is not looked through.
+//! Lists of functions of the sysimage that read state, and of those that do not. Their code is not searched.
 
-/// What a function does with what it is given.
+/// What a function does with its arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum With {
-    /// It may hand it on, or call a type that it is given.
+    /// It may pass them on, or call a type among them.
     Uses,
     /// It calls its first argument.
     Calls,
-    /// It looks at a type that it is given and does not call it.
+    /// It looks at a type and does not call it.
     Looks,
 }
 
 use With::{Calls, Looks, Uses};
 
-/// Functions and types of Core and Base that give the same for the same arguments.
+/// Functions and types of Core and Base that have the same result for the same arguments.
 #[rustfmt::skip]
 const HARMLESS: &[(&str, With)] = &[
     ("!", Uses), ("!=", Uses), ("!==", Looks), ("%", Uses), ("&", Uses), ("*", Uses), ("+", Uses),
@@ -47,7 +47,7 @@ const HARMLESS: &[(&str, With)] = &[
     ("UnitRange", Uses), ("OneTo", Uses),
 ];
 
-/// Functions of the sysimage whose answers depend on the process, the machine or all that is loaded.
+/// Functions of the sysimage whose results depend on the process, the machine or the loaded packages.
 #[rustfmt::skip]
 const STATEFUL: &[&str] = &[
     "nthreads", "threadid", "rand", "randn", "rand!", "time", "time_ns", "now", "today", "getpid",
@@ -61,24 +61,24 @@ const STATEFUL: &[&str] = &[
     "JLOptions",
 ];
 
-/// Modules of the sysimage all of whose functions count as such.
+/// Modules of the sysimage whose functions all count as stateful.
 #[rustfmt::skip]
 const STATEFUL_MODULES: &[&str] = &[
     "Base.Threads", "Base.Sys", "Base.Filesystem", "Base.Libc", "Random", "Distributed", "Libdl", "Sockets",
     "Pkg",
 ];
 
-/// What the function of Core or Base of this name does with what it is given, if it is known to read nothing.
+/// What the function of Core or Base with this name does with its arguments, if it is known to read no state.
 pub(crate) fn harmless(name: &str) -> Option<With> {
     HARMLESS.iter().find(|(known, _)| *known == name).map(|(_, with)| *with)
 }
 
-/// Does the answer of the function, or do objects of the type, of this name depend on the process?
+/// Do results of the function, or objects of the type, with this name depend on the process?
 pub(crate) fn is_stateful(name: &str) -> bool {
     STATEFUL.contains(&name)
 }
 
-/// Does everything in this module, by its dotted path, count as such?
+/// Do all functions in this module, given by its dotted path, count as stateful?
 pub(crate) fn is_in_stateful_module(module: &str) -> bool {
     STATEFUL_MODULES.iter().any(|listed| {
         module == *listed || module.strip_prefix(listed).is_some_and(|rest| rest.starts_with('.'))

@@ -1,4 +1,4 @@
-//! Everything about this process that a build needs, once inference is done.
+//! The facts about this process that a build needs after inference.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,9 +19,9 @@ use crate::made_at_init::MadeAtInit;
 use crate::mentioned_names::MentionedNames;
 use crate::pure_methods::PureMethods;
 
-/// What is alive in this process, and what is known of it.
+/// Objects of this process, and facts about them.
 pub(crate) struct World<'j> {
-    /// The collector does not run, and nothing else does.
+    /// The proof that the collector is off. Nothing else runs.
     pub(crate) julia: &'j Stopped,
     pub(crate) sysimage: Sysimage,
     pub(crate) roots: Vec<Module<'j>>,
@@ -29,26 +29,26 @@ pub(crate) struct World<'j> {
     pub(crate) methods: Vec<Method<'j>>,
     pub(crate) tables: Vec<MethodTable<'j>>,
     pub(crate) code_instances: Vec<CodeInstance<'j>>,
-    /// Where the code instances lie that came with the packages' .ji files.
+    /// The addresses of code instances from the packages' .ji files.
     pub(crate) from_ji: HashSet<usize>,
-    /// What `__init__` functions have made.
+    /// Everything that `__init__` functions have created.
     pub(crate) made_at_init: MadeAtInit<'j>,
     /// The names in methods' sources.
     pub(crate) mentions: MentionedNames<'j>,
     /// Methods that inference may have called.
     pub(crate) pure: PureMethods<'j>,
-    /// Constants that a session could bind anew.
+    /// Constants that a session could rebind.
     pub(crate) changeable: ChangeableConstants<'j>,
-    /// Code that callers may inline, as inference left it: code generation forgets some of it.
+    /// Code that callers may inline, as inference left it. The code generator drops some of it.
     inlineable: HashMap<CodeInstance<'j>, Object<'j>>,
-    /// Inferred code from which code generation starts; it forgets what callers may not inline.
+    /// The inferred code for the code generator, which drops code that callers may not inline.
     sources: HashMap<CodeInstance<'j>, Object<'j>>,
     /// The newest world when this process began.
     pub(crate) start: usize,
 }
 
 impl<'j> World<'j> {
-    /// Looks at everything. `inferred` is code that inference gave and that its code instances have not kept.
+    /// Collects everything. `inferred` is inferred code that its code instances do not store.
     pub(crate) fn read(
         julia: &'j Stopped,
         sysimage: Sysimage,
@@ -93,12 +93,12 @@ impl<'j> World<'j> {
         }
     }
 
-    /// The code from which that of `code` is generated.
+    /// The inferred code from which native code for `code` is generated.
     pub(crate) fn source(&self, code: CodeInstance<'j>) -> Option<CodeInfo<'j>> {
         CodeInfo::from_inferred(code, self.kept_source(code)?)
     }
 
-    /// The code from which that of `code` is generated, in the form in which it is kept: compressed or not.
+    /// The inferred code from which native code for `code` is generated, as it is stored: compressed or not.
     pub(crate) fn kept_source(&self, code: CodeInstance<'j>) -> Option<Object<'j>> {
         self.sources.get(&code).copied()
     }
@@ -114,18 +114,18 @@ impl<'j> World<'j> {
         unsafe { describer.code(code, *compressed) }.map(Some)
     }
 
-    /// Is it the sysimage's, with machine code there?
+    /// Is it a code instance of the sysimage, with native code there?
     pub(crate) fn has_sysimage_code(&self, code: CodeInstance<'j>) -> bool {
         is_compiled_in(&self.sysimage, code)
     }
 
-    /// Has Julia forget the inferred code of `code`: its callers then call it through `jl_invoke`.
+    /// Drops the inferred code of `code`. Its callers then call it through `jl_invoke`.
     pub(crate) fn forget_inferred(&self, code: CodeInstance<'j>) {
         // SAFETY: in a build process, which has its own idea of what is inferred.
         unsafe { code.set_inferred(make::nothing(self.julia)) };
     }
 
-    /// Has Julia remember the inferred code of `code`.
+    /// Restores the inferred code of `code`.
     pub(crate) fn remember_inferred(&self, code: CodeInstance<'j>) {
         if let Some(source) = self.kept_source(code) {
             // SAFETY: in a build process, and it is this code.
@@ -134,12 +134,12 @@ impl<'j> World<'j> {
     }
 }
 
-/// Does this code instance belong to the sysimage, and its machine code too?
+/// Is this code instance in the sysimage, with its native code?
 pub(crate) fn is_compiled_in(sysimage: &Sysimage, code: CodeInstance<'_>) -> bool {
     sysimage.data.contains(&code.address()) && sysimage.span.contains(&code.specptr())
 }
 
-/// Does nothing run when it is called, since inference knows what comes out?
+/// Does a call run no code, since inference knows the result?
 pub(crate) fn returns_constant(code: CodeInstance<'_>) -> bool {
     code.invoke() == Some(Invoke::ConstReturn)
 }

@@ -1,14 +1,14 @@
-//! Keeping a profile at a sensible size: methods that no session has used for long fade, and when
-//! there are too many, those that save least go first.
+//! Limits the size of a profile: methods that no session has used for a long time fade, and if there are too many
+//! methods, those that save least are removed.
 
 use super::text::{Profile, Stats};
 
-/// How large a profile may grow, and how long it remembers.
+/// How large a profile may grow, and how long it keeps unused methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Methods at most; 0 is no limit.
+    /// The maximum number of methods; 0: no limit.
     pub methods: usize,
-    /// Sessions without a method after which it goes; 0 is never.
+    /// After how many sessions without a method it is removed; 0: never.
     pub sessions: u32,
 }
 
@@ -18,17 +18,17 @@ impl Default for Limits {
     }
 }
 
-/// Of a method that no build has timed yet: about what the first sessions of real packages show.
+/// The assumed time of a method that no build has timed yet: typical for first sessions of real packages.
 const USUAL_MILLISECONDS: f32 = 5.0;
 
-/// Milliseconds saved per session, by what is known: how often it was used, and how long ago.
+/// The estimated milliseconds saved per session, from how often a method was used, and how long ago.
 fn value(stats: &Stats, sessions: u32) -> f32 {
     let share = stats.seen.max(1) as f32 / sessions.max(stats.seen).max(1) as f32;
     let age = sessions.saturating_sub(stats.last) as f32;
     stats.milliseconds.unwrap_or(USUAL_MILLISECONDS).max(0.1) * share / (1.0 + age)
 }
 
-/// Takes out what is over the limits, and says in the header how many that were so far.
+/// Removes methods beyond the limits. The header counts all methods removed so far.
 pub fn apply(profile: &mut Profile, limits: Limits) {
     let sessions = profile.count("sessions");
     if limits.sessions > 0 {

@@ -1,19 +1,19 @@
-//! Putting what was found into what is known.
+//! Merges new methods into a profile.
 
 use super::text::Profile;
 
-/// What the found methods are to the known ones.
+/// How new methods combine with the known ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// Another session: the known ones stay.
+    /// They are from another session: the known ones stay.
     Add,
-    /// The source was run anew: what it no longer compiles goes.
+    /// The source was run again: methods that it no longer compiles are removed.
     Replace,
-    /// A build has measured what methods cost; no method comes or goes.
+    /// A build has measured the costs of methods: no method is added or removed.
     Measure,
 }
 
-/// Merges `found` into `known`. The header of `found` wins where it says something.
+/// Merges `found` into `known`. Values in the header of `found` replace those of `known`.
 pub fn merge(known: &mut Profile, found: &Profile, mode: Mode) {
     if mode == Mode::Measure {
         for (statement, stats) in &found.entries {
@@ -27,7 +27,7 @@ pub fn merge(known: &mut Profile, found: &Profile, mode: Mode) {
     let sessions = if replace {
         known.count("sessions").max(found.count("sessions"))
     } else {
-        // An addition counts as the sessions it stands for: one, unless it is several in one file.
+        // An addition counts as one session, or as several if it has them in one file.
         known.count("sessions").saturating_add(found.count("sessions").max(1))
     };
     for (name, values) in &found.header {
@@ -41,7 +41,7 @@ pub fn merge(known: &mut Profile, found: &Profile, mode: Mode) {
         known.replace("sessions", &sessions.to_string());
     }
     if replace {
-        // What is known of a method does not change because it was run again.
+        // Running the source again does not change the statistics of a known method.
         known.entries.retain(|statement, _| found.entries.contains_key(statement));
     }
     for (statement, stats) in &found.entries {

@@ -1,8 +1,8 @@
-//! Profiles: which methods of a package to compile, and from where that is known.
+//! Profiles: the methods of a package to compile, by the source that named them.
 //!
 //! A profile is a text file per package and layer ([`text`]): a header, then one `precompile(...)` line
-//! for each method, sorted. [`merge`] puts two together, [`limits`] keeps one at a sensible size, and
-//! [`update`] changes the file on disk so that sessions that end at once lose nothing.
+//! for each method, sorted. [`merge`] merges two profiles, [`limits`] limits the size of one, and [`update`] changes the
+//! file on disk, so that sessions that end at the same time lose nothing.
 
 pub mod limits;
 pub mod merge;

@@ -8,23 +8,23 @@
 //! precompile(Tuple{typeof(Dates.now)})  # seen 12, last 39, 4.1 ms
 //! ```
 //!
-//! Every line stands for itself, so whatever merges lines merges profiles: a method that comes twice
-//! counts once, with the larger of its numbers; lines that say nothing are passed over.
+//! No line depends on another, so any tool that merges lines merges profiles. If a method occurs twice, the larger of
+//! each number counts. Lines that cannot be read are ignored.
 //!
-//! A signature stands there as Julia reads it, without [`lines`](crate::fields)' escapes: the line is a Julia statement.
-//! Values of the header have them.
+//! A signature has no escapes of [`fields`](crate::fields), since the line is a Julia statement. Values of the header have
+//! them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::fields::{escape, unescape};
 
-/// What is known of a method besides its name.
+/// The statistics of a method.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stats {
     /// Sessions (or runs) that compiled or used it.
     pub seen: u32,
-    /// The last of them, by the profile's own count of sessions.
+    /// The number of the last of them, as this profile counts sessions.
     pub last: u32,
     /// Milliseconds that it took to compile when it was last built.
     pub milliseconds: Option<f32>,
@@ -33,7 +33,7 @@ pub struct Stats {
 /// A parsed profile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
-    /// `name: value` lines of the header; `package` may come several times.
+    /// `name: value` lines of the header; `package` may occur several times.
     pub header: BTreeMap<String, Vec<String>>,
     /// The methods by their signature.
     pub entries: BTreeMap<String, Stats>,
@@ -41,22 +41,22 @@ pub struct Profile {
 
 const TITLE: &str = "# NativeCache profile";
 
-/// Names of the header that are lists; of the others there is one value.
+/// Is this name of the header a list? Other names have one value.
 fn is_list(name: &str) -> bool {
     name == "package"
 }
 
-/// Names of the header whose values are numbers that only grow.
+/// Is the value of this name of the header a number that only grows?
 fn is_count(name: &str) -> bool {
     matches!(name, "sessions" | "faded" | "capped")
 }
 
 impl Profile {
-    /// Reads what can be read; a line that is damaged costs only itself.
+    /// Parses a profile. Damaged lines are ignored.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut profile = Profile::default();
-        // Editors of another system may have put a byte order mark first.
+        // Some editors put a byte order mark at the start.
         for line in text.strip_prefix('\u{feff}').unwrap_or(text).lines() {
             if let Some(comment) = line.trim_start().strip_prefix('#') {
                 if let Some((name, value)) = comment.split_once(": ") {
@@ -93,7 +93,7 @@ impl Profile {
         }
     }
 
-    /// Puts a value into the header in place of what is there.
+    /// Replaces a value of the header.
     pub fn replace(&mut self, name: &str, value: &str) {
         self.header.remove(name);
         self.set(name, value);
@@ -105,13 +105,13 @@ impl Profile {
         self.header.get(name)?.first().map(String::as_str)
     }
 
-    /// A number of the header; 0 when it is not there.
+    /// A number of the header; 0 if it is missing.
     #[must_use]
     pub fn count(&self, name: &str) -> u32 {
         self.get(name).and_then(|v| v.parse().ok()).unwrap_or(0)
     }
 
-    /// Adds a method; one that is there already keeps the larger numbers.
+    /// Adds a method. If it is known, the larger of each number counts.
     pub fn add(&mut self, statement: &str, stats: Stats) {
         let entry = self.entries.entry(one_line(statement)).or_insert(stats);
         entry.seen = entry.seen.max(stats.seen);
@@ -144,10 +144,10 @@ impl std::fmt::Display for Profile {
     }
 }
 
-/// `precompile(signature)` and what is said behind it.
+/// Parses `precompile(signature)` and the comment after it.
 fn parse_entry(line: &str) -> Option<(&str, Stats)> {
     let rest = line.strip_prefix("precompile(")?;
-    // No bracket stands in the comment, so the last one closes the call.
+    // The comment has no brackets, so the last one closes the call.
     let (statement, behind) = rest.rsplit_once(')')?;
     let statement = statement.trim();
     if statement.is_empty() || !balanced(statement) {
@@ -168,7 +168,7 @@ fn parse_entry(line: &str) -> Option<(&str, Stats)> {
     Some((statement, stats))
 }
 
-/// The same signature on one line: in a literal a line's end has an escape of Julia's, elsewhere it is a blank.
+/// The signature on one line. A newline in a literal becomes Julia's escape, and a blank elsewhere.
 fn one_line(statement: &str) -> String {
     let statement = statement.trim();
     if !statement.contains(['\n', '\r']) {
@@ -188,20 +188,20 @@ fn one_line(statement: &str) -> String {
     out
 }
 
-/// Follows a text, character by character, into its literals and out of them.
+/// Tracks, character by character, whether a text is inside a literal.
 #[derive(Default)]
 struct Outside {
     /// The quote that ends the literal.
     quote: Option<char>,
     escaped: bool,
-    /// What came before: behind a name or a bracket `'` transposes.
+    /// The previous character: after a name or a bracket, `'` transposes.
     before: Option<char>,
-    /// Characters of the literal so far: one of a character is not empty, and `'''` is a quote.
+    /// The number of characters in the literal so far: a character literal is not empty, and `'''` is a quote.
     length: usize,
 }
 
 impl Outside {
-    /// Is this character, the next one, outside of literals? Their quotes are not.
+    /// Is the next character, `c`, outside of literals? Quotes belong to their literal.
     fn is(&mut self, c: char) -> bool {
         let before = self.before.replace(c);
         let Some(quote) = self.quote else {
@@ -225,7 +225,7 @@ impl Outside {
     }
 }
 
-/// A line that was cut short has more opening brackets than closing ones.
+/// Are the brackets balanced? A truncated line has more opening ones than closing ones.
 fn balanced(statement: &str) -> bool {
     let mut depth = 0i64;
     let mut outside = Outside::default();

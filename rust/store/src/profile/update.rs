@@ -1,9 +1,9 @@
 //! Changing a profile on disk.
 //!
 //! `<folder>/<layer>.profile` is only ever replaced by a rename, under an exclusive `flock` of
-//! `<folder>/lock`, which the kernel releases when its holder dies: it cannot go stale. Who does not
-//! get the lock in time leaves its methods in a file of its own, `<layer>.pending-<unique>`, which the
-//! next one merges. So nothing is lost, and nobody waits for long.
+//! `<folder>/lock`, which the kernel releases when its holder dies, so there are no stale locks. A process that does not
+//! get the lock in time writes its methods into a separate file, `<layer>.pending-<unique>`, which the next process
+//! merges. So nothing is lost, and nobody waits for long.
 
 use nativecache_mutation::mutation;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -22,23 +22,23 @@ use super::text::Profile;
 use crate::error::ProfileError;
 use crate::file;
 
-/// How long a session that ends waits for others that end at the same moment: in all, however many profiles it has.
+/// How long a session that ends waits for locks in total, however many profiles it has.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often something that another process undoes at the same moment is done again.
+/// How often to retry something that another process undoes at the same moment.
 const RACES: usize = 100;
 
-/// What became of an update.
+/// The outcome of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Updated {
-    /// The file holds it. How many methods it has now, and how many of them it did not have before.
+    /// The profile was merged into the file.
     Merged {
-        /// All of them.
+        /// How many methods the file has now.
         methods: usize,
-        /// The new ones.
+        /// How many of them are new.
         new: usize,
     },
-    /// Others held the lock for too long: it lies beside the file and counts already.
+    /// Others held the lock for too long. The profile is in a pending file, and counts already.
     Pending,
 }
 
@@ -84,8 +84,8 @@ fn update_within(
     let target = path(folder, layer)?;
     for _ in 1..RACES {
         match update_once(patience, folder, layer, &target, found, mode, limits) {
-            // Somebody has removed the folder at this moment: it was empty, or its package gone. It exists, says
-            // the making of a folder that is removed right after it was tried.
+            // Another process has just removed the folder, because it was empty or its package is gone. `create_dir`
+            // can also report `AlreadyExists` if the folder is removed right after the attempt.
             Err(ProfileError::Io { cause, .. })
                 if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {}
             other => return other,
@@ -105,7 +105,7 @@ fn update_once(
 ) -> Result<Updated, ProfileError> {
     file::create_folder(folder).map_err(ProfileError::at(folder))?;
     let Some(_lock) = lock(folder, patience)? else {
-        // What a build has measured is worth no file of its own, which would be merged as a session's.
+        // Measurements of a build are not worth a pending file, which would also be merged like a session's.
         if mode != Mode::Measure {
             leave_pending(folder, layer, found)?;
         }
@@ -116,7 +116,7 @@ fn update_once(
     let mut pending = pending_files(folder, layer);
     pending.sort_unstable();
     for path in &pending {
-        // A file that cannot be read stays for the next one.
+        // A file that cannot be read is left for the next process.
         if let Ok(waiting) = read(path) {
             merge(&mut known, &waiting, Mode::Add);
         }
@@ -127,16 +127,16 @@ fn update_once(
     let new = known.entries.keys().filter(|name| before.binary_search(name).is_err()).count();
     write(target, known.to_string().as_bytes())?;
     for path in pending {
-        // One that cannot be removed is merged again: its methods are known then, only counted twice.
+        // If the file cannot be removed, it is merged again later, and its methods are counted twice.
         let _ = fs::remove_file(path);
     }
     Ok(Updated::Merged { methods: known.entries.len(), new })
 }
 
-/// A layer as it stands, with what waits beside it.
+/// A layer, together with its pending files.
 pub fn load(folder: &Path, layer: &str) -> Result<Profile, ProfileError> {
     let target = path(folder, layer)?;
-    // In this order: what is merged into the file meanwhile is seen in it.
+    // Pending files first: if one is merged meanwhile, its methods are in the file, which is read afterwards.
     let waiting: Vec<Profile> =
         pending_files(folder, layer).iter().filter_map(|path| read(path).ok()).collect();
     let mut known = read(&target)?;
@@ -144,7 +144,7 @@ pub fn load(folder: &Path, layer: &str) -> Result<Profile, ProfileError> {
     Ok(known)
 }
 
-/// A file that is not there is an empty profile. What is no UTF-8 costs its line.
+/// Reads a profile. A missing file is an empty profile. Lines that are not UTF-8 are ignored.
 fn read(path: &Path) -> Result<Profile, ProfileError> {
     match file::read_own(path) {
         Ok(bytes) => Ok(Profile::parse(&String::from_utf8_lossy(&bytes))),
@@ -170,7 +170,7 @@ fn pending_files(folder: &Path, layer: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The lock of a folder, held until the file is dropped; `None` when others hold it for too long.
+/// Takes the lock of a folder, held until the file is dropped; `None` if others hold it for too long.
 fn lock(folder: &Path, patience: Duration) -> Result<Option<File>, ProfileError> {
     let path = folder.join("lock");
     let started = Instant::now();
@@ -184,7 +184,7 @@ fn lock(folder: &Path, patience: Duration) -> Result<Option<File>, ProfileError>
             .open(&path)
             .map_err(ProfileError::at(&path))?;
         match file.try_lock() {
-            // `clear!` removes files with a lock on them: who comes next locks a new file.
+            // `clear!` removes files while they are locked. The next process must lock the new file.
             Ok(()) if is_at(&file, &path) => return Ok(Some(file)),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if started.elapsed() < patience => {
@@ -192,13 +192,13 @@ fn lock(folder: &Path, patience: Duration) -> Result<Option<File>, ProfileError>
                 pause = (pause * 2).min(Duration::from_millis(16));
             }
             Err(TryLockError::WouldBlock) => return Ok(None),
-            // A file system without locks: a file of its own is as safe as it gets there.
+            // A file system without locks: a pending file is the safest way there.
             Err(TryLockError::Error(_)) => return Ok(None),
         }
     }
 }
 
-/// Is the open file still the one of this name?
+/// Is the open file still the one at this path?
 fn is_at(file: &File, path: &Path) -> bool {
     let place = |meta: fs::Metadata| (meta.dev(), meta.ino());
     match (file.metadata(), fs::metadata(path)) {
@@ -207,15 +207,15 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// A name that no other process and no other call takes.
+/// A name that no other process and no other call uses.
 fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
     format!("{}-{nanos}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Writes a whole file beside its place and renames it there: a reader sees all of it or the old one. Where files must not
-/// get as large as that (`ulimit -f`) it is an error, as on a full disk.
+/// Writes a whole file beside its place and renames it there, so that a reader sees the complete new file or the old
+/// one. If the file is larger than allowed (`ulimit -f`), this is an error, as on a full disk.
 pub fn write(target: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
     let temporary = target.with_extension(format!("tmp-{}", unique()));
     let result = file::create(&temporary)
@@ -231,18 +231,18 @@ pub fn write(target: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
     result.map_err(ProfileError::at(target))
 }
 
-/// Removes what processes that died while writing have left.
+/// Removes leftovers of processes that died while writing.
 fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        // `tmp-<process>-...`, as `unique` has it.
+        // The name is `tmp-<process>-...`, from `unique`.
         let Some((_, unique)) = name.to_str().and_then(|name| name.split_once(".tmp-")) else { continue };
         let process = unique.split('-').next().unwrap_or_default();
         let ended = !Path::new("/proc").join(process).exists();
         let Ok(modified) = entry.metadata().and_then(|m| m.modified()) else { continue };
-        // A process of another machine is not seen here, and one without `/proc` sees none; nobody writes for a minute.
-        // An age that is negative is that of a clock that was set back.
+        // Processes of other machines are not visible here, and without `/proc` none is. But nobody writes for a minute.
+        // The age is negative if the clock was set back.
         if ended && modified.elapsed().map_or(true, |age| age > Duration::from_secs(60)) {
             let _ = fs::remove_file(entry.path());
         }

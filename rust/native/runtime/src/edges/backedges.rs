@@ -1,4 +1,4 @@
-//! Edges in the direction that Julia keeps: who is invalidated with what.
+//! Adds backedges, the direction in which Julia keeps edges.
 
 use nativecache_image::{EdgeId, EdgeTarget, Image};
 use nativecache_julia::handles::{MethodInstance, MethodTable};
@@ -7,8 +7,8 @@ use nativecache_mutation::mutation;
 use crate::load::moment::Moment;
 use crate::objects::resolve::Resolver;
 
-/// Lists longer than this are appended to without a look through all of them: Julia looks through the whole list each time,
-/// which is quadratic for a callee with thousands of callers. An entry that stands twice is invalidated twice: harmless.
+/// Longer lists are appended to without a search. Julia searches the whole list each time, which is quadratic for a callee
+/// with thousands of callers. A caller that is in the list twice is invalidated twice, which is harmless.
 const LONG: usize = 64;
 
 /// Tells Julia that `caller` depends on this edge, so that it invalidates it like any other code.

@@ -1,10 +1,9 @@
-//! Does what cached code depends on still hold? Asked when a library is linked, before anything of it
-//! is installed.
+//! Verifies the edges of cached code when a library is linked, before anything of it is installed.
 //!
-//! Per method table one digest is compared; only in tables that differ each edge is looked at, once,
-//! as Julia does for precompile files (dump.c, `jl_verify_edges`): the methods that match now must be
-//! those that matched at build. A function is valid if all its edges hold and all functions of the
-//! library that it relies on are valid.
+//! First the digest of each method table is compared. Only in tables that differ, each edge is checked, once, as
+//! Julia does for precompile files (dump.c, `jl_verify_edges`): the methods that match now must be those that
+//! matched at build. A function is valid if all its edges hold, and if all functions of the library that it relies
+//! on are valid.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -23,23 +22,23 @@ use crate::load::moment::Moment;
 use crate::load::state::{EdgeChange, MethodPlace, Obstacle, Refusal};
 use crate::objects::resolve::Resolver;
 
-/// Does a function, or an edge, hold? If not, why.
+/// Is a function valid, or does an edge hold? If not, why.
 pub(crate) type Verdict = Result<(), Obstacle>;
 
-/// What became of a method table since the build.
+/// How a method table has changed since the build.
 enum Standing<'j> {
-    /// It has the methods that it had.
+    /// It has the same methods.
     Same,
     /// These methods were added, and nothing else.
     Grown(Vec<Method<'j>>),
-    /// Anything may have happened to it.
+    /// It has changed in another way.
     Changed,
 }
 
-/// What the functions of one image are verified against.
+/// The session against which the functions of an image are verified.
 #[derive(Clone, Copy)]
 pub(crate) struct Session<'a, 'j> {
-    /// What is loaded, and the world in which the functions are to hold.
+    /// The loaded packages, and the world in which the functions must be valid.
     pub(crate) moment: &'a Moment<'j>,
     /// The method tables in that world.
     pub(crate) tables: &'a MethodTables<'j>,
@@ -47,7 +46,7 @@ pub(crate) struct Session<'a, 'j> {
     pub(crate) sysimage: Option<&'a Sysimage>,
     /// A package of the image that is not loaded.
     pub(crate) missing: Option<PackageId>,
-    /// May generators run? For one, Julia may have to compile what the library holds.
+    /// May generators run? To run one, Julia may have to compile methods that the library holds.
     pub(crate) ask_generators: bool,
 }
 
@@ -56,7 +55,7 @@ pub(crate) struct Verifier<'a, 'j> {
     image: Image<'a>,
     resolver: &'a Resolver,
     session: Session<'a, 'j>,
-    /// A verdict waits for a generator.
+    /// Does a verdict wait for a generator?
     unasked: Cell<bool>,
     tables: Vec<Standing<'j>>,
     edges: Vec<Option<Verdict>>,
@@ -111,7 +110,7 @@ impl<'a, 'j> Verifier<'a, 'j> {
         self.unasked.get()
     }
 
-    /// The verdict on every function, in order. Those that verify mode has `refused` are not even looked at.
+    /// The verdict on every function, in order. Functions that verify mode has `refused` are not checked.
     pub(crate) fn functions(&mut self, refused: &[FunctionId]) -> Vec<Verdict> {
         let mut verdicts: Vec<Verdict> = (0..self.image.function_count())
             .map(FunctionId)
@@ -127,14 +126,14 @@ impl<'a, 'j> Verifier<'a, 'j> {
         verdicts
     }
 
-    /// What relies on a function that does not hold does not hold either.
+    /// Rejects functions that rely on a function that is not valid.
     fn reject_callers(&self, verdicts: &mut [Verdict]) {
         let mut invalid: Vec<u32> =
             (0u32..).zip(&*verdicts).filter(|(_, v)| v.is_err()).map(|(i, _)| i).collect();
         let callers = if invalid.is_empty() { Vec::new() } else { self.callers() };
         while let Some(index) = invalid.pop() {
             let because = match &verdicts[index as usize] {
-                // What waits makes its callers wait for the same package.
+                // If a function waits for a package, its callers wait for the same package.
                 Err(Obstacle::Waiting(package)) => Obstacle::Waiting(*package),
                 _ => Refusal::DependsOn(self.text_of(FunctionId(index))).into(),
             };
@@ -196,7 +195,7 @@ impl<'a, 'j> Verifier<'a, 'j> {
         }
     }
 
-    /// Do the methods match that matched at build?
+    /// Do the same methods match as at build?
     fn check_call(&self, signature: Object<'j>, edge: &EdgeRef<'_>) -> Verdict {
         let mut expected: SmallVec<[Object<'j>; 4]> = SmallVec::new();
         for method in edge.methods.iter() {
@@ -215,8 +214,8 @@ impl<'a, 'j> Verifier<'a, 'j> {
             }
             _ => {}
         }
-        // Looked at edge by edge, most tables would differ as long as a package is missing; the proof
-        // is cheap once it is there.
+        // As long as a package is missing, most tables differ and would need a check edge by edge. Once it is loaded, the
+        // check is cheap.
         if let Some(package) = self.session.missing {
             return Err(Obstacle::Waiting(package));
         }
@@ -229,7 +228,7 @@ impl<'a, 'j> Verifier<'a, 'j> {
         }
     }
 
-    /// Is a constant what it was?
+    /// Does a constant have the value that it had at build?
     fn check_constant(&self, node: NodeId, edge: &EdgeRef<'_>) -> Verdict {
         let malformed = || Obstacle::from(Refusal::Malformed(None));
         let module = self.object(node)?;
@@ -263,7 +262,7 @@ impl<'a, 'j> Verifier<'a, 'j> {
             self.unasked.set(true);
             return Err(Refusal::GeneratorNotAsked(instance.types().type_text()).into());
         }
-        // SAFETY: no lock is held, as the moment proves; what a generator defines, if anything, is in a later world.
+        // SAFETY: no lock is held, as the moment proves; definitions by the generator, if any, are in a later world.
         let now = unsafe { body_digest(self.session.moment.julia, instance) };
         if mutation!("generated: any body will do", now == Some(body), true) {
             return Ok(());
@@ -271,8 +270,8 @@ impl<'a, 'j> Verifier<'a, 'j> {
         Err(EdgeChange::OtherBody(instance.types().type_text()).into())
     }
 
-    /// Were the same packages restored before that of a generated function, in a session that has done nothing else before?
-    /// `seen` is their digest at build, `start` the world in which the build began; 0 if unknown.
+    /// Were the same packages restored before the package of a generated function, in a session that had done nothing else
+    /// until then? `seen` is their digest at build, `start` the world in which the build began; 0 if unknown.
     fn generator_sees_the_same(&self, instance: MethodInstance<'j>, seen: u64, start: u64) -> bool {
         if seen == 0 || start == 0 {
             return false;
@@ -284,8 +283,8 @@ impl<'a, 'j> Verifier<'a, 'j> {
             .is_some_and(|now| mutation!("generated: other packages before count as none", now == seen, true))
     }
 
-    /// Code of the sysimage that the library took at its word must still be valid: what it depends on is
-    /// not among the library's edges, since Julia itself watches over it.
+    /// Code of the sysimage on which the library relies must still be valid. Its edges are not among the library's edges,
+    /// since Julia itself tracks it.
     fn check_sysimage_code(&self, node: NodeId, instance: MethodInstance<'j>) -> Verdict {
         let is_own = self.own.get(node.index()).copied().unwrap_or(false);
         let (Some(sysimage), false) = (self.session.sysimage, is_own) else { return Ok(()) };
@@ -295,7 +294,7 @@ impl<'a, 'j> Verifier<'a, 'j> {
         for code in instance.code_instances() {
             let in_sysimage = sysimage.data.contains(&code.address());
             let inferred = code.inferred();
-            // Most often the first that is valid is the sysimage's own, whose code Julia keeps, but not for inlining.
+            // Usually the first valid code instance is the sysimage's own.
             if is_valid.is_none() && code.holds_in(world) {
                 is_valid = Some(in_sysimage && inferred.is_some_and(Object::is_nothing));
                 if is_valid == Some(true) {
@@ -333,7 +332,7 @@ fn same_set(found: &[Method<'_>], expected: &[Object<'_>]) -> bool {
     found.len() == expected.len() && found.iter().all(|method| expected.contains(&method.object()))
 }
 
-/// How the methods that match a call differ from those that are expected; `None` if Julia cannot tell which match.
+/// How the methods that match a call differ from the `expected` ones; `found` is `None` if Julia cannot tell which match.
 fn difference(signature: Object<'_>, expected: &[Object<'_>], found: Option<&[Method<'_>]>) -> EdgeChange {
     let call = signature.type_text();
     let Some(found) = found else { return EdgeChange::Unresolvable(call) };

@@ -1,24 +1,24 @@
 //! Constants of packages on which code relies.
 //!
-//! Julia lets a session bind a constant anew, to a value of the same type that is neither a type nor a module, and
-//! says that code which is compiled already may keep the old one. Cached code is compiled already, but a session
-//! without the cache would compile it after that. So what inference may have folded is compared by contents.
+//! Julia lets a session rebind a constant to a value of the same type, unless that is a type or a module, and documents
+//! that compiled code may keep the old value. Cached code is already compiled, but a session without the cache would
+//! compile it after the change. So constants that inference may have folded are compared by contents.
 
 use nativecache_julia::code_digest::{add_name, Mix};
 use nativecache_julia::handles::{
     Binding, DataType, Inline, InlineField, Module, Object, SVec, Symbol, Text,
 };
 
-/// Deeper parts are not folded.
+/// Inference does not fold parts that are nested more deeply.
 const MAX_DEPTH: u32 = 16;
 
-/// Could this constant be bound anew, so that code would have folded another value?
+/// Can this constant be rebound, and can code have folded its value?
 pub fn can_change(binding: Binding<'_>) -> bool {
     let Some(value) = binding.constant().filter(|value| !value.is_type() && !value.is::<Module<'_>>()) else {
         return false;
     };
     let ty = value.type_of();
-    // A mutable object is found through its binding, and its contents are not folded; strings are.
+    // A mutable object is found through its binding, and its contents are not folded, except for strings.
     let folded =
         !ty.is_mutable() || value.is::<Text<'_>>() || value.is::<Symbol<'_>>() || value.is::<SVec<'_>>();
     folded && ty.instance() != Some(value)
@@ -28,12 +28,12 @@ pub fn can_change(binding: Binding<'_>) -> bool {
 pub fn digest(module: Module<'_>, name: Symbol<'_>) -> Option<u64> {
     let value = module.constant(name)?;
     let mut mix = Mix::new(0);
-    // Another value of the name has the same type: Julia refuses any other.
+    // A new value has the same type, since Julia refuses any other.
     add(Some(value), true, &mut mix, 0);
     Some(mix.finish())
 }
 
-/// Adds a value; its type only if that is not `known`, since telling types apart is most of the work.
+/// Adds a value. Its type is only added if it is not `known`, since that is most of the work.
 fn add(value: Option<Object<'_>>, known: bool, mix: &mut Mix, depth: u32) {
     mix.add(u64::from(depth));
     let Some(value) = value.filter(|_| depth <= MAX_DEPTH) else { return };
@@ -51,7 +51,7 @@ fn add(value: Option<Object<'_>>, known: bool, mix: &mut Mix, depth: u32) {
     }
 }
 
-/// Adds what lies in an object, or in a field of one that is no object itself.
+/// Adds the contents of an object or of an inline field.
 fn add_fields(of: Inline<'_>, mix: &mut Mix, depth: u32) {
     if of.is_plain() {
         return mix.add_bytes(of.bytes());
@@ -64,7 +64,7 @@ fn add_fields(of: Inline<'_>, mix: &mut Mix, depth: u32) {
                 add(value, known, mix, depth + 1);
             }
             InlineField::Struct(of) => add_fields(of, mix, depth + 1),
-            // As it lies there: what a `.ji` brings is the same in every session, padding included.
+            // With padding: bytes from a `.ji` are the same in every session, including padding.
             InlineField::Union(bytes) => mix.add_bytes(bytes),
         }
     }

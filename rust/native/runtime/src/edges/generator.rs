@@ -1,9 +1,9 @@
-//! Bodies of generated functions: is the one that was compiled the one that Julia would generate now?
+//! Bodies of generated functions: was the body compiled that Julia would generate now?
 //!
-//! A generator runs in the world in which its method was defined, and sees the methods of packages that were
-//! loaded before it; no edge says what it asked. If the same packages were restored before it as at build,
-//! and nothing was defined between, it sees the same and gives the same. If not, it is run again, as Julia
-//! would have to, and the bodies are compared.
+//! A generator runs in the world in which its method was defined, and sees the methods of packages that were loaded
+//! before it. Julia records no edges for what it calls. If the same packages were restored before it as at build, and
+//! nothing was defined in between, it sees the same and returns the same. Otherwise it is run again, as Julia would
+//! have to, and the bodies are compared.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -15,17 +15,16 @@ use nativecache_julia::stopped::Stopped;
 /// The uuid of the package NativeCache (Project.toml).
 const NATIVECACHE: (u64, u64) = (0x1402_d8af_b1ee_4baf, 0xab8c_666e_41cd_db50);
 
-/// Does a generator make the code of this method instance, one that another session could run in another
-/// world? Those of the sysimage see the sysimage only.
+/// Is this a method instance of a generated function whose generator another session could run in another world?
+/// Generators of the sysimage only see the sysimage.
 pub fn is_generated(instance: MethodInstance<'_>, sysimage: &Range<usize>) -> bool {
     instance
         .method()
         .is_some_and(|method| method.generator().is_some() && !sysimage.contains(&method.address()))
 }
 
-/// The packages that were restored before the one that this method instance belongs to, as a digest; the worlds from
-/// `first`, or else from that of the first package, to its own must have been used by them alone. `roots` are all root
-/// modules.
+/// A digest of the packages that were restored before the package of this method instance. Only they may have used the
+/// worlds from `first`, or else from that of the first package, to its own. `roots` are all root modules.
 pub fn seen_by(
     instance: MethodInstance<'_>,
     origins: &Origins,
@@ -41,8 +40,7 @@ pub fn seen_by(
         if world <= last {
             worlds.push(world);
             let (high, low) = root.uuid_words();
-            // NativeCache is there in every session, before or after, and extends functions for types of
-            // its own only.
+            // NativeCache is loaded in every session, before or after, and only extends functions for its own types.
             if (high, low) == NATIVECACHE {
                 continue;
             }
@@ -64,27 +62,26 @@ pub fn seen_by(
     Some(mix.finish())
 }
 
-/// The body that the generator gives, a `CodeInfo`, or `nothing` if it throws. Julia keeps what a generator gave for
-/// its next compilation (gf.c, `jl_code_for_staged`); the session's own is to run when Julia needs it, and not now.
+/// Runs the generator. Returns the body, a `CodeInfo`, or `nothing` if it throws. Julia keeps such a body for the next
+/// compilation (gf.c, `jl_code_for_staged`). It is dropped here: the session's own generator run happens when Julia needs it.
 ///
 /// # Safety
-/// The generator may run whatever it runs: no lock is held that it could need, and what is being looked at it does not
-/// change.
+/// It is safe to run the generator: no lock is held that it could need, and it does not change what is being looked at.
 pub unsafe fn generated_body<'j>(julia: &'j Stopped, instance: MethodInstance<'j>) -> Option<Object<'j>> {
     let compiler: Module<'j> = Module::core(julia).constant(Symbol::new(julia, "Compiler"))?.as_kind()?;
     // `get_staged(mi)`: the CodeInfo, or nothing if the generator throws (base/compiler/utilities.jl).
     let get_staged = compiler.constant(Symbol::new(julia, "get_staged"))?;
     let had_code = instance.uninferred().is_some();
-    // SAFETY: it runs the generator, which may run.
+    // SAFETY: it runs the generator, as the caller allows.
     let code = unsafe { make::call(julia, get_staged, &[instance.object()]) };
     if !had_code {
-        // SAFETY: put there by the call, and nobody has asked for it since.
+        // SAFETY: the call stored it, and nobody has used it since.
         unsafe { instance.forget_uninferred() };
     }
     code
 }
 
-/// A digest of the body that the generator gives; `None` if it throws, or gives what has none.
+/// A digest of the body that the generator returns; `None` if it throws, or if the body has no digest.
 ///
 /// # Safety
 /// The generator may run, as [`generated_body`] says.

@@ -1,4 +1,4 @@
-//! What compiled code depends on: recorded when it is built, checked when it is loaded.
+//! Edges: what compiled code depends on. They are recorded when code is built, and verified when it is loaded.
 
 pub(crate) mod backedges;
 pub(crate) mod check;

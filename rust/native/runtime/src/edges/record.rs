@@ -1,9 +1,8 @@
-//! What compiled code depends on, collected in the build process.
+//! Records the edges of compiled code in the build process.
 //!
-//! Julia 1.5 keeps no list of edges with a code instance. They stand only the other way round: a
-//! method instance lists those that depend on it (`backedges`), and a method table those that depend
-//! on which methods match a signature. Walking all of them backwards gives every method instance what
-//! it depends on, inlined callees included, as dump.c does for precompile files.
+//! Julia 1.5 keeps no list of edges with a code instance, only the reverse: a method instance lists its callers
+//! (`backedges`), and a method table lists the method instances that depend on which methods match a signature. Walking
+//! all these lists gives the edges of every method instance, including inlined callees, as in dump.c for precompile files.
 
 use std::collections::HashMap;
 
@@ -13,7 +12,7 @@ use nativecache_julia::sysimage::Sysimage;
 
 use crate::edges::tables::Scan;
 
-/// One thing that code depends on.
+/// One edge.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Target<'j> {
     /// A call, or an inlined call, of this method instance.
@@ -39,7 +38,7 @@ pub struct Dependencies<'j> {
 }
 
 impl<'j> Dependencies<'j> {
-    /// Reads all backedges of this process; `methods` and `tables` are all that are alive.
+    /// Reads all backedges of this process; `methods` and `tables` are all methods and method tables.
     pub fn collect(methods: &[Method<'j>], tables: &[MethodTable<'j>]) -> Self {
         let mut found = Dependencies::default();
         for callee in methods.iter().flat_map(|method| method.specialisations()) {
@@ -59,26 +58,26 @@ impl<'j> Dependencies<'j> {
         }
     }
 
-    /// What each method instance depends on directly.
+    /// The direct edges of each method instance.
     pub fn all(&self) -> impl Iterator<Item = (MethodInstance<'j>, &[Target<'j>])> {
         self.of.iter().map(|(of, on)| (*of, on.as_slice()))
     }
 
-    /// What `instance` depends on directly.
+    /// The direct edges of `instance`.
     pub fn of(&self, instance: MethodInstance<'j>) -> &[Target<'j>] {
         self.of.get(&instance).map_or(&[], Vec::as_slice)
     }
 }
 
-/// A number that changes when a method is added to a table, deleted or replaced: how many methods of
-/// the sysimage are live, and a sum over the identity of all others and of the dead.
+/// Two numbers that change when a method is added to a table, deleted or replaced: the number of live methods, and a sum
+/// over the identities of methods outside of the sysimage and of deleted ones.
 pub fn table_digest(table: MethodTable<'_>, sysimage: &Sysimage, origins: &Origins) -> (u32, u64) {
     let scan = Scan::of(table, &sysimage.data);
     (scan.live, scan.digest(origins))
 }
 
-/// A type name by which another process finds each method table: the first by module and name. The modules stand in a
-/// fixed order.
+/// A type name for each method table, by which another process finds the table: the first one by module and name. The
+/// modules have a fixed order.
 pub fn table_names<'j>(modules: &[Module<'j>]) -> HashMap<MethodTable<'j>, TypeName<'j>> {
     let mut names = HashMap::new();
     for (_, binding) in modules.iter().flat_map(|module| module.own_bindings()) {

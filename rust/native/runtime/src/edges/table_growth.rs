@@ -1,10 +1,9 @@
-//! A method table that has what it had at build, and more: the packages that a session has loaded besides, or
-//! its own definitions.
+//! Method tables that have the methods of the build and more: those of other packages in the session, or the session's
+//! own definitions.
 //!
-//! Methods that were added matter to a call only if their signature and the call's have something in common;
-//! that is what Julia asks when it inserts them (gf.c, `jl_method_table_insert`). It is much cheaper than to
-//! find all methods that match the call, and in most sessions the tables that packages share (`show`,
-//! `convert`, `getindex`) have grown.
+//! An added method matters to a call only if the signatures of the two intersect. Julia checks the same when it inserts
+//! a method (gf.c, `jl_method_table_insert`). This is much cheaper than finding all methods that match the call, and in
+//! most sessions the tables that packages share (`show`, `convert`, `getindex`) have grown.
 
 use std::collections::HashSet;
 
@@ -23,8 +22,8 @@ pub(crate) fn packages_of_build<'a>(image: &Image<'a>) -> HashSet<&'a str> {
         .collect()
 }
 
-/// The methods that `scan` found beyond those that the table had at build; `None` if that is not how the two
-/// differ. Which ones are new is guessed by the names of packages, and proved by the digest of the others.
+/// The methods that `scan` found in addition to those of the build; `None` if the table has changed in another way. The new
+/// methods are guessed from the names of packages, and the digest of the others proves the guess.
 pub(crate) fn added<'j>(
     scan: &Scan<'j>,
     at_build: &Table,
@@ -40,7 +39,7 @@ pub(crate) fn added<'j>(
     (scan.live.checked_sub(count) == Some(at_build.live) && before == at_build.digest).then_some(new)
 }
 
-/// Can no call with this signature meet any of these methods?
+/// Can no call with this signature reach any of these methods?
 pub(crate) fn out_of_reach(signature: Object<'_>, methods: &[Method<'_>]) -> bool {
     methods.iter().all(|method| {
         let other = method.signature();
@@ -48,10 +47,10 @@ pub(crate) fn out_of_reach(signature: Object<'_>, methods: &[Method<'_>]) -> boo
     })
 }
 
-/// Do the signatures differ in an argument whose types have no common subtypes? May say no where they do.
+/// Do the signatures differ in an argument whose types have no common subtypes? The answer may be no even if they do.
 fn differ(a: Object<'_>, b: Object<'_>) -> bool {
     let (Some(a), Some(b)) = (a.data_type(), b.data_type()) else { return false };
-    // Up to the first `Vararg`, arguments stand at the same places.
+    // Up to the first `Vararg`, arguments have the same positions.
     a.parameters()
         .items()
         .zip(b.parameters().items())
@@ -66,12 +65,12 @@ fn is_vararg(ty: Object<'_>) -> bool {
     ty.type_name().is_some_and(|name| name.is_vararg())
 }
 
-/// A type that stands in the tree of declared types, whatever its parameters; the types of types do not.
+/// The declared type of a type, whatever its parameters; `None` for types of types, for example.
 fn nominal(ty: Object<'_>) -> Option<DataType<'_>> {
     ty.data_type().filter(|ty| !ty.name().is_special())
 }
 
-/// Is `a` or one above it declared under the name of `b`? Every type has one above it, up to Any, which is above itself.
+/// Does `a` or one of its supertypes have the type name of `b`? Every type has a supertype, up to `Any`.
 fn is_below(a: DataType<'_>, b: DataType<'_>) -> bool {
     let mut at = a;
     loop {

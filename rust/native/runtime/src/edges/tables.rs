@@ -1,9 +1,9 @@
 //! The method tables of this session, each walked at most once while a library is linked.
 //!
-//! Two things are asked of them: does a table have the methods that it had at build (`digest`), and which
-//! method has this signature. For the second Julia compares types with every method in a list, and the
-//! table of constructors is one list of thousands; here only the methods outside of the sysimage are
-//! candidates, and of those the few that look alike.
+//! They answer two questions: does a table have the methods that it had at build (`digest`), and which method has a given
+//! signature? For the second one, Julia compares types with every method in a list, and the table of constructors is one
+//! list of thousands. Here only the few methods outside of the sysimage with a signature of the same structure are
+//! candidates.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -17,24 +17,23 @@ use smallvec::SmallVec;
 
 use crate::edges::method_identity::method_identity;
 
-/// What a walk over one method table found.
+/// The result of a walk over one method table.
 #[derive(Default)]
 pub struct Scan<'j> {
     /// How many methods are not deleted.
     pub live: u32,
-    /// Those that are: each means that something was redefined or deleted in this process, or when the
-    /// sysimage was made.
+    /// Deleted methods. Each was redefined or deleted in this process, or when the sysimage was made.
     dead: Vec<Method<'j>>,
     /// The last world in which one of them was deleted or redefined.
     pub last_end: usize,
-    /// Methods that are not deleted and do not lie in the sysimage.
+    /// Methods that are not deleted and not in the sysimage.
     pub others: Vec<Method<'j>>,
-    /// The methods of `others` by what their signatures look like.
+    /// The methods in `others` by the structure of their signatures.
     by_shape: FxHashMap<u64, SmallVec<[Method<'j>; 1]>>,
 }
 
 impl<'j> Scan<'j> {
-    /// Walks over `table`; `sysimage` is where the objects of the sysimage lie.
+    /// Walks `table`; `sysimage` is the address range of the sysimage's objects.
     pub fn of(table: MethodTable<'j>, sysimage: &Range<usize>) -> Self {
         let mut scan = Scan::default();
         table.visit_entries(|entry| {
@@ -58,10 +57,10 @@ impl<'j> Scan<'j> {
         scan
     }
 
-    /// A number that changes when a method is added, deleted or replaced: a sum over the identities of the
-    /// methods outside of the sysimage and to those of the dead.
+    /// A number that changes when a method is added, deleted or replaced: a sum over the identities of the methods outside
+    /// of the sysimage, and of the deleted methods.
     pub fn digest(&self, origins: &Origins) -> u64 {
-        // Which ones are dead, not only how many: of two that the sysimage has one or the other may be deleted.
+        // The identity of deleted methods counts, not only their number: either of two methods of the sysimage may be deleted.
         let dead = self.dead.iter().fold(0u64, |sum, method| {
             let identity =
                 mutation!("edges: deleted methods are only counted", method_identity(*method, origins), 0);
@@ -80,29 +79,29 @@ pub struct MethodTables<'j> {
 }
 
 impl<'j> MethodTables<'j> {
-    /// `sysimage` is where its objects lie, `world` the newest one. `as_at_build` says that all tables are known to be as
-    /// they were at build: nothing of the sysimage is dead that was not then.
+    /// `sysimage` is the address range of its objects, `world` the newest world. `as_at_build` says that all tables are known
+    /// to be the same as at build, so that no other methods of the sysimage are deleted.
     pub fn new(sysimage: Range<usize>, world: usize, as_at_build: bool) -> Self {
         MethodTables { sysimage, world, as_at_build, scans: RefCell::default() }
     }
 
-    /// Are all of them known to be as they were at build?
+    /// Are all of them known to be the same as at build?
     pub fn are_as_at_build(&self) -> bool {
         self.as_at_build
     }
 
-    /// What is in `table`.
+    /// The result of the walk over `table`.
     pub fn scan(&self, table: MethodTable<'j>) -> Rc<Scan<'j>> {
         let mut scans = self.scans.borrow_mut();
         Rc::clone(scans.entry(table).or_insert_with(|| Rc::new(Scan::of(table, &self.sysimage))))
     }
 
-    /// The method that the newest world has under exactly this signature.
+    /// The method with exactly this signature in the newest world.
     pub fn find(&self, signature: Object<'j>) -> Option<Method<'j>> {
         let table = MethodTable::of_signature(signature)?;
         if let Some(first) = table.first_of_list() {
-            // A short list, and most are: the functions of a package have a method or two. Tuple types without free
-            // variables exist once.
+            // Most tables are short lists: functions of packages have a method or two. Tuple types without free variables
+            // exist only once, so they are compared by address.
             if let Some(method) = first.method().filter(|_| first.is_live() && first.signature() == signature)
             {
                 return Some(method);
@@ -115,7 +114,7 @@ impl<'j> MethodTables<'j> {
         table.find(signature, self.world)
     }
 
-    /// Is this method of the sysimage still what its table has under its signature?
+    /// Does the table still have this method of the sysimage for its signature?
     pub fn is_live(&self, method: Method<'j>) -> bool {
         self.as_at_build
             || MethodTable::of_signature(method.signature())
@@ -123,8 +122,7 @@ impl<'j> MethodTables<'j> {
     }
 }
 
-/// A number that is the same for signatures that are the same type: how many arguments there are, and the
-/// names of the arguments' types.
+/// A hash that equal signatures share: the number of arguments, and the names of their types.
 fn shape(signature: Object<'_>) -> u64 {
     let mut hash = 0u64;
     let mut add =
@@ -133,7 +131,7 @@ fn shape(signature: Object<'_>) -> u64 {
     let parameters = signature.parameters();
     add(parameters.len());
     for parameter in parameters.items() {
-        // Types that are equal may be written as a union, a variable or with a `where`: only plain ones count.
+        // Equal types may be written as a union, as a variable or with a `where`, so only plain ones count.
         let Some(ty) = parameter.as_kind::<DataType<'_>>() else { continue };
         let name = ty.name();
         if name.is_tuple() || name.is_vararg() {

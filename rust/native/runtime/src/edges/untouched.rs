@@ -1,10 +1,9 @@
-//! Has anything but the images of packages changed the method tables since the sysimage was loaded?
+//! Has anything except the images of packages changed the method tables since the sysimage was loaded?
 //!
-//! Every definition and deletion of a method takes a world of its own, and the restoring of a package's
-//! image takes one as a whole (gf.c, `jl_method_table_insert`; dump.c, `_jl_restore_incremental`). If the
-//! worlds since the sysimage are those in which the loaded packages were restored, one each, then there was
-//! nothing else. With the packages of the build, and no more at build either, the method tables are those
-//! of the build, without a look at any of them.
+//! Every definition and every deletion of a method creates a new world, and restoring a package's image creates one
+//! world in total (gf.c, `jl_method_table_insert`; dump.c, `_jl_restore_incremental`). If all worlds since the sysimage
+//! are those in which the loaded packages were restored, nothing else has happened. If the packages are those of the
+//! build, and nothing else had happened there either, the method tables are those of the build. None has to be walked.
 
 use nativecache_image::Image;
 use nativecache_julia::handles::{MethodTable, Module};
@@ -29,7 +28,7 @@ pub fn base_world(tables: &[MethodTable<'_>], sysimage: &Sysimage) -> usize {
     newest
 }
 
-/// Does this table hold what the sysimage and packages' images bring, and nothing else?
+/// Does this table only hold methods of the sysimage and of packages' images?
 pub fn is_original(
     table: MethodTable<'_>,
     sysimage: &Sysimage,
@@ -40,7 +39,7 @@ pub fn is_original(
     scan.last_end <= base_world && scan.others.iter().all(|method| origins.came_with_image(*method))
 }
 
-/// Are the method tables of this session, in world `now`, those that `image` was built with? `loaded` are its root modules.
+/// Are the method tables of this session, in world `now`, those with which `image` was built? `loaded` are its root modules.
 pub fn holds(
     image: &Image<'_>,
     loaded: &[Module<'_>],

@@ -1,12 +1,12 @@
 //! Frames of cached code in stack traces.
 //!
-//! Julia's `StackTraces.lookup` asks the runtime what lies at an address; for code in a
-//! shared library that is not the sysimage the answer says "C", and every display leaves C frames out.
-//! The rest of the answer is right (the library has DWARF from Julia's own code generator), so all
-//! there is to do is to correct it. `docs/frames.md` says why this is done here and not elsewhere.
+//! Julia's `StackTraces.lookup` calls the runtime to look up an address. For code in a shared library that is not the
+//! sysimage, the answer says "C", and every display leaves C frames out. The rest of the answer is right, since the library
+//! has DWARF from Julia's own code generator. So only the answer has to be corrected. `docs/frames.md` says why this is done
+//! here and not elsewhere.
 //!
-//! `install` replaces the runtime's lookup in the sysimage's import slots by `corrected_lookup`, which hands
-//! all addresses outside our libraries' code through.
+//! `install` replaces the runtime's lookup in the sysimage's import slots by `corrected_lookup`, which changes nothing for
+//! addresses outside of cached libraries.
 
 use std::ffi::{c_int, c_void};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -18,18 +18,18 @@ use nativecache_mutation::mutation;
 
 use crate::load::imports;
 
-/// Does the address lie in the code of a linked library?
+/// Is the address in the code of a linked library?
 pub type Owns = unsafe extern "C" fn(*mut c_void) -> c_int;
 /// The method instance whose code holds the address, or null. It is rooted for the life of the process.
 pub type InstanceAt = unsafe extern "C" fn(*mut c_void) -> RawObject;
 
-/// What `install` found.
+/// The result of `install`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Installed {
-    /// Frames of cached code show from now on (or did already).
+    /// Frames of cached code are visible from now on (or were already).
     Yes = 0,
-    /// The file of the sysimage is not loaded as a shared library, or holds no image.
+    /// The sysimage is not loaded as a shared library, or its file has no image.
     NoSysimage = 1,
     /// The sysimage has not called the runtime's lookup, so there is no slot that holds it.
     NoSlot = 2,
@@ -45,7 +45,7 @@ static INSTALLED: Mutex<bool> = Mutex::new(false);
 
 const CORRECTED: Lookup = corrected_lookup;
 
-/// Makes the frames of cached code show.
+/// Makes frames of cached code visible.
 ///
 /// # Safety
 /// Julia runs and the calling thread is one of its own, outside of a GC-safe region, and holds no lock that Julia code may
@@ -70,8 +70,8 @@ pub unsafe fn install(owns: Owns, instance_at: Option<InstanceAt>) -> Installed 
     }
 }
 
-/// What a slot of a cached library gets for the C function at `address`. Libraries hold copies of sysimage code
-/// that cached code calls, `StackTraces.lookup` among them, and those call through the library's own slots.
+/// The value of a cached library's slot for the C function at `address`. Libraries hold copies of sysimage functions that
+/// cached code calls, possibly `StackTraces.lookup`, and these copies call through the library's own slots.
 pub fn import(address: *mut c_void) -> *mut c_void {
     if address as usize == RUNTIME as usize {
         CORRECTED as *mut c_void
@@ -80,7 +80,7 @@ pub fn import(address: *mut c_void) -> *mut c_void {
     }
 }
 
-/// Stands in for the runtime's look-up.
+/// Replaces the runtime's look-up.
 unsafe extern "C" fn corrected_lookup(address: *mut c_void, skip_c: c_int) -> RawObject {
     let questions = QUESTIONS.get();
     // SAFETY: `owns` may be called from any thread.
@@ -89,7 +89,7 @@ unsafe extern "C" fn corrected_lookup(address: *mut c_void, skip_c: c_int) -> Ra
         // SAFETY: called as the runtime's function would have been.
         return unsafe { RUNTIME(address, skip_c) };
     };
-    // Before the collector is stopped: it waits for another thread that links, at a safepoint.
+    // This comes before the collector is stopped: it may wait, at a safepoint, for another thread that links.
     // SAFETY: `instance_at` may be called from any thread.
     let instance = questions.instance_at.map(|at| unsafe { at(address) });
     // SAFETY: called by Julia, on one of its threads. Nothing is freed that is looked at: the frames are new.
@@ -114,23 +114,23 @@ unsafe extern "C" fn corrected_lookup(address: *mut c_void, skip_c: c_int) -> Ra
 unsafe fn correct<'j>(julia: &'j Stopped, frame: Frame<'j>, instance: Option<MethodInstance<'j>>) {
     let Some(function) = frame.function() else { return };
     let inlined = frame.is_inlined();
-    // A helper function of the library may follow the code of a method instance.
+    // After the code of a method instance, there may be a helper function of the library.
     let of_function =
         |instance: &MethodInstance<'j>| instance.method().is_some_and(|method| method.name() == function);
     if let Some(instance) = instance.filter(of_function).filter(|_| !inlined) {
         // SAFETY: no other thread has the frame.
         unsafe { frame.set_method_instance(instance) };
     }
-    // Line -1: no debug information, so a calling-convention wrapper, which the runtime
-    // calls C in JIT-compiled code too.
+    // Line -1 means that there is no debug information: this is a calling-convention wrapper, which is a C frame in
+    // JIT-compiled code, too.
     let name = function.bytes();
     if frame.line() == Some(-1) || name.is_empty() {
         return;
     }
     // SAFETY: no other thread has the frame.
     unsafe { frame.set_is_julia() };
-    // Code generation ends names of inlined functions with `;`; the runtime takes that off
-    // only for what it holds for Julia code.
+    // The code generator ends names of inlined functions with `;`. The runtime only removes that from frames that it
+    // recognises as Julia code.
     if let (true, Some(end)) = (inlined, name.iter().position(|&b| b == b';')) {
         // SAFETY: no other thread has the frame.
         unsafe { frame.set_function(Symbol::from_bytes(julia, &name[..end])) };

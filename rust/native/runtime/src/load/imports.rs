@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nativecache_julia::elf::Object;
 use nativecache_julia::sysimage;
 
-/// Puts the function `ours` in the place of `runtime` wherever the sysimage has called that one. Returns how
-/// many slots were changed, `None` if the sysimage's file is not loaded as a shared library, or holds no image.
+/// Replaces the function `runtime` by `ours` in all import slots of the sysimage that have been filled with it. Returns how
+/// many slots were changed; `None` if the sysimage is not loaded as a shared library, or has no image.
 ///
 /// # Safety
 /// Both are addresses of functions of one type; `ours` stays callable for the life of the process and does for
@@ -32,7 +32,7 @@ struct ImportWords {
 }
 
 impl ImportWords {
-    /// `None` if the sysimage is not loaded as a shared library, or holds no image.
+    /// `None` if the sysimage is not loaded as a shared library, or has no image.
     fn find() -> Option<Self> {
         let heap = sysimage::heap()?;
         let writable = Object::at(heap.start)?.writable();

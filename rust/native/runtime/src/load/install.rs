@@ -1,4 +1,4 @@
-//! Puts function pointers into code instances: the one place that changes what Julia runs.
+//! Installs function pointers in code instances. Only this file changes what Julia runs.
 
 use nativecache_julia::handles::{CodeInstance, Invoke, MethodInstance, Object};
 use nativecache_mutation::mutation;
@@ -13,26 +13,26 @@ pub struct Compiled<'j> {
     pub method_instance: MethodInstance<'j>,
     /// The inferred return type.
     pub returns: Object<'j>,
-    /// The value that every call gives, if inference has found that out.
+    /// The value that every call returns, if inference has found one.
     pub constant: Option<Object<'j>>,
     /// The inferred code that callers may inline.
     pub inferred: Option<Object<'j>>,
-    /// How it is called. Without it only what inference found is kept, for those that call it.
+    /// How it is called. Without it, only the result of inference is installed, for callers.
     pub invoke: Option<Invoke>,
-    /// What goes into `specptr`.
+    /// The value of `specptr`.
     pub specptr: Option<usize>,
 }
 
-/// Why a function has no place in a session.
+/// Why a function is not installed in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotInstalled {
     /// This session has compiled it itself.
     AlreadyCompiled,
-    /// This session has inferred another type or constant for what it returns.
+    /// This session has inferred another return type or constant.
     ReturnTypeDiffers,
 }
 
-/// Installs one function for `world` and later; says whether it was put in place. It is not if another library was first.
+/// Installs one function for `world` and later. Returns whether it was installed; it is not if another library was first.
 ///
 /// # Safety
 /// The objects are rooted, the pointers are code whose slots are filled and whose edges hold
@@ -46,8 +46,8 @@ pub unsafe fn install(function: &Compiled<'_>, world: usize) -> Result<bool, Not
             }
             code
         }
-        // A code instance without pointers is what inference leaves behind; the pointers follow.
-        // SAFETY: in this world, the newest, that is what calls give: the function's edges hold.
+        // First a code instance without pointers, as inference creates it. The pointers follow.
+        // SAFETY: in this world, the newest one, calls return this: the function's edges hold.
         Place::None => unsafe {
             CodeInstance::add(
                 function.method_instance,
@@ -60,18 +60,18 @@ pub unsafe fn install(function: &Compiled<'_>, world: usize) -> Result<bool, Not
         },
     };
     if let Some(invoke) = function.invoke {
-        // SAFETY: code that stays, whose slots are filled, and that is right as long as its edges hold; Julia ends the
-        // validity of the code instance when one does not.
+        // SAFETY: the code stays mapped, its slots are filled, and it is correct as long as its edges hold; Julia
+        // invalidates the code instance when one does not.
         unsafe { target.publish(invoke, function.specptr) };
     }
     Ok(true)
 }
 
-/// Where the pointers of a function go.
+/// The code instance for the pointers of a function.
 enum Place<'j> {
-    /// The session has code for it already, or a result of its own.
+    /// The session already has code, or its own result of inference.
     Taken,
-    /// Into this code instance, with which inference is done.
+    /// This code instance, which has the result of inference.
     Inferred(CodeInstance<'j>),
     /// There is none yet.
     None,
@@ -80,7 +80,7 @@ enum Place<'j> {
 fn find_place<'j>(function: &Compiled<'j>, world: usize) -> Result<Place<'j>, NotInstalled> {
     let mut place = Place::None;
     for code in function.method_instance.code_instances().filter(|code| code.holds_in(world)) {
-        // Inference in this session has found a result itself: that one stays.
+        // This session has its own result of inference, which stays.
         if function.invoke.is_none() {
             return Ok(Place::Taken);
         }
@@ -88,7 +88,7 @@ fn find_place<'j>(function: &Compiled<'j>, world: usize) -> Result<Place<'j>, No
             if invoke == Invoke::ConstReturn && function.invoke == Some(Invoke::ConstReturn) {
                 return Ok(Place::Taken);
             }
-            // Another library of this session was first: it is the same method instance.
+            // Another library of this session was first. It has the same method instance.
             if is_of_a_library(code) {
                 return Ok(Place::Taken);
             }
@@ -108,7 +108,7 @@ fn is_of_a_library(code: CodeInstance<'_>) -> bool {
     code.invoke().is_some_and(|invoke| library::owned(invoke.address())) || library::owned(code.specptr())
 }
 
-/// Where nothing runs and Julia gives back the constant that it has inferred: is it that of the library?
+/// If a call only returns an inferred constant: does the library have the same constant?
 fn has_same_constant(code: CodeInstance<'_>, function: &Compiled<'_>) -> bool {
     function.invoke != Some(Invoke::ConstReturn)
         || match (code.constant(), function.constant) {
@@ -117,7 +117,7 @@ fn has_same_constant(code: CodeInstance<'_>, function: &Compiled<'_>) -> bool {
         }
 }
 
-/// Ends the validity of what was installed in a moment with its world.
+/// Invalidates code that was installed in this moment, as of its world.
 pub fn close(instance: MethodInstance<'_>, moment: &Moment<'_>) {
     let world = moment.world;
     for code in instance.code_instances() {

@@ -1,4 +1,4 @@
-//! The functions of a library, installed as far as they hold.
+//! Installs the valid functions of a library.
 
 use nativecache_image::{FunctionId, FunctionRef, Image, Invoke as InvokeOf};
 use nativecache_julia::handles::{Invoke, MethodInstance};
@@ -17,7 +17,7 @@ pub(crate) struct Installer<'a, 'j> {
     mapped: &'a Mapped,
     moment: &'a Moment<'j>,
     empty: EmptySlots,
-    /// What held in an earlier pass.
+    /// The functions that an earlier pass has handled.
     done: Vec<bool>,
 }
 
@@ -33,8 +33,8 @@ impl<'a, 'j> Installer<'a, 'j> {
         Installer { image, mapped, moment, empty, done }
     }
 
-    /// Installs what holds by these verdicts and has not been installed before; what became of each goes into `states`. Was
-    /// any code put in place?
+    /// Installs functions with good verdicts that were not installed before, and writes the outcomes into `states`. Returns
+    /// whether any code was installed.
     ///
     /// # Safety
     /// The verdicts are those of a `Verifier` on the same image, its mapped code, and the same moment.
@@ -50,18 +50,18 @@ impl<'a, 'j> Installer<'a, 'j> {
             let holds = verdict.is_ok();
             self.done[index] = holds;
             if matches!(state, State::Installed | State::Inferred) {
-                // Julia takes away the backedges of what it invalidates. If the old methods are back, what is
-                // installed now may rely on this function again.
+                // Julia removes the backedges of code that it invalidates. If the old methods are back, functions that are
+                // installed now may rely on this one again.
                 if mutation!("backedges: none again at a retry", holds, false) {
                     self.add_backedges(id);
                 }
                 continue;
             }
             let installed = verdict.and_then(|()| {
-                // First, so that no code stands without them; and also if this session has compiled the method
-                // itself: the library's own code calls what the library holds of it.
+                // Backedges come first, so that no code is installed without them. They are also needed if this session
+                // has compiled the method itself, since the library's own code calls the library's version of it.
                 fresh.extend(self.add_backedges(id));
-                // SAFETY: the verdict on it is good, and its backedges are there.
+                // SAFETY: the verdict on it is good, and its backedges were added.
                 unsafe { self.install_one(id) }
             });
             *state = match installed {
@@ -73,14 +73,14 @@ impl<'a, 'j> Installer<'a, 'j> {
                 Err(obstacle) => State::Out(obstacle),
             };
         }
-        // Another thread defined a method meanwhile: it may have looked for backedges too early.
+        // If another thread has defined a method meanwhile, it may have looked at the backedges too early.
         if self.moment.julia.world() != self.moment.world {
             fresh.iter().for_each(|instance| close(*instance, self.moment));
         }
         in_use
     }
 
-    /// Makes Julia watch over what one function depends on; its method instance.
+    /// Adds backedges for the edges of one function. Returns its method instance.
     fn add_backedges(&self, id: FunctionId) -> Option<MethodInstance<'j>> {
         let function = self.image.function(id).ok()?;
         let resolver = &self.mapped.resolver;
@@ -91,11 +91,11 @@ impl<'a, 'j> Installer<'a, 'j> {
         Some(instance)
     }
 
-    /// Installs one function. `None` if it has no code; else whether its code is used, and not that of another library that
-    /// was first.
+    /// Installs one function. Returns `None` if it has no code; otherwise whether its code is used, and not that of another
+    /// library that was first.
     ///
     /// # Safety
-    /// All its edges hold in this moment, and its backedges are there.
+    /// All its edges hold in this moment, and its backedges were added.
     unsafe fn install_one(&self, id: FunctionId) -> Result<Option<bool>, Obstacle> {
         let function = self.image.function(id)?;
         if let Some(trouble) = self.empty.first_of(function.slots.iter()) {

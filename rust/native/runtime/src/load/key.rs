@@ -1,14 +1,14 @@
-//! What must be equal between the process that built a library and the one that uses it.
+//! The key: what must be the same in the process that builds a library and the one that uses it.
 //!
 //! | component | why |
 //! |---|---|
-//! | `format`, `NativeCache` | what is in the tables, and what has made and checked it |
+//! | `format`, `NativeCache` | the contents of the tables, and the program that made and checked them |
 //! | `julia` | struct layouts, calling conventions, the code generator itself |
 //! | `sysimage` | its methods, types and native code are referred to by name, not checked one by one |
-//! | `threads build` | where a thread keeps its state |
+//! | `threads build` | the place of a thread's state |
 //! | `optimization` … `polly` | command-line flags that change what Julia would compile |
-//! | `cpu target` | `-C`, for the same reason |
-//! | `cpu features` | the machine must have all that the code was compiled for |
+//! | `cpu target` | `-C`, which also changes what Julia would compile |
+//! | `cpu features` | the machine must have all features for which the code was compiled |
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -23,14 +23,14 @@ use nativecache_store::lines::key_lines;
 /// The component that is compared as a set: the library's features must be among the machine's.
 pub const CPU_FEATURES: &str = "cpu features";
 
-/// This version of NativeCache, and a hash of the sources that its code generator was built from (deps/build.jl):
-/// what another one has made may lack a check of this one, or a correction.
+/// This version of NativeCache, and a hash of the sources of its code generator (deps/build.jl): a library of another
+/// version may lack a check or a correction of this one.
 const BUILD: &str = match option_env!("NATIVECACHE_BUILD") {
     Some(build) => build,
     None => concat!(env!("CARGO_PKG_VERSION"), " (built without deps/build.jl)"),
 };
 
-/// The key of this process, in a fixed order; constant, so made once.
+/// The key of this process, in a fixed order. It is constant, so it is made once.
 pub fn of_process() -> &'static [(String, String)] {
     static KEY: OnceLock<Vec<(String, String)>> = OnceLock::new();
     KEY.get_or_init(|| {
@@ -43,13 +43,13 @@ pub fn of_process() -> &'static [(String, String)] {
     })
 }
 
-/// A number that differs when the key of this process differs, for the name of the store's folder.
+/// A hash of the key of this process, for the name of the store's folder.
 pub fn hash() -> u64 {
     let hash = content_hash(key_lines(of_process()).as_bytes()).0;
     hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// What this Julia and this machine add to the key, in a fixed order.
+/// The part of the key from this Julia and this machine, in a fixed order.
 fn of_julia() -> Vec<(String, String)> {
     let (version, commit) = (process::version(), process::commit());
     let flags = process::compiler_flags();
@@ -76,10 +76,10 @@ fn of_julia() -> Vec<(String, String)> {
     key
 }
 
-/// In what a library's key differs from a session's.
+/// How a library's key differs from a session's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyDifference {
-    /// The library does not say what this component was.
+    /// The library does not record this component.
     NotRecorded(String),
     /// A component has another value.
     Differs {
@@ -90,14 +90,14 @@ pub enum KeyDifference {
         /// Its value in this session.
         now: String,
     },
-    /// The library records a component that this session knows nothing of.
+    /// The library records a component that this session does not know.
     Unknown(String),
     /// This machine lacks CPU features that the code was compiled for.
     CpuFeatures(Vec<String>),
 }
 
 impl KeyDifference {
-    /// The kind of trouble.
+    /// The reason.
     pub fn reason(&self) -> Reason {
         match self {
             KeyDifference::CpuFeatures(_) => Reason::CpuFeatures,
@@ -142,8 +142,8 @@ pub fn check(library: &[(String, String)], session: &[(String, String)]) -> Resu
     }
 }
 
-/// Build ids of Core and Base, and what identifies the sysimage's file: PackageCompiler adds to a
-/// sysimage without giving Base another build id.
+/// The build ids of Core and Base, and the identity of the sysimage's file: PackageCompiler extends a sysimage without
+/// changing the build id of Base.
 fn sysimage_identity() -> String {
     let [core, base] = process::build_ids_of_core_and_base();
     let file = sysimage_path();

@@ -1,10 +1,10 @@
-//! A library file: read, checked, mapped as code.
+//! Reads a library file, checks it, and maps its code.
 //!
-//! The content hash covers every byte and is taken each time: reading and hashing cost less than 0.1 ms for each MB,
-//! about a hundredth of what linking costs (docs/trust.md has the figures), of which remembering "seen already" by inode, size
-//! and time would save most, at the price of a record that can be stale. What is checked is read and not mapped, so that
-//! nobody who cuts the file short meanwhile can make this process read behind its end; and piece by piece, so that only
-//! the tables take memory: a fresh page costs as much as hashing 10 kB.
+//! The content hash covers every byte and is computed each time. Reading and hashing take less than 0.1 ms per MB, about a
+//! hundredth of linking (docs/trust.md has the figures). A record of checked files, by inode, size and time, would save
+//! most of that, but it could be stale. The file is read for the check, not mapped, so that a truncation meanwhile cannot
+//! make this process read beyond its end. It is read in pieces, so that only the tables take memory: a fresh page costs as
+//! much as hashing 10 kB.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -22,10 +22,10 @@ use nativecache_store::trust::{self, unreadable};
 
 use crate::error::Rejected;
 
-/// Larger files are looked at in their last bytes before they are read into memory.
+/// For larger files, the last bytes are checked before the file is read into memory.
 const LARGE: u64 = 64 << 20;
 
-/// A file whose content hash is right and which nobody else can change. Nothing of it has run.
+/// A file whose content hash is right and that nobody else can change. None of its code has run.
 pub struct LibraryFile {
     /// Without links.
     path: PathBuf,
@@ -66,7 +66,7 @@ impl LibraryFile {
         Ok(Image::parse(&self.tables)?)
     }
 
-    /// Where the file lies.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -76,15 +76,15 @@ impl LibraryFile {
         self.bytes
     }
 
-    /// Which build it is: the hash of its tables, which lead to its code.
+    /// The identity of its build: the hash of its tables.
     pub fn image_hash(&self) -> Hash {
         self.image_hash
     }
 
-    /// Maps the code. Its initialisers run: there are none in a library that we wrote.
+    /// Maps the code. This would run initialisers, but libraries of NativeCache have none.
     pub fn load(&self) -> Result<Code, Rejected> {
-        // By path and not by descriptor: debuggers, profilers and Julia's own stack traces open the file again by
-        // the name that it was loaded under.
+        // By path and not by descriptor: debuggers, profilers and Julia's own stack traces open the file again by the name
+        // under which it was loaded.
         let found = std::fs::metadata(&self.path).map_err(|e| unreadable(&self.path, &e))?;
         if (found.dev(), found.ino(), found.len()) != (self.identity.0, self.identity.1, self.bytes) {
             return Err(Rejected::Replaced(self.path.clone()));
@@ -93,7 +93,7 @@ impl LibraryFile {
     }
 }
 
-/// The file's tables, when all of it is as it was written.
+/// The file's tables, if the whole file is as it was written.
 fn read(file: &mut File, len: u64, path: &Path) -> Result<(Vec<u8>, Hash), Rejected> {
     let damaged = |error: ImageError| Rejected::Damaged(path.to_owned(), Arc::new(error));
     if len >= TRAILER_SIZE as u64 {
@@ -101,13 +101,13 @@ fn read(file: &mut File, len: u64, path: &Path) -> Result<(Vec<u8>, Hash), Rejec
         file.read_exact_at(&mut tail, len - TRAILER_SIZE as u64).map_err(|e| unreadable(path, &e))?;
         match Trailer::read(&tail) {
             Ok(trailer) => {
-                // A file that grows meanwhile must not make this one grow.
+                // If the file grows meanwhile, this must not read more.
                 let read = nativecache_image::read_verified(&mut file.take(len), &trailer, len);
                 let tables = read.map_err(|e| unreadable(path, &e))?.map_err(damaged)?;
                 return Ok((tables, trailer.image_hash));
             }
             Err(error) if len > LARGE => return Err(damaged(error)),
-            // The whole file says better what it is instead.
+            // Reading the whole file gives a better error.
             Err(_) => {}
         }
     }
@@ -120,14 +120,14 @@ fn read(file: &mut File, len: u64, path: &Path) -> Result<(Vec<u8>, Hash), Rejec
 /// The spans of all libraries of this process.
 static CODE: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
 
-/// Does `address` lie in a library of ours?
+/// Is `address` in a library of NativeCache?
 pub fn owned(address: usize) -> bool {
     let spans = CODE.lock().unwrap_or_else(PoisonError::into_inner);
     spans.iter().any(|span| span.contains(&address))
 }
 
-/// Mapped machine code and its tables. Not unmapped once a function of it is installed: frames and pointers may lead
-/// into it.
+/// Mapped machine code and its tables. It is not unmapped once a function of it was installed, since frames and pointers
+/// may refer to it.
 pub struct Code {
     slots: *mut *mut c_void,
     functions: *const i32,
@@ -172,10 +172,10 @@ impl Code {
         })
     }
 
-    /// Takes the mapping away.
+    /// Unmaps the code.
     ///
     /// # Safety
-    /// No pointer leads into it: none of its functions was ever installed.
+    /// No pointer refers to it: none of its functions was ever installed.
     pub unsafe fn close(self) {
         CODE.lock().unwrap_or_else(PoisonError::into_inner).retain(|span| *span != self.range);
         drop(ManuallyDrop::into_inner(self.library));
@@ -216,7 +216,7 @@ impl Code {
         &self.segments
     }
 
-    /// The bytes there, if they lie in the library.
+    /// The bytes at this range, if it is in the library.
     pub fn bytes(&self, at: Range<usize>) -> Option<&[u8]> {
         let whole = self.segments.iter().find(|s| s.start <= at.start && at.end <= s.end)?;
         // SAFETY: a readable segment of a mapping that is never taken away, and nothing writes to its code and
@@ -225,7 +225,7 @@ impl Code {
             .then(|| unsafe { std::slice::from_raw_parts(at.start as *const u8, at.end - at.start) })
     }
 
-    /// Does this address lie in the library?
+    /// Is this address in the library?
     pub fn owns(&self, address: usize) -> bool {
         self.range.contains(&address)
     }

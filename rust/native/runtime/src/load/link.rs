@@ -1,10 +1,10 @@
 //! One library in this session, from its file to installed functions.
 //!
-//! The steps are those of docs/how-it-works.md, "Load", each only after the one before. A library is found and its hash
-//! compared (1, 2) before it comes here; its key (3) decides whether it is for this session at all. The others are made
-//! whenever a package arrives that a function waits for: packages at their build ids (4), code mapped (5), objects found (6),
-//! slots filled (7), edges checked (8), functions installed (9). A function whose objects are not all there, or whose edges do
-//! not hold, stays out, with the reason.
+//! The steps are those of docs/how-it-works.md, "Load", in this order. The library was found and its hash compared (1, 2)
+//! before. Its key (3) decides whether this session can use it at all. The other steps run again whenever a package is loaded
+//! for which a function waits: find the packages at their build ids (4), map the code (5), find objects (6), fill slots (7),
+//! verify edges (8), install functions (9). A function with a missing object, or with an edge that does not hold, is left
+//! out, and the reason is recorded.
 
 use std::path::Path;
 use std::time::Instant;
@@ -26,20 +26,20 @@ use crate::load::stage_times::Lap;
 pub use crate::load::stage_times::Steps;
 use crate::load::state::{Obstacle, Refusal, State};
 
-/// A library that passed the checks of the whole, or why it did not.
+/// A library that passed the checks of the whole file, or the reason why it did not.
 pub struct Linked {
     pub(super) file: &'static LibraryFile,
     pub(super) image: Image<'static>,
     /// Its code, unless nothing of it can be used.
     pub(super) mapped: Option<Mapped>,
-    /// What became of each function.
+    /// The state of each function.
     pub(super) states: Vec<State>,
     pub(super) rejected: Option<Rejected>,
-    /// Functions that verify mode found to differ from what would be compiled now.
+    /// Functions that differ from what would be compiled now, found by verify mode.
     refused: Vec<FunctionId>,
-    /// A code instance was made to point into its code, or to return a constant of it.
+    /// Does a code instance refer to its code, or return a constant of it?
     in_use: bool,
-    /// Packages that were not loaded when it was last tried.
+    /// Packages that were missing at the last try.
     missing: Vec<PackageId>,
     /// Seconds spent on it so far.
     pub seconds: f64,
@@ -48,8 +48,8 @@ pub struct Linked {
 }
 
 impl Linked {
-    /// Checks and links a library that was found at `start`. An error means that it is not for this session, or damaged.
-    /// `verdict` is what verify mode says: functions that must not be used, or why none may.
+    /// Checks and links a library that was found at `start`. An error means that it is for other sessions, or damaged.
+    /// `verdict` is the result of verify mode: functions that must not be used, or why none may be used.
     pub fn open(
         file: LibraryFile,
         start: Instant,
@@ -88,13 +88,13 @@ impl Linked {
         self.rejected.as_ref()
     }
 
-    /// Could another loaded package change anything?
+    /// Could loading another package change anything?
     pub fn may_advance(&self) -> bool {
         let is_waiting = |state: &State| matches!(state, State::Out(Obstacle::Waiting(_)));
         self.rejected.is_none() && self.states.iter().any(is_waiting)
     }
 
-    /// Tries again with the packages that are loaded now, if one has arrived that was missing.
+    /// Tries again with the packages that are loaded now, if a missing one was loaded.
     pub fn retry(&mut self, moment: &Moment<'_>) {
         if !self.may_advance() {
             return;
@@ -108,7 +108,7 @@ impl Linked {
         }
     }
 
-    /// Steps 4 to 9: those of `mapped` are 6 and 7.
+    /// Steps 4 to 9; `mapped` has steps 6 and 7.
     fn advance(&mut self, moment: &Moment<'_>) -> Result<(), Rejected> {
         let packages = self.find_packages(moment);
         let mut lap = Lap::start();
@@ -118,7 +118,7 @@ impl Linked {
         let around = match mapped.surroundings(&packages, &tables, moment) {
             Ok(around) => around,
             Err(missing) => {
-                // Code of it may be in use.
+                // Its code may be in use.
                 self.mapped = Some(mapped);
                 return Err(missing.into());
             }
@@ -133,7 +133,7 @@ impl Linked {
         Ok(())
     }
 
-    /// Step 4: where the packages of the library stand in this session.
+    /// Step 4: find the packages of the library in this session.
     fn find_packages<'j>(&mut self, moment: &Moment<'j>) -> Vec<Loaded<'j>> {
         let packages = loaded::find_packages(&self.image, &moment.root_modules);
         self.missing = (0..self.image.package_count())
@@ -143,7 +143,7 @@ impl Linked {
         packages
     }
 
-    /// Step 5: the library's code in this process.
+    /// Step 5: map the library's code.
     fn map_code(&mut self) -> Result<Mapped, Rejected> {
         match self.mapped.take() {
             Some(mapped) => Ok(mapped),
@@ -151,8 +151,8 @@ impl Linked {
         }
     }
 
-    /// Steps 8 and 9, each without generators first: Julia compiles them to ask them, with what they call, and all of that
-    /// may be in the library.
+    /// Steps 8 and 9. The first pass runs no generators: Julia has to compile a generator and its callees to run it, and all
+    /// of them may be in the library.
     fn check_and_install<'j>(
         &mut self,
         mapped: &Mapped,
@@ -183,15 +183,14 @@ impl Linked {
         }
     }
 
-    /// The mapped code, unless nothing of the library is in use and nothing can be: then it is unmapped. So is that
-    /// of one whose methods the session has compiled, or has from another library.
+    /// The mapped code. It is unmapped if nothing of the library is in use and nothing can be, for example because the
+    /// session has compiled all its methods, or has them from another library.
     fn kept(&mut self, mapped: Mapped, moment: &Moment<'_>) -> Option<Mapped> {
         if self.may_advance() || self.in_use {
             return Some(mapped);
         }
-        // SAFETY: no code instance was made to point into it, so nobody has called it or put its address into a slot.
-        // Its objects are what was kept last, and nothing else needs them: what inference found lies in the code instances
-        // themselves.
+        // SAFETY: no code instance refers to it, so nobody has called it or put its address into a slot. Its objects were
+        // the last ones to be kept, and nothing else needs them: results of inference are in the code instances themselves.
         unsafe {
             moment.let_go();
             mapped.code.close();
@@ -209,12 +208,12 @@ impl Linked {
         self.file.bytes()
     }
 
-    /// Which build it is.
+    /// The identity of its build.
     pub fn image_hash(&self) -> Hash {
         self.file.image_hash()
     }
 
-    /// Does this address lie in the library's code?
+    /// Is this address in the library's code?
     pub fn owns(&self, address: usize) -> bool {
         self.mapped.as_ref().is_some_and(|mapped| mapped.code.owns(address))
     }
@@ -225,8 +224,8 @@ impl Linked {
     }
 }
 
-/// Step 3: the file and its tables, if they are well-formed and the key of the library is that of this session. The tables
-/// are read in place for as long as the code is mapped, and that is for ever.
+/// Step 3: the file and its tables, if they are well-formed and the library's key is that of this session. The tables are
+/// read in place as long as the code is mapped, which is for ever.
 fn for_session(
     file: LibraryFile,
     session_key: &[(String, String)],

@@ -1,4 +1,4 @@
-//! Where the packages of a library stand in this session, and what identifies a set of packages.
+//! Finds the packages of a library in this session, and identifies sets of packages.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use nativecache_mutation::mutation;
 
 /// A hash of the packages among these root modules, with their build ids.
 pub fn hash_of_set(modules: &[Module<'_>]) -> u64 {
-    // Core, Base and Main stand in the key already.
+    // The key already has Core, Base and Main.
     let mut members: Vec<([u8; 16], u64)> = modules
         .iter()
         .map(|module| (module.uuid(), module.build_id()))
@@ -24,14 +24,14 @@ pub fn hash_of_set(modules: &[Module<'_>]) -> u64 {
     hash.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Where a package of an image stands in this session.
+/// Whether a package of an image is loaded in this session.
 #[derive(Clone, Debug)]
 pub enum Loaded<'j> {
     /// It is loaded, at the build id that the image names.
     Yes(Module<'j>),
     /// It is not loaded.
     Missing,
-    /// It is loaded, but was precompiled again.
+    /// It is loaded, but with another build id.
     OtherBuild(OtherBuild),
 }
 
@@ -44,20 +44,20 @@ impl<'j> Loaded<'j> {
         }
     }
 
-    /// Is the package not there?
+    /// Is the package not loaded?
     pub fn is_missing(&self) -> bool {
         matches!(self, Loaded::Missing)
     }
 }
 
-/// A package that was precompiled again since a library was built.
+/// A package that was recompiled since a library was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherBuild {
     /// Its name.
     pub package: String,
-    /// The build id that the library knows.
+    /// The build id in the library.
     pub at_build: u64,
-    /// The build id of the one that is loaded.
+    /// The build id of the loaded package.
     pub now: u64,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Display for OtherBuild {
     }
 }
 
-/// Where each package of an image stands, in the image's order; `modules` are the session's root modules.
+/// Whether each package of an image is loaded, in the image's order; `modules` are the session's root modules.
 pub fn find_packages<'j>(image: &Image<'_>, modules: &[Module<'j>]) -> Vec<Loaded<'j>> {
     (0..image.package_count())
         .map(|index| {

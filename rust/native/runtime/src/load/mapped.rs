@@ -25,15 +25,14 @@ pub(crate) struct Mapped {
     pub(crate) sysimage: Option<Sysimage>,
     /// The objects that have been found.
     pub(crate) resolver: Resolver,
-    /// Which slots have what belongs there.
+    /// Which slots are filled.
     filled: Vec<bool>,
-    /// What slots of C strings point to.
+    /// The C strings to which slots point.
     strings: Vec<CString>,
     beginnings: Beginnings,
 }
 
-/// Where code begins, ascending, and the method instance that it is of; sorted when a frame is looked up for the first
-/// time.
+/// The start addresses of code, ascending, with their method instances; sorted when the first frame is looked up.
 #[derive(Default)]
 struct Beginnings(OnceLock<Vec<(usize, Kept)>>);
 
@@ -41,7 +40,7 @@ struct Beginnings(OnceLock<Vec<(usize, Kept)>>);
 pub(crate) struct EmptySlots(Vec<Option<Trouble>>);
 
 impl EmptySlots {
-    /// Why the first of these slots that is empty is so.
+    /// Why the first empty one of these slots is empty.
     pub(crate) fn first_of(&self, mut slots: impl Iterator<Item = SlotId>) -> Option<&Trouble> {
         slots.find_map(|slot| self.0.get(slot.index())?.as_ref())
     }
@@ -61,7 +60,7 @@ impl Mapped {
         })
     }
 
-    /// The method tables of this session, which may be known to be those of the build.
+    /// The method tables of this session. They may be known to be those of the build.
     pub(crate) fn method_tables<'j>(&self, image: &Image<'_>, moment: &Moment<'j>) -> MethodTables<'j> {
         let as_at_build = self.sysimage.as_ref().is_some_and(|sysimage| {
             untouched::holds(image, &moment.root_modules, sysimage, self.resolver.origins(), moment.world)
@@ -70,7 +69,7 @@ impl Mapped {
         MethodTables::new(sysimage, moment.world, as_at_build)
     }
 
-    /// What objects are looked for in.
+    /// The session in which objects are looked up.
     pub(crate) fn surroundings<'a, 'j>(
         &self,
         packages: &'a [Loaded<'j>],
@@ -80,7 +79,7 @@ impl Mapped {
         self.resolver.surroundings(moment.julia, packages, moment.world, tables)
     }
 
-    /// Step 6: finds the objects of the tables that have not been found yet, and has Julia keep all of them.
+    /// Step 6: finds objects of the tables that have not been found yet, and makes Julia keep all of them alive.
     pub(crate) fn find_objects<'j>(
         &mut self,
         image: &Image<'_>,
@@ -93,7 +92,7 @@ impl Mapped {
         mutation!("roots: what slots hold is not kept", moment.keep(found.object()), ());
     }
 
-    /// Step 7: fills the slots that are empty; why those stay empty whose object was not found.
+    /// Step 7: fills empty slots. Returns why slots stay empty.
     pub(crate) fn fill_slots(&mut self, image: &Image<'_>, around: &Surroundings<'_, '_>) -> EmptySlots {
         let mut troubles = vec![None; self.filled.len()];
         let empty = (0u32..).zip(&mut self.filled).zip(&mut troubles).filter(|((_, filled), _)| !**filled);
@@ -116,7 +115,7 @@ impl Mapped {
         unsafe { self.code.function(code.0) }
     }
 
-    /// Forgets where code begins: more method instances may be known now.
+    /// Drops the start addresses of code, since more method instances may be known now.
     pub(crate) fn forget_beginnings(&mut self) {
         self.beginnings = Beginnings::default();
     }

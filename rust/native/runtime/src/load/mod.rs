@@ -1,4 +1,4 @@
-//! A library in a session, from its file to installed function pointers.
+//! Loads a library in a session, from its file to installed function pointers.
 
 pub mod frames;
 pub mod imports;

@@ -1,4 +1,4 @@
-//! The session at the moment in which a library is linked.
+//! The state of the session while a library is linked.
 
 use nativecache_julia::handles::{Array, Module, Object};
 use nativecache_julia::stopped::Stopped;
@@ -6,7 +6,7 @@ use nativecache_julia::walk;
 
 /// The session while one library is linked: as long as this lives, this thread alone changes what Julia runs.
 pub struct Moment<'j> {
-    /// On a Julia thread, collector off.
+    /// The proof that this is a Julia thread with the collector off.
     pub julia: &'j Stopped,
     /// The newest world when the moment began.
     pub world: usize,
@@ -17,7 +17,7 @@ pub struct Moment<'j> {
 }
 
 impl<'j> Moment<'j> {
-    /// Now. `loaded` has the root modules that are loaded.
+    /// The current moment. `loaded` has the loaded root modules.
     ///
     /// # Safety
     /// `roots` is a `Vector{Any}` that Julia keeps alive as long as the process. While this lives, no other thread uses it,
@@ -26,13 +26,13 @@ impl<'j> Moment<'j> {
         Moment { julia, world: julia.world(), root_modules: walk::root_modules(julia, loaded), roots }
     }
 
-    /// Has Julia keep an object alive.
+    /// Makes Julia keep an object alive.
     pub fn keep(&self, object: Object<'j>) {
         // SAFETY: a `Vector{Any}` that no other thread uses, as the maker of this promised.
         unsafe { self.roots.push(object) };
     }
 
-    /// Lets Julia free what was kept last.
+    /// Lets Julia free the object that was kept last.
     ///
     /// # Safety
     /// Nobody needs it.

@@ -1,4 +1,4 @@
-//! What became of the functions of a library in this session, for `status` and `explain`.
+//! The outcomes of the functions of a library in this session, for `status` and `explain`.
 
 use nativecache_image::{BucketRef, EntryId, FunctionId, FunctionRef, Invoke as InvokeOf, Reason};
 use nativecache_julia::handles::{CodeInstance, Invoke, MethodInstance};
@@ -8,16 +8,16 @@ use crate::load::link::Linked;
 use crate::load::mapped::Mapped;
 use crate::load::state::{Obstacle, State};
 
-/// Where a requested method ended up.
+/// The bucket of a requested method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bucket {
-    /// Julia calls the library's code, or has another library's.
+    /// Julia calls the code of this library or of another one.
     Installed,
     /// It needs a package that is not loaded.
     Waiting,
     /// It was left out of the library on purpose.
     Skipped,
-    /// The library has it, and it cannot be used.
+    /// The library has it, but it cannot be used.
     Rejected,
     /// It could not be built.
     Failed,
@@ -36,10 +36,10 @@ impl Bucket {
     }
 }
 
-/// How often a requested method ended where; the buckets add up to `requested`.
+/// The number of requested methods in each bucket; the buckets add up to `requested`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Methods that the library was to have.
+    /// Requested methods.
     pub requested: u32,
     /// Of these, in [`Bucket::Installed`].
     pub installed: u32,
@@ -57,21 +57,21 @@ pub struct Counts {
     pub slots: u32,
 }
 
-/// Where a requested method ended up, and why.
+/// The outcome of a requested method.
 pub struct Outcome {
-    /// Where.
+    /// Its bucket.
     pub bucket: Bucket,
-    /// The kind of reason, unless it is installed.
+    /// The reason, unless it is installed.
     pub reason: Option<Reason>,
-    /// The statement that asked for it; empty if nobody did.
+    /// The statement that asked for it; empty if there is none.
     pub statement: String,
-    /// What exactly the reason is; may be empty.
+    /// More about the reason; may be empty.
     pub detail: String,
-    /// The last world in which its installed code held, if that has passed.
+    /// The last world in which its installed code was valid, if Julia has invalidated it.
     pub ended: Option<usize>,
 }
 
-/// What became of the functions of one library, as of now.
+/// The current outcomes of the functions of one library.
 #[derive(Clone, Copy)]
 pub struct Outcomes<'a, 'j> {
     linked: &'a Linked,
@@ -79,7 +79,7 @@ pub struct Outcomes<'a, 'j> {
 }
 
 impl<'a, 'j> Outcomes<'a, 'j> {
-    /// Of this library.
+    /// The outcomes of this library.
     pub fn of(linked: &'a Linked, julia: &'j Stopped) -> Self {
         Outcomes { linked, julia }
     }
@@ -105,7 +105,7 @@ impl<'a, 'j> Outcomes<'a, 'j> {
         counts
     }
 
-    /// What became of every requested method.
+    /// The outcome of every requested method.
     pub fn requested(self) -> impl Iterator<Item = Outcome> + use<'a, 'j> {
         (0..self.linked.image.entry_count()).map(move |index| self.of_request(EntryId(index)))
     }
@@ -132,7 +132,7 @@ impl<'a, 'j> Outcomes<'a, 'j> {
         }
     }
 
-    /// What became of the functions of this method instance, requested or not.
+    /// The outcomes of the functions of this method instance, requested or not.
     pub fn of_method_instance(self, instance: MethodInstance<'_>) -> Vec<Outcome> {
         let Linked { image, mapped: Some(mapped), .. } = self.linked else { return Vec::new() };
         let same = |function: &FunctionRef<'_>| {
@@ -143,7 +143,7 @@ impl<'a, 'j> Outcomes<'a, 'j> {
         ids.map(|id| self.of_function(id, self.statement_for(id))).collect()
     }
 
-    /// The statement that asked for a function; empty if nobody did.
+    /// The statement that asked for a function; empty if there is none.
     fn statement_for(self, id: FunctionId) -> String {
         (0..self.linked.image.entry_count())
             .filter_map(|index| self.linked.image.entry(EntryId(index)).ok())
@@ -213,7 +213,7 @@ impl<'a, 'j> Outcomes<'a, 'j> {
     }
 }
 
-/// Does this code lie in the library?
+/// Is this code in the library?
 fn is_of(code: CodeInstance<'_>, mapped: &Mapped) -> bool {
     code.invoke().is_some_and(|invoke| mapped.code.owns(invoke.address())) || mapped.code.owns(code.specptr())
 }

@@ -1,24 +1,24 @@
-//! How long each step of linking took.
+//! The time of each step of linking.
 
-/// Seconds of processor time spent on each step of linking, of all tries together.
+/// The seconds of processor time for each step of linking, for all tries together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Steps {
-    /// The file mapped, its hash made, its tables checked, the key compared.
+    /// Reading and hashing the file, checking its tables, comparing the key.
     pub check: f64,
-    /// Descriptions to objects.
+    /// Resolving descriptions to objects.
     pub resolve: f64,
-    /// The code mapped by the dynamic linker.
+    /// Mapping the code.
     pub map: f64,
-    /// Slots filled.
+    /// Filling slots.
     pub fill: f64,
-    /// Edges compared with the session's methods.
+    /// Verifying edges.
     pub verify: f64,
-    /// Code instances and backedges.
+    /// Installing code instances and backedges.
     pub install: f64,
 }
 
 impl Steps {
-    /// Each step by name, in the order in which they are made.
+    /// The steps by name, in order.
     pub fn named(&self) -> [(&'static str, f64); 6] {
         [
             ("check", self.check),
@@ -35,7 +35,7 @@ impl Steps {
 pub struct Lap(f64);
 
 impl Lap {
-    /// From now on.
+    /// Starts now.
     pub fn start() -> Self {
         Lap(thread_seconds())
     }
@@ -48,7 +48,7 @@ impl Lap {
     }
 }
 
-/// Processor time of this thread: on a busy machine the wall clock says how busy it is.
+/// The processor time of this thread. On a busy machine, wall time would mostly measure other processes.
 fn thread_seconds() -> f64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for writing; the clock exists since Linux 2.6.

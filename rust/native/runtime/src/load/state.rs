@@ -1,4 +1,4 @@
-//! What became of one function of a library.
+//! The state of one function of a library.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use nativecache_image::{ImageError, PackageId, Reason};
 use crate::load::install::NotInstalled;
 use crate::objects::resolve::Trouble;
 
-/// What became of one function of a library.
+/// The state of one function of a library.
 #[derive(Clone, Debug)]
 pub(crate) enum State {
     /// Julia calls it.
     Installed,
-    /// It has no code; others rely on what inference found about it.
+    /// It has no code; others rely on its inferred result.
     Inferred,
     /// It is not used.
     Out(Obstacle),
 }
 
-/// What keeps a function from being used.
+/// Why a function is not used.
 #[derive(Clone, Debug)]
 pub(crate) enum Obstacle {
     /// It needs a package that is not loaded.
@@ -28,22 +28,22 @@ pub(crate) enum Obstacle {
     Refused(Box<Refusal>),
 }
 
-/// Why a function cannot be used. As text it is the detail, which may be empty; [`Refusal::reason`] says the kind.
+/// Why a function cannot be used. Its text is the detail, which may be empty; [`Refusal::reason`] is the reason.
 #[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     /// Nothing was tried yet.
     NotTried,
-    /// The library says what cannot be.
+    /// The library's tables are contradictory.
     Malformed(Option<Arc<ImageError>>),
-    /// Verify mode found that it would be compiled to something else now.
+    /// Verify mode found that Julia would now compile it differently.
     Different,
     /// It relies on this function of the library, which is not used.
     DependsOn(String),
-    /// One of its objects is not there.
+    /// One of its objects was not found.
     Object(Trouble),
-    /// Nobody has looked at its edges.
+    /// Its edges were not verified.
     EdgesUnknown,
-    /// A call would go elsewhere.
+    /// A call would reach other methods.
     Edge(EdgeChange),
     /// A constant that may have been folded has another value.
     ConstantChanged {
@@ -52,26 +52,26 @@ pub(crate) enum Refusal {
         /// Its name.
         name: String,
     },
-    /// The generator that makes the body of this method instance may not be run yet.
+    /// The generator of this method instance may not run yet.
     GeneratorNotAsked(String),
-    /// The session has something else in its place.
+    /// The session has other code in its place.
     NotInstalled(NotInstalled),
 }
 
-/// In what way a call is not what it was when the library was built. Calls are texts of signatures.
+/// How a call differs from the build. Calls are texts of signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EdgeChange {
     /// Julia cannot tell any more which methods match.
     Unresolvable(String),
     /// Another method matches.
     ResolvesTo(String, MethodPlace),
-    /// A method matches no more.
+    /// A method no longer matches.
     ResolvesNoMoreTo(String, MethodPlace),
-    /// The methods that match are others in some other way.
+    /// The matching methods differ in some other way.
     ResolvesOtherwise(String),
-    /// The generator of this method instance makes another body.
+    /// The generator of this method instance returns another body.
     OtherBody(String),
-    /// The code that the sysimage had for this method instance holds no more.
+    /// The sysimage's code for this method instance is no longer valid.
     Invalidated(String),
 }
 
@@ -89,7 +89,7 @@ pub(crate) struct MethodPlace {
 }
 
 impl Refusal {
-    /// The kind of trouble.
+    /// The reason.
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Refusal::NotTried => Reason::Unresolved,
@@ -119,7 +119,7 @@ impl fmt::Display for Refusal {
             Refusal::Object(trouble) => trouble.fmt(f),
             Refusal::Edge(change) => change.fmt(f),
             Refusal::ConstantChanged { module, name } => write!(f, "{module}.{name}"),
-            Refusal::GeneratorNotAsked(call) => write!(f, "the generator of {call} was not asked"),
+            Refusal::GeneratorNotAsked(call) => write!(f, "the generator of {call} was not run"),
             Refusal::Malformed(None)
             | Refusal::Different
             | Refusal::EdgesUnknown
@@ -136,8 +136,8 @@ impl fmt::Display for EdgeChange {
             EdgeChange::ResolvesNoMoreTo(call, method) => {
                 write!(f, "{call} does not resolve to {method} any more")
             }
-            EdgeChange::ResolvesOtherwise(call) => write!(f, "{call} resolves in another way"),
-            EdgeChange::OtherBody(call) => write!(f, "{call} has another generated body now"),
+            EdgeChange::ResolvesOtherwise(call) => write!(f, "{call} resolves to other methods"),
+            EdgeChange::OtherBody(call) => write!(f, "{call} now has another generated body"),
             EdgeChange::Invalidated(call) => write!(f, "{call} was invalidated in this session"),
         }
     }

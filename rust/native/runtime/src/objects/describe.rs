@@ -1,7 +1,7 @@
-//! Object -> description, in the build process. The counterpart of [`crate::objects::resolve`].
+//! Describes objects in the build process. The inverse is [`crate::objects::resolve`].
 //!
-//! Each object is described once, by what identifies it: a name, a path, or its contents where
-//! contents are identity (`===`). What has neither is an error with a reason, never a guess.
+//! Each object is described once, by what identifies it: a name, a path, or its contents if contents are identity
+//! (`===`). An object without any of these is an error with a reason, never a guess.
 
 use nativecache_image::{Builtin, ImageBuilder, Node, NodeId, Package, PackageId, Reason};
 use nativecache_julia::handles::{
@@ -22,7 +22,7 @@ type Described = Result<NodeId, Undescribable>;
 
 /// Describes objects into one image.
 pub struct Describer<'j> {
-    /// Where nodes, slots and packages go.
+    /// The image that is being built.
     pub image: ImageBuilder,
     julia: &'j Stopped,
     paths: Paths<'j>,
@@ -30,7 +30,7 @@ pub struct Describer<'j> {
     packages: FxHashMap<Module<'j>, PackageId>,
     sysimage_modules: Vec<Module<'j>>,
     origins: Origins,
-    /// The objects of the sysimage that are described by their place.
+    /// The objects of the sysimage that are described by their position.
     places: Places,
     type_vars: u32,
     world: usize,
@@ -40,13 +40,13 @@ fn fail(reason: Reason, detail: impl Into<String>) -> Described {
     Err(Undescribable { reason, detail: detail.into() })
 }
 
-/// An object that has a type, and nothing by which another session could know it.
+/// An error about an object that another session could not find; it names the object's type.
 fn fail_of_type(reason: Reason, what: &str, object: Object<'_>) -> Described {
     fail(reason, format!("{what} of type {}", object.type_of().object().type_text()))
 }
 
 impl<'j> Describer<'j> {
-    /// For the world of now. `sysimage_modules` are the root modules that were there before any package was loaded.
+    /// For the current world. `sysimage_modules` are the root modules that existed before any package was loaded.
     pub fn new(
         julia: &'j Stopped,
         paths: Paths<'j>,
@@ -67,7 +67,7 @@ impl<'j> Describer<'j> {
         }
     }
 
-    /// Where methods came from.
+    /// The origins of methods.
     pub fn origins(&self) -> &Origins {
         &self.origins
     }
@@ -113,7 +113,7 @@ impl<'j> Describer<'j> {
         Ok(self.image.node(node)?)
     }
 
-    /// A mutable object that only looks like another one is another one.
+    /// A new node, even if another one is equal: two mutable objects with equal contents are different objects.
     fn fresh(&mut self, node: &Node) -> Described {
         Ok(self.image.fresh_node(node)?)
     }
@@ -123,8 +123,8 @@ impl<'j> Describer<'j> {
         items.places().map(|item| item.map_or_else(undefined, |item| self.node(item))).collect()
     }
 
-    /// By its place, if the sysimage has it: what it holds of these kinds is never moved, freed or changed into another
-    /// object.
+    /// The description by position, if the object is in the sysimage. Objects of these kinds there are never moved, freed or
+    /// turned into other objects.
     fn place_of(&self, object: Object<'j>) -> Option<Node> {
         self.places.of_object(object).map(|offset| Node::Sysimage { offset })
     }
@@ -145,7 +145,7 @@ impl<'j> Describer<'j> {
         }
     }
 
-    /// Of the kinds that names or contents identify, whoever refers to the object.
+    /// Describes objects of kinds that are always identified by names or contents.
     fn of_named_kind(&mut self, object: Object<'j>) -> Option<Described> {
         let described = if let Some(symbol) = object.as_kind::<Symbol<'j>>() {
             self.add(Node::Symbol(symbol.as_str().to_owned()))
@@ -261,7 +261,7 @@ impl<'j> Describer<'j> {
 
     fn method(&mut self, method: Method<'j>) -> Described {
         let signature = method.signature();
-        // The look-up is the one that resolving does.
+        // The same look-up as in resolving.
         let table = MethodTable::of_signature(signature);
         if table.and_then(|table| table.find(signature, self.world)) != Some(method) {
             let name = method.name().as_str();
@@ -301,7 +301,7 @@ impl<'j> Describer<'j> {
 
     fn code_instance(&mut self, code: CodeInstance<'j>) -> Described {
         let instance = code.method_instance();
-        // The look-up is the one that resolving does.
+        // The same look-up as in resolving.
         if instance.inferred_in(self.world) != Some(code) {
             return fail(Reason::UnknownObject, "a code instance of another world");
         }
@@ -357,9 +357,9 @@ impl<'j> Describer<'j> {
         self.add(Node::Struct { ty, fields })
     }
 
-    /// Describes quoted expressions and inferred code by their contents: `Expr`, arrays and `CodeInfo`
-    /// are made anew in each session. Julia does the same: each time that it reads a method's code,
-    /// quoted expressions in it are new objects (dump.c, `jl_uncompress_ir`).
+    /// Describes quoted expressions and inferred code by their contents: each session creates new `Expr`, arrays and
+    /// `CodeInfo`. Julia does the same: each time it reads a method's code, quoted expressions in it are new objects (dump.c,
+    /// `jl_uncompress_ir`).
     fn contents_of_code(&mut self, object: Object<'j>) -> Described {
         if let Some(expr) = object.as_kind::<Expr<'j>>() {
             return self.expression(expr);

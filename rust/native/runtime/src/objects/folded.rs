@@ -1,10 +1,10 @@
-//! Does code compute with an address that code generation knows?
+//! Does code compute with an address that is known to the code generator?
 //!
 //! `cglobal` of a constant symbol becomes the address itself, as an integer constant (ccall.cpp, `emit_cglobal`), and so
-//! does a `Ptr` that stands in the code. What is computed of it, LLVM's builder folds: `UInt(cglobal(:x)) >> 1` is one
-//! number in the module, which lies in no mapping and which nothing tells from data. So the inferred code has to say
-//! where such an address goes: it may be loaded from, stored, passed on and returned, where it stays as it is and is
-//! found; anything else is computing.
+//! does a `Ptr` in the code. LLVM's builder folds computations with it: `UInt(cglobal(:x)) >> 1` becomes one number in the
+//! module, which is in no mapping and looks like data. So the uses of such an address are checked in the inferred code. It
+//! may be loaded from, stored, passed on and returned: there it stays as it is, and can be found. Everything else counts as
+//! computing.
 
 use nativecache_julia::handles::{
     Array, CodeInfo, DataType, Expr, GlobalRef, Object, PhiCNode, PhiNode, PiNode, QuoteNode, Symbol,
@@ -14,20 +14,21 @@ use nativecache_julia::handles::{
 use crate::objects::foreign::is_cglobal;
 use crate::objects::inferred;
 
-/// What becomes of a statement that uses an address.
+/// The effect of a statement that uses an address.
 enum Effect {
-    /// Its value is not the address, nor does it hold it.
+    /// Its value neither is the address nor holds it.
     Harmless,
-    /// Its value is the address again, or holds it.
+    /// Its value is the address, or holds it.
     PassesOn,
-    /// Its value may be folded, with the address in it.
+    /// Its value may be computed from the address by folding.
     Computes(String),
 }
 
 /// Operands, `None` for one that is not assigned.
 type Operands<'j> = [Option<Object<'j>>];
 
-/// What optimised code computes with an address that code generation would fold, if anything: the name of the operation.
+/// The name of an operation in optimised code that computes with an address in a way that the code generator would fold, if
+/// there is one.
 pub fn computes_with_address(code: CodeInfo<'_>) -> Option<String> {
     let statements: Vec<Option<Object<'_>>> = code.statements().into_iter().flat_map(Array::places).collect();
     let mut addresses = Addresses(vec![false; statements.len()]);
@@ -46,7 +47,7 @@ pub fn computes_with_address(code: CodeInfo<'_>) -> Option<String> {
     }
 }
 
-/// Which statements have a value that is an address, or holds one, as far as is known.
+/// The statements whose value is known to be an address, or to hold one.
 struct Addresses(Vec<bool>);
 
 impl Addresses {
@@ -81,7 +82,7 @@ impl Addresses {
         if head == "call" && operands.first().copied().flatten().is_some_and(is_cglobal) {
             return Effect::PassesOn;
         }
-        // What `ccall` names may itself be an expression, a tuple; elsewhere optimised code has none inside of others.
+        // The target of a `ccall` may be a nested expression, a tuple. Elsewhere, optimised code has no nested expressions.
         let plain = if head == "foreigncall" { operands.get(1..).unwrap_or(&[]) } else { &operands };
         if plain.iter().flatten().any(|operand| self.is_inside(*operand, 0)) {
             return Effect::Computes(format!("an expression inside of `{head}`"));
@@ -96,7 +97,7 @@ impl Addresses {
                 Effect::Harmless
             }
             "new" | "splatnew" => Effect::PassesOn,
-            // For some of libjulia's functions there is no call: they give back what they are given (ccall.cpp).
+            // For some functions of libjulia, no call is emitted: they return their argument (ccall.cpp).
             "foreigncall" if matches!(operands[..], [target, ty, ..] if is_of_runtime(target) && is_bits(ty)) => {
                 Effect::PassesOn
             }
@@ -114,7 +115,7 @@ impl Addresses {
         constant_of(operand).is_some_and(inferred::is_address)
     }
 
-    /// Is there an address, or a call that gives one, inside of this expression?
+    /// Is there an address, or a call that returns one, inside of this expression?
     fn is_inside(&self, operand: Object<'_>, depth: u32) -> bool {
         let Some(expr) = operand.as_kind::<Expr<'_>>() else { return depth > 0 && self.has(operand) };
         let arguments = expr.arguments();
@@ -125,7 +126,7 @@ impl Addresses {
     }
 }
 
-/// A call, of which the operands with the numbers `uses` hold an address. The first operand is the function.
+/// The effect of a call whose operands with the numbers `uses` hold an address. The first operand is the function.
 fn called(operands: &Operands<'_>, uses: &[usize]) -> Effect {
     let within = |places: &[usize]| uses.iter().all(|at| places.contains(at));
     // Dispatched at run time: the arguments are objects.
@@ -133,7 +134,7 @@ fn called(operands: &Operands<'_>, uses: &[usize]) -> Effect {
         return Effect::Harmless;
     };
     match name.as_str() {
-        // The pointer, not an index or an alignment, which are computed with.
+        // The pointer; code computes with an index or an alignment.
         "pointerref" if within(&[1]) => Effect::Harmless,
         "pointerset" if within(&[1, 2]) => Effect::PassesOn,
         "bitcast" if within(&[2]) && stays_integer(operands[1]) => Effect::PassesOn,
@@ -153,11 +154,11 @@ fn builtin_name(function: Object<'_>) -> Option<String> {
         return Some(name.to_owned());
     }
     let ty = Some(function.type_of()).filter(|ty| ty.is_of_builtin())?;
-    // Without a name it counts as one that computes.
+    // A builtin without a name counts as one that computes.
     Some(ty.name().method_table().map_or_else(String::new, |table| table.name().as_str().to_owned()))
 }
 
-/// The value of a constant global or a quoted value, and anything else as it is.
+/// The value of a constant global or a quoted value; other operands as they are.
 fn constant_of(operand: Object<'_>) -> Option<Object<'_>> {
     if let Some(quoted) = operand.as_kind::<QuoteNode<'_>>() {
         return quoted.value();
@@ -168,7 +169,7 @@ fn constant_of(operand: Object<'_>) -> Option<Object<'_>> {
     }
 }
 
-/// Does a bitcast to this type leave an integer constant one? The bits of a float would be overlooked.
+/// Does an integer constant stay one after a bitcast to this type? The bits of a float would be overlooked.
 fn stays_integer(ty: Option<Object<'_>>) -> bool {
     let ty = ty.and_then(constant_of).and_then(Object::as_kind::<DataType<'_>>);
     ty.is_some_and(|ty| ty.is_pointer() || ty.is_integer_word())
@@ -180,7 +181,7 @@ fn is_of_runtime(target: Option<Object<'_>>) -> bool {
     name.is_some_and(|name| name.as_str().starts_with("jl_"))
 }
 
-/// Is this a type whose values are no objects?
+/// Is this a type whose values are not objects?
 fn is_bits(ty: Option<Object<'_>>) -> bool {
     let is_bits = |ty: Object<'_>| ty.as_kind().is_some_and(|ty: DataType<'_>| ty.is_bits());
     ty.and_then(constant_of).is_none_or(|ty| !ty.is_type() || is_bits(ty))

@@ -1,4 +1,4 @@
-//! C functions and variables that inferred code names: what `ccall` and `cglobal` will look up.
+//! C functions and variables in inferred code, which `ccall` and `cglobal` will look up.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub struct ForeignTargets {
 }
 
 impl ForeignTargets {
-    /// What the inferred code at this address named.
+    /// The target at this address, if inferred code names it.
     pub fn get(&self, address: usize) -> Option<&Target> {
         self.by_address.get(&address)
     }
@@ -49,7 +49,7 @@ fn arguments(expr: Expr<'_>) -> impl Iterator<Item = Object<'_>> {
     expr.arguments().into_iter().flat_map(Array::items)
 }
 
-/// What stands for the C symbol in a `ccall` or `cglobal`.
+/// The operand that names the C symbol in a `ccall` or `cglobal`.
 fn named_by<'j>(expr: Expr<'j>) -> Option<Object<'j>> {
     let arguments = expr.arguments()?;
     match expr.head().as_str() {
@@ -59,7 +59,7 @@ fn named_by<'j>(expr: Expr<'j>) -> Option<Object<'j>> {
     }
 }
 
-/// Is it the intrinsic `cglobal`, or a global of this name?
+/// Is it the intrinsic `cglobal`, or a global with this name?
 pub(super) fn is_cglobal(function: Object<'_>) -> bool {
     match function.as_kind::<GlobalRef<'_>>() {
         Some(global) => global.name().is_some_and(|name| name.as_str() == "cglobal"),
@@ -91,7 +91,7 @@ fn static_target(argument: Object<'_>) -> Option<Target> {
     }
 }
 
-/// A symbol or string, as itself, quoted, or as a constant's name.
+/// The text of a symbol or string, which may be quoted, or be the value of a constant.
 fn text(object: Object<'_>) -> Option<String> {
     if let Some(symbol) = object.as_kind::<Symbol<'_>>() {
         return Some(symbol.as_str().to_owned());
@@ -113,7 +113,7 @@ pub fn exported_symbol(address: usize) -> Option<Target> {
         return None;
     }
     let name = symbol.to_str().ok()?.to_owned();
-    // What the process's own scope finds needs no library.
+    // A symbol in the process's own scope needs no library.
     let found = c_symbols::in_process(symbol)?.as_ptr() as usize;
     (found == address).then_some((None, name))
 }

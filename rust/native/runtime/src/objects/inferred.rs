@@ -1,9 +1,8 @@
-//! Inferred code, carried from one process to another: what callers may inline.
+//! Transfers inferred code, which callers may inline, from one process to another.
 //!
-//! The form in which a code instance keeps it (dump.c, `jl_compress_ir`) refers to types, functions and
-//! constants by their number among the roots of its method, and every process numbers those that
-//! inference added in its own way. So the numbers are found at build, the objects described, and at
-//! load the numbers of this session put in their places.
+//! A code instance stores inferred code in a compressed form (dump.c, `jl_compress_ir`), which refers to types, functions
+//! and constants by their number among the roots of the method. Inference adds roots, and their numbers differ between
+//! processes. So a build finds these numbers and describes the objects, and a session writes its own numbers.
 
 use nativecache_image::Reason;
 use nativecache_julia::handles::{make, Array, CodeInfo, CodeInstance, Expr, Method, Object, QuoteNode};
@@ -17,18 +16,18 @@ use crate::error::Undescribable;
 pub struct Portable<'j> {
     /// The method whose code it is.
     pub method: Method<'j>,
-    /// Compressed, with the number in `roots` at each of `places`.
+    /// The compressed form, with an index into `roots` at each of `places`.
     pub bytes: Vec<u8>,
-    /// What it refers to, in the order of first mention.
+    /// The objects to which it refers, in the order of first mention.
     pub roots: Vec<Object<'j>>,
-    /// Where in `bytes` a half-word holds the number of a root.
+    /// The places in `bytes` of half-words with the number of a root.
     pub places: Vec<u32>,
 }
 
-/// Roots below this number are written in one byte (dump.c, `TAG_METHODROOT`); from it on in two.
+/// Roots below this number are written in one byte (dump.c, `TAG_METHODROOT`), others in two.
 const SHORT_ROOTS: usize = 256;
 
-/// The compressed form was not what it is expected to be.
+/// An error: the compressed form is not as expected.
 fn not_understood(detail: &str) -> Undescribable {
     Undescribable {
         reason: Reason::InferredCode,
@@ -37,14 +36,14 @@ fn not_understood(detail: &str) -> Undescribable {
 }
 
 impl<'j> Portable<'j> {
-    /// Finds out which bytes of the compressed form are numbers of roots: it is made twice, with
-    /// differently many roots before those that it needs, and only these numbers differ.
+    /// Finds the bytes of the compressed form that are numbers of roots. The code is compressed twice, with different numbers
+    /// of roots before those that it needs, and only these bytes differ.
     ///
     /// # Errors
-    /// If an address stands in it as plain bits, or its form is not understood.
+    /// If it contains an address as plain bits, or if its form is not understood.
     ///
     /// # Safety
-    /// `data` is the inferred code of `code`, as it keeps or kept it. No other thread uses its method.
+    /// `data` is the inferred code of `code`, as it stores or stored it. No other thread uses its method.
     pub unsafe fn of(
         julia: &'j Stopped,
         code: CodeInstance<'j>,
@@ -75,13 +74,13 @@ impl<'j> Portable<'j> {
     }
 }
 
-/// Where two compressed forms differ there are numbers of roots, in the second greater by [`SHORT_ROOTS`]. Gives the first
-/// with indices into the roots that the code needs, of which there are `count`, in their places; and these places.
+/// Two compressed forms differ in numbers of roots, which are greater by [`SHORT_ROOTS`] in the second one. Returns the
+/// first form with indices into the `count` roots that the code needs, and the places of these indices.
 fn number_roots(first: &[u8], second: &[u8], count: usize) -> Result<(Vec<u8>, Vec<u32>), Undescribable> {
     let mut bytes = first.to_vec();
     let mut places = Vec::new();
     for at in (0..first.len()).filter(|at| first[*at] != second[*at]) {
-        // The numbers differ by 256: in the upper byte.
+        // The numbers differ by 256, which is in the upper byte.
         let place = at.checked_sub(1).ok_or_else(|| not_understood("a number without its lower byte"))?;
         let number = |bytes: &[u8]| usize::from(u16::from_le_bytes([bytes[place], bytes[at]]));
         let index = number(first).wrapping_sub(SHORT_ROOTS);
@@ -95,7 +94,7 @@ fn number_roots(first: &[u8], second: &[u8], count: usize) -> Result<(Vec<u8>, V
     Ok((bytes, places))
 }
 
-/// Compresses `code` as if its method had `before` other roots; returns those that it needs, too.
+/// Compresses `code` as if its method had `before` other roots. Returns the roots that it needs, too.
 ///
 /// # Safety
 /// It is code of this method, which no other thread uses, and which gets its own roots back.
@@ -105,7 +104,7 @@ unsafe fn compress<'j>(
     code: CodeInfo<'j>,
     before: usize,
 ) -> Option<(Vec<u8>, Vec<Object<'j>>)> {
-    // A fresh vector is equal to nothing that code refers to.
+    // A new vector is equal to no object in the code.
     let others = (0..before).map(|_| Some(Array::of_any(julia, std::iter::empty()).object()));
     let roots = Array::of_any(julia, others);
     // SAFETY: as the caller says.
@@ -117,8 +116,8 @@ unsafe fn compress<'j>(
     Some((compressed.bytes().to_vec(), needed.collect()))
 }
 
-/// The first statement in which an address stands as plain bits: a `Ptr`, or a tuple that holds one.
-/// What is a root of its own is looked at when it is described.
+/// The first statement with an address as plain bits: a `Ptr`, or a tuple that holds one. Objects that are roots are
+/// checked when they are described.
 fn holds_address(code: CodeInfo<'_>) -> Option<usize> {
     let mut statements = code.statements().into_iter().flat_map(Array::places);
     statements.position(|statement| statement.is_some_and(|statement| bits_with_address(statement, 0)))
@@ -144,9 +143,8 @@ pub(super) fn is_address(object: Object<'_>) -> bool {
     bits.is_some_and(|bits| bits.iter().any(|byte| *byte != 0))
 }
 
-/// The compressed form for this session: adds the roots to the method, as `jl_compress_ir` does, and
-/// writes their numbers. `None` if there is no room, or one of `places` is not that of a half-word in `bytes` which holds
-/// an index into `roots`.
+/// The compressed form for this session. Adds the roots to the method, as `jl_compress_ir` does, and writes their numbers.
+/// `None` if there is no room, or if one of `places` is not the place of a half-word in `bytes` with an index into `roots`.
 pub fn unpack<'j>(
     julia: &'j Stopped,
     known: &mut Roots,

@@ -1,4 +1,4 @@
-//! Objects of Julia that code refers to: described when it is built, found again when it is loaded.
+//! Julia objects to which code refers. They are described when code is built, and found again when it is loaded.
 
 pub mod describe;
 pub mod folded;

@@ -1,8 +1,8 @@
-//! Description -> object, in a session. The counterpart of [`crate::objects::describe`].
+//! Resolves descriptions to objects in a session. The inverse is [`crate::objects::describe`].
 //!
-//! Nodes are resolved once, in order, so that the operands of each are at hand. Nothing here may
-//! throw a Julia exception through Rust frames: what can throw in Julia goes through `jl_call`,
-//! which catches; for the rest the conditions of the C functions are checked first.
+//! Nodes are resolved once, in order, so the operands of each are known. No Julia exception may pass through Rust
+//! frames: functions that can throw are called through `jl_call`, which catches exceptions. For other C functions, the
+//! preconditions are checked first.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -31,22 +31,22 @@ pub use trouble::{Missing, Trouble};
 
 /// The nodes of one image as objects of this session.
 pub struct Resolver {
-    /// `None` where there is trouble.
+    /// The objects; `None` for nodes that could not be resolved.
     values: Vec<Option<Kept>>,
     troubles: HashMap<usize, Trouble>,
     origins: Origins,
     specialisations: RefCell<Specialisations>,
     roots: RefCell<Roots>,
-    /// Where the sysimage's objects lie.
+    /// The address range of the sysimage's objects.
     sysimage: Range<usize>,
-    /// Those that are known by their place.
+    /// Objects that are identified by their position.
     places: Places,
 }
 
-/// What nodes and slots are resolved against: the session, in one stretch of work.
+/// The session in which nodes and slots are resolved.
 pub struct Surroundings<'a, 'j> {
     julia: &'j Stopped,
-    /// Where the packages of the image stand.
+    /// Whether the packages of the image are loaded.
     packages: &'a [Loaded<'j>],
     /// The newest world.
     world: usize,
@@ -60,7 +60,7 @@ pub struct Surroundings<'a, 'j> {
 type Resolved<'j> = Result<Object<'j>, Trouble>;
 
 impl Resolver {
-    /// Nothing resolved yet.
+    /// Creates a resolver. Nothing is resolved yet.
     pub fn new(image: &Image<'_>, sysimage: Option<&Sysimage>) -> Self {
         let places = sysimage.map_or_else(Places::default, Places::of);
         let sysimage = sysimage.map_or(0..0, |sysimage| sysimage.data.clone());
@@ -75,8 +75,8 @@ impl Resolver {
         }
     }
 
-    /// The session as it is now. `packages[p]` says where package `p` of the image stands; `tables` are
-    /// the method tables in `world`.
+    /// The current session. `packages[p]` says whether package `p` of the image is loaded; `tables` are the method tables in
+    /// `world`.
     ///
     /// # Errors
     /// If Julia has no builtin that gives types their parameters.
@@ -90,7 +90,7 @@ impl Resolver {
         let apply = Apply::new(julia).ok_or(Missing::ApplyType)?;
         let modules = packages.iter().filter_map(Loaded::module);
         let outside = modules.filter(|module| !self.sysimage.contains(&module.address()));
-        // To walk over more names than there are nodes is not worth it.
+        // Walking over more names than there are nodes is not worth it.
         let symbols = Symbols::of(outside, self.values.len());
         Ok(Surroundings { julia, packages, world, tables, symbols, apply })
     }
@@ -98,8 +98,8 @@ impl Resolver {
     /// Resolves every node that has no value yet.
     ///
     /// # Safety
-    /// Before the collector runs again, what [`Resolver::rooted`] gives can be reached from a root, and then for as long as
-    /// this is used.
+    /// Before the collector runs again, the array from [`Resolver::rooted`] is reachable from a root, and it stays so as long
+    /// as this is used.
     pub unsafe fn run(&mut self, image: &Image<'_>, around: &Surroundings<'_, '_>) {
         self.troubles.clear();
         for index in 0..self.values.len() {
@@ -127,7 +127,7 @@ impl Resolver {
         Ok(self.kept(id)?.get(julia))
     }
 
-    /// The object of a node, for use without a look at it.
+    /// The object of a node, for use without a handle.
     ///
     /// # Errors
     /// If the session has no such object.
@@ -144,7 +144,7 @@ impl Resolver {
         self.troubles.get(&id.index()).cloned().unwrap_or(Trouble::Missing(Missing::NotResolved))
     }
 
-    /// The object of a node, if it is of the kind that `name` names.
+    /// The object of a node, if it is of kind `K`; `name` names that in errors.
     fn kind<'j, K: Kind<'j>>(
         &self,
         julia: &'j Stopped,
@@ -166,7 +166,7 @@ impl Resolver {
         self.kind(julia, id, "method instance")
     }
 
-    /// Where methods came from.
+    /// The origins of methods.
     pub fn origins(&self) -> &Origins {
         &self.origins
     }

@@ -1,4 +1,4 @@
-//! All code that is alive, sorted by whose it is.
+//! Finds all code, sorted by its owner.
 
 use std::collections::HashSet;
 
@@ -9,24 +9,24 @@ use nativecache_julia::sysimage::Sysimage;
 
 use crate::load::library;
 
-/// What is alive, walked once.
+/// The result of one walk over all code.
 pub(crate) struct Alive<'j> {
     /// All methods, in no order.
     pub(crate) methods: Vec<Method<'j>>,
-    /// How many code instances there are.
+    /// The number of code instances.
     pub(crate) looked: usize,
-    /// Compiled by this process.
+    /// Method instances that this process compiled.
     pub(crate) jit: Vec<MethodInstance<'j>>,
-    /// Of a library.
+    /// Method instances with code of a library.
     pub(crate) cached: Vec<MethodInstance<'j>>,
     /// Constant results that this process inferred.
     pub(crate) constant: Vec<MethodInstance<'j>>,
-    /// Inferred and not compiled, outside of the sysimage.
+    /// Method instances outside of the sysimage that were inferred and not compiled.
     pub(crate) inferred: Vec<MethodInstance<'j>>,
 }
 
 impl<'j> Alive<'j> {
-    /// Walks over all that the root modules lead to; over what is only inferred, if that is asked for.
+    /// Walks all code that is reachable from the root modules, optionally also code that is only inferred.
     pub(crate) fn find(
         julia: &'j Stopped,
         roots: &[Module<'j>],
@@ -62,9 +62,9 @@ impl<'j> Alive<'j> {
     }
 }
 
-/// Whose a code instance is.
+/// The owner of a code instance.
 enum Owner {
-    /// The sysimage's, or another shared object's; also of what is not looked for.
+    /// The sysimage or another shared object; also code that is not looked for.
     Sysimage,
     Jit,
     Library,
@@ -72,7 +72,7 @@ enum Owner {
     Inferred,
 }
 
-/// Tells code apart by where it lies.
+/// Finds the owner of code by its address.
 struct Whose<'a> {
     objects: SharedObjects,
     sysimage: Option<&'a Sysimage>,
@@ -94,7 +94,7 @@ impl<'a> Whose<'a> {
             Some(invoke) => invoke,
         };
         let address = if code.specptr() == 0 { invoke.address() } else { code.specptr() };
-        // Most of all are the sysimage's: these go first.
+        // Most code is in the sysimage, so this is checked first.
         if self.sysimage.is_some_and(|sysimage| sysimage.span.contains(&address)) {
             Owner::Sysimage
         } else if library::owned(address) {
@@ -107,8 +107,8 @@ impl<'a> Whose<'a> {
     }
 }
 
-/// Every method that is alive. As [`nativecache_julia::walk::methods`], but in no order, which
-/// takes a fifth of the time: a session waits for this when it ends.
+/// All methods, like [`nativecache_julia::walk::methods`] but without an order. This takes a fifth of the time, and a
+/// session waits for it when it ends.
 fn methods<'j>(julia: &'j Stopped, roots: &[Module<'j>]) -> Vec<Method<'j>> {
     let mut modules: HashSet<Module<'j>> = HashSet::new();
     let mut tables: HashSet<MethodTable<'j>> = HashSet::new();
@@ -131,13 +131,13 @@ fn methods<'j>(julia: &'j Stopped, roots: &[Module<'j>]) -> Vec<Method<'j>> {
     add_table(MethodTable::of_types(julia), &mut tables);
     let mut out = Vec::with_capacity(1 << 15);
     for table in tables {
-        // A method stands in the table of its own function only.
+        // A method is only in the table of its own function.
         table.visit_entries(|entry| out.extend(entry.method()));
     }
     out
 }
 
-/// Adds a method table, and that of the function that sorts keywords for its function.
+/// Adds a method table, and the table of its function's keyword sorter.
 fn add_table<'j>(table: Option<MethodTable<'j>>, tables: &mut HashSet<MethodTable<'j>>) {
     let Some(table) = table.filter(|table| tables.insert(*table)) else { return };
     let sorter = table.keyword_sorter().map(Object::type_of);

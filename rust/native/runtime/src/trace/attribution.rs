@@ -1,4 +1,4 @@
-//! Whose method is it? The packages that it needs, and for what no package owns those whose code calls it.
+//! Finds the packages to which a method belongs: those that it needs, or if no package owns it, those whose code calls it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,22 +9,23 @@ use crate::trace::callers::callers_of;
 use crate::trace::package_name::PackageName;
 use crate::trace::references::{references, types_and_module};
 
-/// Which packages' profiles a method belongs into.
+/// Decides to which packages' profiles methods belong.
 pub(crate) struct Attribution<'j> {
-    /// The package that a run was for.
+    /// The package for which a run was made.
     focus: Option<Module<'j>>,
     /// NativeCache.
     home: Option<Module<'j>>,
     packages: Packages<'j>,
-    /// The packages that the session itself asked for.
+    /// The packages that the user loaded.
     asked_for: Vec<Module<'j>>,
     references: HashMap<MethodInstance<'j>, References<'j>>,
-    /// The packages whose methods the code of a method instance calls, and which its own method is not of.
+    /// For each method instance, the packages whose methods its code calls, without the package of its own method.
     called: HashMap<MethodInstance<'j>, Vec<Module<'j>>>,
 }
 
 impl<'j> Attribution<'j> {
-    /// `focus` is the package that a run was for, `home` is NativeCache; `called` are the packages whose methods the code of a method instance calls.
+    /// `focus` is the package for which a run was made, `home` is NativeCache. `called` has, for each method instance, the
+    /// packages whose methods its code calls.
     pub(crate) fn new(
         focus: Option<Module<'j>>,
         home: Option<Module<'j>>,
@@ -35,14 +36,14 @@ impl<'j> Attribution<'j> {
         Attribution { focus, home, packages, asked_for, references: HashMap::new(), called }
     }
 
-    /// What a method instance of a method refers to.
+    /// The modules to which a method instance refers.
     pub(crate) fn references(&mut self, instance: MethodInstance<'j>) -> &References<'j> {
         self.references
             .entry(instance)
             .or_insert_with(|| references(types_and_module(instance).rev(), &self.packages))
     }
 
-    /// The profiles it goes to: each a package, or several that must be loaded together.
+    /// The profiles to which it belongs: each for a package, or for several that must be loaded together.
     pub(crate) fn profiles(
         &mut self,
         instance: MethodInstance<'j>,
@@ -50,7 +51,7 @@ impl<'j> Attribution<'j> {
     ) -> Vec<Vec<PackageName>> {
         let references = self.references(instance);
         let mut needed = references.packages.clone();
-        // The test library's own machinery belongs to no package.
+        // Methods of the standard library Test belong to no package.
         let tests = references.everywhere.iter().any(|module| module.as_str() == "Test");
         if let Some(focus) = self.focus {
             return match self.focused(focus, &needed) {
@@ -70,10 +71,10 @@ impl<'j> Attribution<'j> {
         owners.iter().map(|owners| names(owners)).collect()
     }
 
-    /// Where an entry goes when `focus` was run: to it if it loads what the entry needs; to it and what
-    /// else is needed if the entry has something to do with it.
+    /// The packages for an entry after a run of `focus`: `focus`, if it loads what the entry needs; `focus` and other needed
+    /// packages, if the entry involves `focus`.
     fn focused(&mut self, focus: Module<'j>, needed: &[Module<'j>]) -> Option<Vec<Module<'j>>> {
-        // Our own functions run beside a workload, not in it.
+        // NativeCache's own functions are not part of a workload.
         if self.home.is_some_and(|home| home != focus && needed.contains(&home)) {
             return None;
         }
@@ -85,8 +86,8 @@ impl<'j> Attribution<'j> {
         last.contains(&focus).then_some(last)
     }
 
-    /// Where a specialisation of Base for types of Base was needed: by the packages whose code calls it;
-    /// where only dispatch knows, by those that the session asked for.
+    /// The packages that needed a specialisation of Base for types of Base: those whose code calls it; if it is only known
+    /// from dispatch, those that the user loaded.
     fn needed_by(&mut self, instance: MethodInstance<'j>) -> Vec<Vec<Module<'j>>> {
         let owners = self.owners_of_callers(instance);
         if !owners.is_empty() {
@@ -98,7 +99,7 @@ impl<'j> Attribution<'j> {
         self.asked_for.iter().map(|package| vec![*package]).collect()
     }
 
-    /// The packages of the nearest callers that belong to any.
+    /// The packages of the nearest callers that belong to packages.
     fn owners_of_callers(&mut self, instance: MethodInstance<'j>) -> Vec<Vec<Module<'j>>> {
         let mut owners: Vec<Vec<Module<'j>>> = Vec::new();
         let mut seen = HashSet::from([instance]);
@@ -127,8 +128,8 @@ impl<'j> Attribution<'j> {
     }
 }
 
-/// Which of the packages `of` something belongs to that needs these: one that loads them all, or several that do so
-/// together.
+/// Those of the packages `of` to which an entry belongs that needs these packages: one that loads them all, or several that
+/// do so together.
 pub(crate) fn owners<'j>(
     of: &[Module<'j>],
     needed: &[Module<'j>],
@@ -145,7 +146,7 @@ pub(crate) fn owners<'j>(
     if let Some(own) = loading.iter().find(|package| last.contains(package)).or(loading.first()) {
         return vec![*own];
     }
-    // No one package loads it all: those that it names, or else those that bring a part of it.
+    // No single package loads all of them. Use the packages that the entry names, or else those that load a part of them.
     if last.iter().all(|package| of.contains(package)) {
         return last;
     }

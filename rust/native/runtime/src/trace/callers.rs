@@ -1,4 +1,4 @@
-//! Who calls whom, as Julia's backedges and caches for dispatch say.
+//! Finds callers, from Julia's backedges and dispatch caches.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ pub(crate) fn callers_of<'j>(instance: MethodInstance<'j>) -> impl Iterator<Item
     instance.backedges().filter_map(Object::as_kind)
 }
 
-/// Of these method instances, those that dispatch has met.
+/// Those of these method instances that were called by dispatch.
 pub(crate) fn dispatched<'j>(
     instances: impl Iterator<Item = MethodInstance<'j>>,
 ) -> HashSet<MethodInstance<'j>> {
@@ -27,8 +27,8 @@ pub(crate) fn dispatched<'j>(
     found
 }
 
-/// Of the method instances of libraries, those that something in this session has called: dispatch, or
-/// code that was compiled here, or another one that was used.
+/// Those of the method instances of libraries that were called in this session: by dispatch, by code that was compiled
+/// here, or by another one that was used.
 pub(crate) fn used<'j>(
     cached: &[MethodInstance<'j>],
     jit: &HashSet<MethodInstance<'j>>,
@@ -58,8 +58,8 @@ pub(crate) fn used<'j>(
     cached.iter().copied().filter(|instance| reached.contains(instance)).collect()
 }
 
-/// The packages whose methods the code of a method instance calls or has inlined, itself or through others, and
-/// which its own method is not of: their objects are in its slots, and without them it would be other code.
+/// For each method instance, the packages whose methods its code calls or inlines, directly or through others, without the
+/// package of its own method. Their objects are in its slots, and without them the code would be different.
 pub(crate) fn packages_called<'j>(
     methods: &[Method<'j>],
     packages: &Packages<'j>,
@@ -72,7 +72,7 @@ pub(crate) fn packages_called<'j>(
         while let Some((at, package)) = stack.pop() {
             for caller in callers_of(at) {
                 let Some(method) = caller.method() else { continue };
-                // The package's own methods are looked at for themselves.
+                // The package's own methods are handled separately.
                 if packages.package_of(method.module()) == Some(package) {
                     continue;
                 }

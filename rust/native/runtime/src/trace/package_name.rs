@@ -1,8 +1,8 @@
-//! Packages, by what names them in the store.
+//! The identity of packages in the store.
 
 use nativecache_julia::handles::Module;
 
-/// A package by what names it in the store.
+/// The identity of a package in the store.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct PackageName {
     /// Its name.

@@ -1,9 +1,9 @@
-//! What a method instance needs of packages.
+//! The packages that a method instance needs.
 
 use nativecache_julia::handles::{MethodInstance, Object};
 use nativecache_julia::packages::{Packages, References};
 
-/// What makes a method instance refer to packages: its types, and the module of its method.
+/// The objects by which a method instance refers to packages: its types, and the module of its method.
 pub(crate) fn types_and_module<'j>(
     instance: MethodInstance<'j>,
 ) -> impl DoubleEndedIterator<Item = Object<'j>> {
@@ -11,7 +11,7 @@ pub(crate) fn types_and_module<'j>(
     [Some(instance.types()), module].into_iter().flatten()
 }
 
-/// What these objects refer to.
+/// The modules to which these objects refer.
 pub(crate) fn references<'j>(
     objects: impl Iterator<Item = Object<'j>>,
     packages: &Packages<'j>,

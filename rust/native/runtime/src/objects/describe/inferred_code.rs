@@ -1,11 +1,11 @@
-//! Inferred code with what it refers to: its method's type variables stand in the descriptions of types.
+//! Describes inferred code and its references. Types in it may contain the type variables of its method.
 
 use super::*;
 use crate::objects::inferred::Portable;
 use nativecache_julia::handles::make;
 
 impl<'j> Describer<'j> {
-    /// The node of the inferred code that `code` keeps, or kept, for its callers, in compressed form.
+    /// The node of the inferred code that `code` stores, or stored, for its callers, in compressed form.
     ///
     /// # Errors
     /// If it cannot be understood, or something that it refers to cannot be described.
@@ -45,14 +45,14 @@ impl<'j> Describer<'j> {
         if !closed.is_some_and(|closed| closed.is_type() && !closed.has_free_variables()) {
             return fail(Reason::InferredCode, "a type variable of another method");
         }
-        // What was described outside has variables of its own.
+        // Types that were described outside have their own variables.
         let outside = std::mem::replace(&mut self.memo, variables);
         let described = self.node(ty);
         self.memo = outside;
         described
     }
 
-    /// A type in which `variable` is bound by a `where`; of the variable itself, some type.
+    /// A type in which a `where` binds `variable`. For the variable itself, some type.
     fn close(&self, ty: Object<'j>, variable: TypeVar<'j>) -> Option<Object<'j>> {
         if ty.is_type() {
             make::union_all(variable, ty)
@@ -64,7 +64,7 @@ impl<'j> Describer<'j> {
     }
 }
 
-/// Which field of a method is its signature.
+/// The index of a method's field with its signature.
 fn index_of_signature(method: Method<'_>) -> Option<u32> {
     let names = method.object().type_of().field_names();
     names.iter().position(|name| name.as_str() == "sig").and_then(|index| u32::try_from(index).ok())

@@ -1,4 +1,4 @@
-//! One object from its description: a method for each kind of node.
+//! Resolves one node. There is a method for each kind.
 
 use nativecache_image::{Builtin, List, NodeId, NodeRef, PackageId};
 use nativecache_julia::handles::make::{self, WrongFields};
@@ -12,18 +12,18 @@ use super::{Missing, Resolved, Resolver, Surroundings, Trouble};
 use crate::load::loaded::Loaded;
 use crate::objects::inferred;
 
-/// One stretch of work in which nodes are resolved.
+/// Resolves nodes in one session.
 #[derive(Clone, Copy)]
 pub(super) struct Stage<'r, 'j> {
     pub(super) resolver: &'r Resolver,
     pub(super) around: &'r Surroundings<'r, 'j>,
 }
 
-/// Few objects, as parameters and fields are.
+/// A few objects, such as parameters or fields.
 type Objects<'j> = SmallVec<[Object<'j>; 8]>;
 
 impl<'j> Stage<'_, 'j> {
-    /// The object that a node describes. Its operands have been resolved before.
+    /// The object of a node. Its operands were resolved before.
     pub(super) fn resolve(self, node: &NodeRef<'_>) -> Resolved<'j> {
         match *node {
             NodeRef::Symbol(name) => Ok(self.symbol(name).into()),
@@ -70,7 +70,7 @@ impl<'j> Stage<'_, 'j> {
         ids.iter().map(|id| self.object(id)).collect()
     }
 
-    /// Objects, `None` where there is to be none.
+    /// Objects, `None` for undefined ones.
     fn places(self, ids: List<'_, Option<NodeId>>) -> Result<SmallVec<[Option<Object<'j>>; 8]>, Trouble> {
         ids.iter().map(|id| id.map(|id| self.object(id)).transpose()).collect()
     }
@@ -175,7 +175,7 @@ impl<'j> Stage<'_, 'j> {
         }
         let method =
             self.around.tables.find(signature).ok_or_else(|| Missing::Method(signature.type_text()))?;
-        // The same signature is not the same method: it may have been defined anew.
+        // A method with the same signature may be another one: it may have been redefined.
         if mutation!(
             "origin: a method is known by its signature",
             self.resolver.origins.number(method) != Some(origin),
@@ -196,13 +196,13 @@ impl<'j> Stage<'_, 'j> {
         let (types, parameters) = (self.object(types)?, self.object(parameters)?);
         let parameters = parameters.as_kind::<SVec<'j>>().filter(|_| types.is_type());
         let parameters = parameters.ok_or(Missing::Specialisation)?;
-        // SAFETY: the parameters are those of the build, where Julia had them for the same types of the same method.
+        // SAFETY: in the build, Julia had these parameters for the same types of the same method.
         let found = unsafe { self.resolver.specialisations.borrow_mut().get(method, types, parameters) };
         Ok(found.ok_or(Missing::Nothing)?.into())
     }
 
-    /// Code calls it with the signature that it has in the sysimage; what this session may have inferred in its place
-    /// can have another one.
+    /// The sysimage's code instance of a method instance. Cached code calls it with its native signature; code that this
+    /// session has inferred instead may have another one.
     fn code_of_sysimage(self, instance: NodeId) -> Resolved<'j> {
         let instance = self.resolver.instance(self.around.julia, instance)?;
         let code = instance.inferred_in(self.around.world);
@@ -210,7 +210,7 @@ impl<'j> Stage<'_, 'j> {
         Ok(original.ok_or(Missing::SysimageCode)?.into())
     }
 
-    /// The object at this place in the sysimage: the key says that it is the same file.
+    /// The object at this position in the sysimage. The key proves that it is the same file.
     fn in_sysimage(self, place: u32) -> Resolved<'j> {
         let found = self.resolver.places.object(self.around.julia, place);
         let object = found.ok_or(Missing::SysimageObject)?;

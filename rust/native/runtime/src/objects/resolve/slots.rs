@@ -1,4 +1,4 @@
-//! What goes into the slots of a library.
+//! The values of slots of a library.
 
 use std::ffi::{c_void, CStr, CString};
 use std::ptr::NonNull;
@@ -12,8 +12,8 @@ use super::{Missing, Resolver, Surroundings, Trouble};
 use crate::load::frames;
 
 impl Resolver {
-    /// The pointer that goes into a slot. C strings are copied into `strings`, which must outlive the
-    /// library and must not move its heap blocks.
+    /// The value of a slot. C strings are copied into `strings`, which must outlive the library and must not move its heap
+    /// blocks.
     ///
     /// # Errors
     /// If this session has nothing for the slot.
@@ -51,7 +51,7 @@ impl Resolver {
         }
     }
 
-    /// The address of a binding of the module's own, or of what lies `offset` behind its beginning.
+    /// The address of a binding that the module owns, plus `offset`.
     fn binding(
         &self,
         around: &Surroundings<'_, '_>,
@@ -72,7 +72,7 @@ impl Resolver {
     }
 }
 
-/// The address of a C symbol as `ccall` finds it. A library is loaded if it is not yet.
+/// The address of a C symbol, looked up as in `ccall`. The library is loaded if necessary.
 ///
 /// # Errors
 /// If there is no such library or symbol.

@@ -5,13 +5,13 @@ use thiserror::Error;
 
 use crate::load::loaded::OtherBuild;
 
-/// Why a node or slot has no value. As text it is the detail beside the reason.
+/// Why a node or slot has no value. Its text is the detail of the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Trouble {
     /// Its package is not loaded.
     #[error("")]
     Waiting(PackageId),
-    /// Its package is loaded, but precompiled again since.
+    /// Its package is loaded, but was recompiled.
     #[error("{0}")]
     OtherBuild(OtherBuild),
     /// The session has another method with this signature.
@@ -28,7 +28,7 @@ impl From<Missing> for Trouble {
     }
 }
 
-/// What exactly a session does not have. The text says what was looked for.
+/// What a session does not have. The text names what was looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Missing {
     /// The builtin that gives types their parameters.
@@ -37,13 +37,13 @@ pub enum Missing {
     /// The tables of the library cannot be read here.
     #[error("{0}")]
     Malformed(String),
-    /// Nothing is bound, or defined, where it is looked for.
+    /// There is no binding or definition in its place.
     #[error("nothing there")]
     Nothing,
     /// The tables have no node of this number.
     #[error("no such node")]
     Node,
-    /// It has not been looked for.
+    /// It was not looked up.
     #[error("not resolved")]
     NotResolved,
     /// The object is not of the kind that is needed.
@@ -82,16 +82,16 @@ pub enum Missing {
     /// A type variable cannot have these bounds.
     #[error("a type variable with these bounds")]
     Bounds,
-    /// What stands before a `where` is no type.
+    /// The part before a `where` is not a type.
     #[error("a type before a `where`")]
     Body,
     /// Not all members of a union are types.
-    #[error("a union of what is no type")]
+    #[error("a union of types")]
     Union,
-    /// A type is not one of plain bits, or of another size.
+    /// A type is not a bits type, or has another size.
     #[error("a bits type of this size")]
     BitsType,
-    /// A type is no singleton.
+    /// A type is not a singleton.
     #[error("an instance")]
     Instance,
     /// A struct has another number of fields.
@@ -100,19 +100,19 @@ pub enum Missing {
     /// A field has another type.
     #[error("a struct with fields of these types")]
     FieldTypes,
-    /// A struct is mutable, or not all of its fields are there.
+    /// A struct is mutable, or not all of its fields are defined.
     #[error("an immutable struct with all fields")]
     ImmutableStruct,
-    /// A type is not one of vectors.
+    /// A type is not a vector type.
     #[error("a vector type")]
     VectorType,
-    /// The items of a vector are no references.
+    /// The items of a vector are not references.
     #[error("a vector of boxed items")]
     VectorOfReferences,
     /// The items of a vector take another number of bytes.
     #[error("a vector of this size")]
     VectorSize,
-    /// What stands for a signature is no type.
+    /// The operand for a signature is not a type.
     #[error("a signature")]
     Signature,
     /// There is no method with this signature.
@@ -124,22 +124,22 @@ pub enum Missing {
     /// A method has no room for more roots.
     #[error("room among the roots of its method")]
     RoomForRoots,
-    /// What stands for the types or parameters of a method instance is something else.
+    /// The operands for the types or parameters of a method instance are of another kind.
     #[error("a specialisation")]
     Specialisation,
     /// The sysimage's code of a method instance is not valid any more.
     #[error("valid code of the sysimage")]
     SysimageCode,
-    /// The sysimage has no object at this place.
+    /// The sysimage has no object at this position.
     #[error("an object of the sysimage")]
     SysimageObject,
     /// libjulia has no such variable.
     #[error("{0}")]
     Builtin(&'static str),
-    /// A text has a NUL in it, and cannot be a C string.
+    /// A text contains a NUL, so it cannot be a C string.
     #[error("a C string")]
     CString,
-    /// A name has a NUL in it, and cannot be that of a C symbol.
+    /// A name contains a NUL, so it cannot be the name of a C symbol.
     #[error("a C symbol")]
     CSymbolName,
     /// A library, or the process, has no such symbol.
@@ -156,7 +156,7 @@ pub enum Missing {
     /// A code instance of the sysimage has no specialised code.
     #[error("its specptr")]
     Specptr,
-    /// A function of the library is there for its edges only.
+    /// The library only has the edges of a function, not its result.
     #[error("a result of inference")]
     InferenceResult,
 }
