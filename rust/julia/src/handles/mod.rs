@@ -7,7 +7,6 @@
 mod code;
 mod collections;
 mod contents;
-mod inline;
 pub mod make;
 mod method;
 mod module;
@@ -26,8 +25,7 @@ pub use code::{
     QuoteNode, UpsilonNode,
 };
 pub use collections::{Array, SVec};
-pub use contents::{Contents, Part};
-pub use inline::{Inline, InlineField};
+pub use contents::{Contents, InlineUnion, Part};
 pub use method::{
     Definition, Method, MethodInstance, MethodTable, RootsLocked, SpecialisationsLocked, TypeMapEntry,
 };
