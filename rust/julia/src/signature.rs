@@ -7,6 +7,7 @@
 //! the runtime itself keeps.
 
 use nativecache_mutation::mutation;
+use nativecache_store::Hex;
 use thiserror::Error;
 
 pub mod words;
@@ -351,8 +352,8 @@ impl<'j> Printer<'_, 'j> {
     /// A value of a primitive type: what has a literal of exactly its type as that, the rest as what its bits are.
     fn bits(&mut self, bytes: &[u8], ty: DataType<'j>) -> Printed {
         let hex = |bytes: &[u8]| -> String {
-            let digits: String = bytes.iter().rev().map(|b| format!("{b:02x}")).collect();
-            format!("0x{digits}")
+            let digits: Vec<u8> = bytes.iter().rev().copied().collect();
+            format!("0x{}", Hex(&digits))
         };
         let is_address = ty.is_pointer() && bytes.iter().any(|b| *b != 0);
         if mutation!("signatures: an address is a number", is_address, false) {
