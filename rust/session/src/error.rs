@@ -15,7 +15,7 @@ pub(crate) fn guard<T>(otherwise: T, body: impl FnOnce() -> Result<T, SessionErr
 
 /// Why a question to the session has no answer, or a task was not done.
 #[derive(Debug, Error)]
-pub enum SessionError {
+pub(crate) enum SessionError {
     /// A binding that is part of Julia's Base or of NativeCache's sources.
     #[error("{0} is not defined")]
     NotDefined(String),

@@ -152,7 +152,7 @@ impl<'j> Object<'j> {
     }
 
     /// `objectid`.
-    pub fn object_id(self) -> usize {
+    pub(crate) fn object_id(self) -> usize {
         // SAFETY: alive.
         unsafe { jl_sys::jl_object_id(self.as_ptr()) }
     }
@@ -171,7 +171,7 @@ impl<'j> Object<'j> {
     }
 
     /// The bytes of a value without references, whose type may be no plain bits to Julia (a `GlobalRef` of nothing, say).
-    pub fn plain_bytes(self) -> Option<&'j [u8]> {
+    pub(crate) fn plain_bytes(self) -> Option<&'j [u8]> {
         let ty = self.type_of();
         let plain = ty.has_layout()
             && !ty.has_references()
@@ -184,13 +184,13 @@ impl<'j> Object<'j> {
     }
 
     /// Is it a `LineNumberNode`?
-    pub fn is_line_number(self) -> bool {
+    pub(crate) fn is_line_number(self) -> bool {
         // SAFETY: exists from start-up on.
         self.has_tag(unsafe { jl_sys::jl_linenumbernode_type })
     }
 
     /// Is it a `Core.LineInfoNode`?
-    pub fn is_line_info(self) -> bool {
+    pub(crate) fn is_line_info(self) -> bool {
         // SAFETY: exists from start-up on.
         self.has_tag(unsafe { jl_sys::jl_lineinfonode_type })
     }
@@ -202,7 +202,7 @@ impl<'j> Object<'j> {
     }
 
     /// The number, if it is an `Int64`.
-    pub fn as_i64(self) -> Option<i64> {
+    pub(crate) fn as_i64(self) -> Option<i64> {
         // SAFETY: the type says what is there.
         unsafe { self.has_tag(jl_sys::jl_int64_type).then(|| *self.as_ptr().cast::<i64>()) }
     }

@@ -133,13 +133,13 @@ pub fn string(bytes: &[u8]) -> String {
 
 /// A 64-bit float with a point or an exponent; `None` for what has no literal.
 #[must_use]
-pub fn float64(value: f64) -> Option<String> {
+pub(crate) fn float64(value: f64) -> Option<String> {
     mutation!("signatures: any float has a literal", value.is_finite(), true).then(|| format!("{value:?}"))
 }
 
 /// A 32-bit float likewise. Julia may read it by way of 64 bits: what that would round twice has no literal.
 #[must_use]
-pub fn float32(value: f32) -> Option<String> {
+pub(crate) fn float32(value: f32) -> Option<String> {
     if !value.is_finite() {
         return None;
     }
@@ -156,13 +156,13 @@ pub fn float32(value: f32) -> Option<String> {
 
 /// Escapes a lasting name for `var"..."`. It is put away before Julia's parser sees it, so the rules are our own.
 #[must_use]
-pub fn quote_lasting(name: &str) -> String {
+pub(crate) fn quote_lasting(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// The name up to the closing quote, and how much of `text` that is with the quote.
 #[must_use]
-pub fn unquote_lasting(text: &str) -> Option<(String, usize)> {
+pub(crate) fn unquote_lasting(text: &str) -> Option<(String, usize)> {
     let mut name = String::new();
     let mut escaped = false;
     for (at, c) in text.char_indices() {

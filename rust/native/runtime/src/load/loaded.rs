@@ -45,7 +45,7 @@ impl<'j> Loaded<'j> {
     }
 
     /// Is the package not there?
-    pub fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Loaded::Missing)
     }
 }

@@ -164,8 +164,7 @@ fn made_up_types_come_back(julia: &Stopped) {
 fn what_is_used_twice_comes_back_once(julia: &Stopped) {
     let session = Session::new(julia, true);
     let mut describer = session.describer();
-    let expressions =
-        "one, other = Expr(:a, 1), Expr(:a, 1); Core.svec(one, one, other, QuoteNode(one))";
+    let expressions = "one, other = Expr(:a, 1), Expr(:a, 1); Core.svec(one, one, other, QuoteNode(one))";
     let node = describer.node(evaluate(julia, expressions)).expect("a description");
     let found = session.find(describer.image, &[node]).remove(0).expect("the vector");
     let items: Vec<Object<'_>> = found.as_kind::<SVec<'_>>().into_iter().flat_map(SVec::items).collect();
