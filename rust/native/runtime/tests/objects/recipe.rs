@@ -9,7 +9,8 @@ use nativecache_testing::{apply, evaluate};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// How an object is made: by functions of Julia, none of which a description is read with.
+/// How an object is made: by functions that Julia code calls. Only symbols, strings and vectors are made as those are that
+/// come of a description.
 #[derive(Clone, Debug)]
 pub(crate) enum Recipe {
     /// What this code gives, the same each time.
@@ -31,8 +32,8 @@ pub(crate) enum Recipe {
     Expr(String, Vec<Recipe>),
     /// A `Vector{Any}`; `None` where nothing is assigned.
     Array(Vec<Option<Recipe>>),
-    /// A vector of bits.
-    Bytes(&'static str, Vec<u8>),
+    /// A `Vector{UInt8}`.
+    Bytes(Vec<u8>),
     /// What this code gives, which has no description.
     Refused(&'static str, Reason),
 }
@@ -200,7 +201,7 @@ pub(crate) fn recipes() -> impl Strategy<Value = Recipe> {
         5 => types().prop_map(Recipe::Type),
         2 => types().prop_map(Recipe::Open),
         1 => select(&REFUSED[..]).prop_map(|(code, reason)| Recipe::Refused(code, reason)),
-        1 => prop::collection::vec(any::<u8>(), 0..9).prop_map(|bytes| Recipe::Bytes("UInt8", bytes)),
+        1 => prop::collection::vec(any::<u8>(), 0..9).prop_map(Recipe::Bytes),
     ];
     leaf.prop_recursive(4, 20, 4, |inner| {
         let boxed = || inner.clone().prop_map(Box::new);
@@ -231,7 +232,7 @@ impl Recipe {
         let all = |of: &[Recipe], in_code| of.iter().flat_map(|recipe| recipe.refusals(in_code)).collect();
         match self {
             Recipe::Refused(_, reason) => vec![*reason],
-            Recipe::Bytes(..) if !in_code => vec![Reason::UnknownConstant],
+            Recipe::Bytes(_) if !in_code => vec![Reason::UnknownConstant],
             Recipe::Array(_) if !in_code => vec![Reason::UnknownConstant],
             Recipe::Array(of) => of.iter().flatten().flat_map(|recipe| recipe.refusals(true)).collect(),
             Recipe::Boxed(of) => of.refusals(false),
@@ -291,7 +292,7 @@ impl<'j> Kitchen<'j> {
             Recipe::Text(bytes) => Text::new(self.julia, bytes).into(),
             Recipe::Bits(ty, bytes) => {
                 let ty = self.known(ty);
-                let bytes = self.bytes("UInt8", bytes);
+                let bytes = self.bytes(bytes);
                 let value = self.apply("bits", &[ty, bytes]);
                 // Bytes of a `Bool` other than 0 and 1 are none.
                 if ty == self.known("Bool") {
@@ -347,18 +348,13 @@ impl<'j> Kitchen<'j> {
                 let items: Vec<_> = of.iter().map(|item| Some(self.make(item.as_ref()?))).collect();
                 self.vector(items.into_iter())
             }
-            Recipe::Bytes(ty, bytes) => self.bytes(ty, bytes),
+            Recipe::Bytes(bytes) => self.bytes(bytes),
         }
     }
 
-    fn bytes(&mut self, ty: &str, bytes: &[u8]) -> Object<'j> {
+    fn bytes(&mut self, bytes: &[u8]) -> Object<'j> {
         let text = Text::new(self.julia, bytes).object();
-        let bytes = self.apply("Vector{UInt8}", &[text]);
-        if ty == "UInt8" {
-            bytes
-        } else {
-            self.apply("reinterpret", &[bytes])
-        }
+        self.apply("Vector{UInt8}", &[text])
     }
 
     fn tuple_type(&mut self, of: &[Object<'j>]) -> Object<'j> {
