@@ -102,7 +102,7 @@ function stamp()
     COMPANIONS && push!(files, joinpath(ROOT, "rust/companion/Cargo.lock"))
     for (folder, _, names) in walkdir(joinpath(ROOT, "rust"))
         # Not the tests and the fuzzers, which write files there.
-        isdisjoint(splitpath(relpath(folder, ROOT)), ("tests", "fuzz", "examples")) || continue
+        isdisjoint(splitpath(relpath(folder, ROOT)), ("tests", "testing", "fuzz", "examples")) || continue
         append!(files, joinpath(folder, name) for name in names if name in ("Cargo.toml", "build.rs") || endswith(name, ".rs"))
     end
     for file in sort!(files)

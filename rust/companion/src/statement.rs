@@ -16,6 +16,8 @@
 
 use std::fmt::Write as _;
 
+use nativecache_store::Hex;
+
 use crate::layout::{Kind, Layout};
 use crate::object::{DataType, Module, Object, TypeName};
 
@@ -279,11 +281,8 @@ impl<'s, 'l> Printer<'s, 'l> {
             _ => {
                 self.push("bits(");
                 self.datatype(ty)?;
-                self.push(", 0x");
-                for byte in bytes.iter().rev() {
-                    let _ = write!(self.out, "{byte:02x}");
-                }
-                self.push(")");
+                let digits: Vec<u8> = bytes.iter().rev().copied().collect();
+                let _ = write!(self.out, ", 0x{})", Hex(&digits));
             }
         }
         Ok(())

@@ -39,7 +39,7 @@ impl Mix {
 }
 
 /// Adds a method's signature and lowered code; `None` if it has no lowered code, or a part of it has no digest.
-pub fn add_source(method: Method<'_>, mix: &mut Mix) -> Option<()> {
+pub(crate) fn add_source(method: Method<'_>, mix: &mut Mix) -> Option<()> {
     let code = CodeInfo::of_method(method)?;
     digest(method.signature(), mix, 0)?;
     for number in [method.argument_count(), method.nospecialize(), method.keyword_count()] {

@@ -17,6 +17,7 @@ use std::path::Path;
 use libc::{dl_phdr_info, Elf64_Phdr, PF_R, PF_W, PT_GNU_RELRO, PT_LOAD, PT_NOTE};
 use libloading::os::unix::{RTLD_LOCAL, RTLD_NOW};
 use nativecache_signals::put_off;
+use nativecache_store::Hex;
 use object::elf::{FileHeader64, NT_GNU_BUILD_ID};
 use object::read::elf::NoteIterator;
 use object::NativeEndian;
@@ -117,7 +118,7 @@ fn build_id_among(align: u64, notes: &[u8]) -> Option<String> {
     let mut notes = NoteIterator::<FileHeader64<NativeEndian>>::new(NativeEndian, align, notes).ok()?;
     while let Some(note) = notes.next().ok()? {
         if note.name() == object::elf::ELF_NOTE_GNU && note.n_type(NativeEndian) == NT_GNU_BUILD_ID {
-            return Some(note.desc().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Some(Hex(note.desc()).to_string());
         }
     }
     None
@@ -242,7 +243,7 @@ impl Drop for Library {
 }
 
 /// The addresses of these symbols in a library that is already loaded and stays loaded; 0 for symbols that it lacks.
-pub fn symbols_of<const N: usize>(library: &CStr, names: [&CStr; N]) -> Option<[usize; N]> {
+pub(crate) fn symbols_of<const N: usize>(library: &CStr, names: [&CStr; N]) -> Option<[usize; N]> {
     // SAFETY: with NOLOAD, `dlopen` only finds what is loaded, and nothing for a foreign path; names are
     // NUL-terminated.
     put_off(|| unsafe {
@@ -258,7 +259,7 @@ pub fn symbols_of<const N: usize>(library: &CStr, names: [&CStr; N]) -> Option<[
 
 /// The address of a symbol in the process's global scope; null if there is none.
 #[must_use]
-pub fn global_symbol(name: &CStr) -> *mut c_void {
+pub(crate) fn global_symbol(name: &CStr) -> *mut c_void {
     // SAFETY: the name is NUL-terminated.
     put_off(|| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
 }

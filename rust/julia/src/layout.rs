@@ -6,7 +6,7 @@ use jl_sys::jl_datatype_t;
 ///
 /// # Safety
 /// `ty` is a live data type.
-pub unsafe fn field(ty: *mut jl_datatype_t, index: u32) -> Option<(usize, bool)> {
+pub(crate) unsafe fn field(ty: *mut jl_datatype_t, index: u32) -> Option<(usize, bool)> {
     // SAFETY: as the caller says.
     unsafe { describe(ty, index).map(|(word, offset)| (offset as usize, word & 1 == 1)) }
 }
@@ -15,7 +15,7 @@ pub unsafe fn field(ty: *mut jl_datatype_t, index: u32) -> Option<(usize, bool)>
 ///
 /// # Safety
 /// As [`field`].
-pub unsafe fn field_size(ty: *mut jl_datatype_t, index: u32) -> Option<usize> {
+pub(crate) unsafe fn field_size(ty: *mut jl_datatype_t, index: u32) -> Option<usize> {
     // SAFETY: as the caller says.
     unsafe { describe(ty, index).map(|(word, _)| (word >> 1) as usize) }
 }
@@ -52,7 +52,7 @@ unsafe fn describe(ty: *mut jl_datatype_t, index: u32) -> Option<(u32, u32)> {
 ///
 /// # Safety
 /// `ty` is a live data type with a layout.
-pub unsafe fn has_padding(ty: *mut jl_datatype_t) -> bool {
+pub(crate) unsafe fn has_padding(ty: *mut jl_datatype_t) -> bool {
     // SAFETY: see `field`.
     unsafe { *(*ty).layout.cast::<u8>().add(14).cast::<u16>() & 1 == 1 }
 }

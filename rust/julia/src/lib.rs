@@ -20,7 +20,7 @@ pub mod handles;
 pub mod julia_1_5;
 pub mod kept;
 pub mod lasting_names;
-pub mod layout;
+mod layout;
 pub mod loading;
 pub mod method_roots;
 pub mod object_addresses;

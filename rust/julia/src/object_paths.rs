@@ -117,7 +117,7 @@ impl<'j> Paths<'j> {
 
 /// Does the definition of `method` itself mention `value`? Roots that inference appended later are
 /// numbered differently in every process; those of the definition are part of the `.ji`.
-pub fn source_mentions(method: Method<'_>, value: Object<'_>) -> bool {
+pub(crate) fn source_mentions(method: Method<'_>, value: Object<'_>) -> bool {
     let statements = CodeInfo::of_method(method).and_then(CodeInfo::statements);
     statements.into_iter().flat_map(Array::items).any(|statement| mentions(statement, value, 0))
 }

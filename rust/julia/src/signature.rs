@@ -7,6 +7,7 @@
 //! runtime itself keeps.
 
 use nativecache_mutation::mutation;
+use nativecache_store::Hex;
 use thiserror::Error;
 
 pub mod words;
@@ -304,10 +305,10 @@ impl<'j> Printer<'_, 'j> {
         if ty.is_mutable() || !ty.has_layout() || ty.is_abstract() {
             return Err(Unprintable::Value(name_of(ty)));
         }
-        if let Some(bytes) = value.bytes().filter(|bytes| !bytes.is_empty()) {
-            return self.bits(bytes, ty);
-        }
         let fields = value.field_count();
+        if fields == 0 && ty.size() > 0 {
+            return self.bits(value.bytes(), ty);
+        }
         let is_tuple = ty.is_tuple();
         if !is_tuple {
             self.object(ty.into())?;
@@ -334,24 +335,25 @@ impl<'j> Printer<'_, 'j> {
     }
 
     fn field(&mut self, value: Contents<'j>, k: u32) -> Printed {
-        let unknown = || Unprintable::Value("an unknown layout".into());
-        match value.field(k).ok_or_else(unknown)? {
-            Part::Reference(Some(object)) => self.object(object),
-            Part::Reference(None) => Err(Unprintable::Value("nothing at all".into())),
-            Part::Inline(contents) => {
-                self.enter()?;
-                let printed = self.contents(contents);
-                self.depth -= 1;
-                printed
-            }
-        }
+        let contents = match value.field(k) {
+            Some(Part::Reference(Some(object))) => return self.object(object),
+            Some(Part::Reference(None)) => return Err(Unprintable::Value("nothing at all".into())),
+            Some(Part::Inline(contents)) => Some(contents),
+            Some(Part::Union(union)) => union.contents(),
+            None => None,
+        };
+        let contents = contents.ok_or_else(|| Unprintable::Value("an unknown layout".into()))?;
+        self.enter()?;
+        let printed = self.contents(contents);
+        self.depth -= 1;
+        printed
     }
 
     /// A value of a primitive type: as a literal if there is one of exactly this type, otherwise by its bits.
     fn bits(&mut self, bytes: &[u8], ty: DataType<'j>) -> Printed {
         let hex = |bytes: &[u8]| -> String {
-            let digits: String = bytes.iter().rev().map(|b| format!("{b:02x}")).collect();
-            format!("0x{digits}")
+            let digits: Vec<u8> = bytes.iter().rev().copied().collect();
+            format!("0x{}", Hex(&digits))
         };
         let is_address = ty.is_pointer() && bytes.iter().any(|b| *b != 0);
         if mutation!("signatures: an address is a number", is_address, false) {

@@ -71,9 +71,8 @@ impl Facts {
     /// The facts of the headers.
     fn theirs(&self) -> String {
         let prefix = PathBuf::from(std::env::var_os("JULIA_DIR").expect("deps/build.jl sets JULIA_DIR"));
-        let folder = std::env::temp_dir().join(format!("nativecache-bindings-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let (source, program) = (folder.join("layouts.c"), folder.join("layouts"));
+        let folder = tempfile::tempdir().unwrap();
+        let (source, program) = (folder.path().join("layouts.c"), folder.path().join("layouts"));
         let text = format!(
             r#"#include <stddef.h>
 #include <stdio.h>
@@ -101,7 +100,6 @@ int main(void) {{
             .expect("cc");
         assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
         let said = Command::new(&program).output().unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
         assert!(said.status.success());
         String::from_utf8(said.stdout).unwrap()
     }

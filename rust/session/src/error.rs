@@ -16,7 +16,7 @@ pub(crate) fn guard<T>(otherwise: T, body: impl FnOnce() -> Result<T, SessionErr
 
 /// Why a call into the session failed.
 #[derive(Debug, Error)]
-pub enum SessionError {
+pub(crate) enum SessionError {
     /// A binding of Julia's Base or of NativeCache is missing.
     #[error("{0} is not defined")]
     NotDefined(String),

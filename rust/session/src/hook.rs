@@ -82,7 +82,7 @@ fn lock() -> Result<MutexGuard<'static, State>, SessionError> {
 /// # Safety
 /// `module` is the module NativeCache; called on a Julia thread.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_start(module: RawObject) {
+pub(crate) unsafe extern "C" fn nativecache_start(module: RawObject) {
     let start = || {
         guard((), || {
             let state = match out_of_place() {
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn nativecache_start(module: RawObject) {
 /// # Safety
 /// As [`nativecache_start`].
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_loaded() {
+pub(crate) unsafe extern "C" fn nativecache_loaded() {
     // SAFETY: as the caller says; this frame has nothing to drop, and what links has the collector off.
     unsafe {
         compare_new();
@@ -240,7 +240,7 @@ pub(crate) fn with_hook<T>(
 
 /// What this session does: `on`, `off<TAB>reason code`, `failed<TAB>message` or `not started`.
 #[no_mangle]
-pub extern "C" fn nativecache_state() -> *mut c_char {
+pub(crate) extern "C" fn nativecache_state() -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         Ok(hand_out(&match &*lock()? {
             State::NotStarted => "not started".to_owned(),
@@ -254,7 +254,7 @@ pub extern "C" fn nativecache_state() -> *mut c_char {
 /// The libraries that were found, in order, as lines with fields between tabs: number, package, uuid, path, the fields
 /// of `LinkCounts`, message.
 #[no_mangle]
-pub extern "C" fn nativecache_found() -> *mut c_char {
+pub(crate) extern "C" fn nativecache_found() -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         let state = lock()?;
         let found: &[Found] = if let State::On(hook) = &*state { &hook.found } else { &[] };

@@ -54,7 +54,7 @@ impl<'j> Ends<'j> {
 /// # Safety
 /// On a Julia thread.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
+pub(crate) unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         // SAFETY: as the caller says.
         let julia = unsafe { Stopped::new() };
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
 /// # Safety
 /// On a Julia thread; `instance` is a live method instance.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_method(instance: RawObject) -> *mut c_char {
+pub(crate) unsafe extern "C" fn nativecache_method(instance: RawObject) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         // SAFETY: as the caller says.
         let julia = unsafe { Stopped::new() };
@@ -139,7 +139,7 @@ fn code_kind(
 /// # Safety
 /// `path` is NUL-terminated.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_inspect(path: *const c_char) -> *mut c_char {
+pub(crate) unsafe extern "C" fn nativecache_inspect(path: *const c_char) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         // SAFETY: as the caller says.
         let path = Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()));

@@ -43,7 +43,7 @@ pub(crate) struct Summary {
 
 /// Called at the end of the session. Never prints, whatever happens.
 #[no_mangle]
-pub extern "C" fn nativecache_ended() {
+pub(crate) extern "C" fn nativecache_ended() {
     let body = || {
         guard((), || {
             if !is_orderly() {
@@ -66,7 +66,7 @@ pub extern "C" fn nativecache_ended() {
 
 /// Writes what the session has compiled so far into its profiles. Returns the result as lines, or null.
 #[no_mangle]
-pub extern "C" fn nativecache_trace() -> *mut c_char {
+pub(crate) extern "C" fn nativecache_trace() -> *mut c_char {
     let body = || {
         guard(std::ptr::null_mut(), || {
             // SAFETY: on a Julia thread.
@@ -148,7 +148,7 @@ unsafe fn session(here: &Here) -> Result<Summary, SessionError> {
 
 /// Remembers what this process has compiled so far, for [`nativecache_trace_into`].
 #[no_mangle]
-pub extern "C" fn nativecache_trace_mark() {
+pub(crate) extern "C" fn nativecache_trace_mark() {
     let body = || {
         guard((), || {
             // SAFETY: on a Julia thread.
@@ -169,7 +169,7 @@ pub extern "C" fn nativecache_trace_mark() {
 /// # Safety
 /// The texts are NUL-terminated; on a Julia thread.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_trace_into(
+pub(crate) unsafe extern "C" fn nativecache_trace_into(
     folder: *const c_char,
     layer: *const c_char,
     focus: *const c_char,
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn nativecache_trace_into(
 /// # Safety
 /// The texts are NUL-terminated.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_profile_merge(
+pub(crate) unsafe extern "C" fn nativecache_profile_merge(
     into: *const c_char,
     layer: *const c_char,
     file: *const c_char,
@@ -259,7 +259,7 @@ pub unsafe extern "C" fn nativecache_profile_merge(
 /// # Safety
 /// The texts are NUL-terminated.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_profile_read(
+pub(crate) unsafe extern "C" fn nativecache_profile_read(
     folder: *const c_char,
     layer: *const c_char,
 ) -> *mut c_char {

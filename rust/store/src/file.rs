@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn only_plain_files_of_the_owner() {
-        let folder = std::env::temp_dir().join(format!("nativecache-file-{}", std::process::id()));
+        let own = tempfile::tempdir().unwrap();
+        let folder = own.path().join("inner");
         create_folder(&folder).unwrap();
         let path = folder.join("file");
         fs::write(&path, "text").unwrap();
@@ -89,6 +90,5 @@ mod tests {
         for path in [&hole, &folder, &folder.join("loop"), &pipe, Path::new("/dev/zero")] {
             assert!(read(path).is_err(), "{}", path.display());
         }
-        fs::remove_dir_all(folder).unwrap();
     }
 }

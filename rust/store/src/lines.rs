@@ -7,15 +7,18 @@ use crate::reason::Reason;
 use crate::fields as lines;
 pub use crate::fields::escape;
 
+/// What became of a statement: its bucket, why, and what exactly.
 pub fn line(bucket: &str, reason: Option<Reason>, statement: &str, detail: &str) -> String {
     let code = reason.map_or(0, Reason::code);
     lines::line([bucket, &code.to_string(), statement, detail])
 }
 
+/// The components of a key, each with its value.
 pub fn key_lines(key: &[(String, String)]) -> String {
     key.iter().map(|(name, value)| lines::line([name, value])).collect()
 }
 
+/// Name, text and advice of the reason with this code; empty if there is none.
 pub fn reason(code: c_int) -> String {
     u16::try_from(code)
         .ok()

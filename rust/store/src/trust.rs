@@ -150,32 +150,19 @@ fn with_buffer<T>(mut look_up: impl FnMut(&mut Vec<c_char>) -> Result<T, i32>) -
 mod tests {
     use super::*;
     use std::os::unix::fs::{symlink, PermissionsExt};
+    use tempfile::TempDir;
 
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("nativecache-trust-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Folder(path)
-        }
-
-        fn file(&self) -> PathBuf {
-            let path = self.0.join("inner");
-            fs::create_dir_all(&path).unwrap();
-            set(&path, 0o755);
-            set(&self.0, 0o755);
-            let path = path.join("file");
-            fs::write(&path, "").unwrap();
-            set(&path, 0o644);
-            path
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
+    /// A folder, and a file in a folder in it.
+    fn folder_and_file() -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inner");
+        fs::create_dir_all(&path).unwrap();
+        set(&path, 0o755);
+        set(folder.path(), 0o755);
+        let path = path.join("file");
+        fs::write(&path, "").unwrap();
+        set(&path, 0o644);
+        (folder, path)
     }
 
     fn set(path: &Path, mode: u32) {
@@ -188,10 +175,9 @@ mod tests {
 
     #[test]
     fn what_others_can_write_is_refused() {
-        let folder = Folder::new("modes");
-        let file = folder.file();
+        let (folder, file) = folder_and_file();
         assert_eq!(check(&file).unwrap(), fs::canonicalize(&file).unwrap());
-        for place in [file.as_path(), file.parent().unwrap(), &folder.0] {
+        for place in [file.as_path(), file.parent().unwrap(), folder.path()] {
             let before = fs::metadata(place).unwrap().permissions();
             set(place, 0o757);
             assert!(refused(&file, "everybody can write"), "{}", place.display());
@@ -199,7 +185,7 @@ mod tests {
             fs::set_permissions(place, before).unwrap();
         }
         // The sticky bit keeps others from replacing an entry, and means nothing on a file.
-        set(&folder.0, 0o1777);
+        set(folder.path(), 0o1777);
         assert!(check(&file).is_ok());
         set(&file, 0o1666);
         assert!(refused(&file, "everybody can write"));
@@ -207,23 +193,21 @@ mod tests {
 
     #[test]
     fn links_are_followed_to_what_they_lead_to() {
-        let folder = Folder::new("links");
-        let file = folder.file();
-        let link = folder.0.join("link");
+        let (folder, file) = folder_and_file();
+        let link = folder.path().join("link");
         symlink(file.parent().unwrap(), &link).unwrap();
         assert_eq!(check(&link.join("file")).unwrap(), fs::canonicalize(&file).unwrap());
         set(file.parent().unwrap(), 0o777);
         assert!(refused(&link.join("file"), "everybody can write"));
-        let looping = folder.0.join("loop");
+        let looping = folder.path().join("loop");
         symlink(&looping, &looping).unwrap();
         assert_eq!(check(&looping).unwrap_err().reason, Reason::Unreadable);
-        assert_eq!(check(&folder.0.join("none")).unwrap_err().reason, Reason::NotFound);
+        assert_eq!(check(&folder.path().join("none")).unwrap_err().reason, Reason::NotFound);
     }
 
     #[test]
     fn what_belongs_to_somebody_else_is_refused() {
-        let folder = Folder::new("owner");
-        let file = folder.file();
+        let (_folder, file) = folder_and_file();
         if std::os::unix::fs::chown(&file, Some(4242), None).is_err() {
             return; // only root can give files away
         }
@@ -235,8 +219,7 @@ mod tests {
 
     #[test]
     fn a_group_must_be_the_owners_own() {
-        let folder = Folder::new("group");
-        let file = folder.file();
+        let (_folder, file) = folder_and_file();
         set(&file, 0o664);
         let meta = fs::metadata(&file).unwrap();
         let own = Owner::of(meta.uid()).is_some_and(|owner| owner.is_alone_in(meta.gid()));

@@ -73,7 +73,7 @@ impl<'j> Method<'j> {
     }
 
     /// How many keywords it has.
-    pub fn keyword_count(self) -> i32 {
+    pub(crate) fn keyword_count(self) -> i32 {
         self.raw().nkw
     }
 

@@ -7,7 +7,6 @@
 mod code;
 mod collections;
 mod contents;
-mod inline;
 pub mod make;
 mod method;
 mod module;
@@ -26,8 +25,7 @@ pub use code::{
     QuoteNode, UpsilonNode,
 };
 pub use collections::{Array, SVec};
-pub use contents::{Contents, Part};
-pub use inline::{Inline, InlineField};
+pub use contents::{Contents, InlineUnion, Part};
 pub use method::{
     Definition, Method, MethodInstance, MethodTable, RootsLocked, SpecialisationsLocked, TypeMapEntry,
 };
@@ -154,7 +152,7 @@ impl<'j> Object<'j> {
     }
 
     /// `objectid`.
-    pub fn object_id(self) -> usize {
+    pub(crate) fn object_id(self) -> usize {
         // SAFETY: alive.
         unsafe { jl_sys::jl_object_id(self.as_ptr()) }
     }
@@ -173,7 +171,7 @@ impl<'j> Object<'j> {
     }
 
     /// The bytes of a value without references, even if its type is not a bits type to Julia.
-    pub fn plain_bytes(self) -> Option<&'j [u8]> {
+    pub(crate) fn plain_bytes(self) -> Option<&'j [u8]> {
         let ty = self.type_of();
         let plain = ty.has_layout()
             && !ty.has_references()
@@ -186,13 +184,13 @@ impl<'j> Object<'j> {
     }
 
     /// Is it a `LineNumberNode`?
-    pub fn is_line_number(self) -> bool {
+    pub(crate) fn is_line_number(self) -> bool {
         // SAFETY: exists from start-up on.
         self.has_tag(unsafe { jl_sys::jl_linenumbernode_type })
     }
 
     /// Is it a `Core.LineInfoNode`?
-    pub fn is_line_info(self) -> bool {
+    pub(crate) fn is_line_info(self) -> bool {
         // SAFETY: exists from start-up on.
         self.has_tag(unsafe { jl_sys::jl_lineinfonode_type })
     }
@@ -204,7 +202,7 @@ impl<'j> Object<'j> {
     }
 
     /// The number, if it is an `Int64`.
-    pub fn as_i64(self) -> Option<i64> {
+    pub(crate) fn as_i64(self) -> Option<i64> {
         // SAFETY: the type says what is there.
         unsafe { self.has_tag(jl_sys::jl_int64_type).then(|| *self.as_ptr().cast::<i64>()) }
     }

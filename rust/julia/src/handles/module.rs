@@ -158,7 +158,7 @@ impl<'j> Module<'j> {
     }
 
     /// Calls `add` with each symbol of its table, unless there are more than `most`.
-    pub fn add_symbols(self, most: usize, add: &mut dyn FnMut(Symbol<'j>)) {
+    pub(crate) fn add_symbols(self, most: usize, add: &mut dyn FnMut(Symbol<'j>)) {
         // SAFETY: another thread that looks for a name may make the table larger, under the same lock (module.c); the
         // table is an open hash of (key, value) words (htable.h), `size` words long, whose keys are symbols.
         unsafe {
@@ -203,7 +203,7 @@ impl<'j> Module<'j> {
     }
 
     /// The binding of this name in its table, without resolving imports and without warnings.
-    pub fn binding_in_table(self, name: Symbol<'_>) -> Option<Binding<'j>> {
+    pub(crate) fn binding_in_table(self, name: Symbol<'_>) -> Option<Binding<'j>> {
         // SAFETY: gives a binding or null.
         unsafe { Binding::from_ptr(jl_get_module_binding(self.as_ptr(), name.as_ptr())) }
     }

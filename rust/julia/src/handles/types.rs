@@ -269,7 +269,7 @@ impl<'j> TypeName<'j> {
     }
 
     /// Every type of this name that has been made.
-    pub fn instantiations(self) -> impl Iterator<Item = DataType<'j>> {
+    pub(crate) fn instantiations(self) -> impl Iterator<Item = DataType<'j>> {
         // SAFETY: null, or vectors of data types with holes (jltypes.c).
         let caches = unsafe { [SVec::from_ptr(self.raw().cache), SVec::from_ptr(self.raw().linearcache)] };
         caches.into_iter().flatten().flat_map(SVec::items).filter_map(Object::as_kind)

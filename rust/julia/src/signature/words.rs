@@ -134,14 +134,14 @@ pub fn string(bytes: &[u8]) -> String {
 
 /// A 64-bit float with a point or an exponent; `None` if it has no literal.
 #[must_use]
-pub fn float64(value: f64) -> Option<String> {
+pub(crate) fn float64(value: f64) -> Option<String> {
     mutation!("signatures: any float has a literal", value.is_finite(), true).then(|| format!("{value:?}"))
 }
 
 /// A 32-bit float with a point or an exponent. Julia may read it via 64 bits, so a value that this would round twice has no
 /// literal.
 #[must_use]
-pub fn float32(value: f32) -> Option<String> {
+pub(crate) fn float32(value: f32) -> Option<String> {
     if !value.is_finite() {
         return None;
     }
@@ -158,13 +158,13 @@ pub fn float32(value: f32) -> Option<String> {
 
 /// Escapes a lasting name for `var"..."`. It is replaced before Julia's parser sees it, so these escapes are our own.
 #[must_use]
-pub fn quote_lasting(name: &str) -> String {
+pub(crate) fn quote_lasting(name: &str) -> String {
     name.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// The name up to the closing quote, and its length in `text`, including the quote.
 #[must_use]
-pub fn unquote_lasting(text: &str) -> Option<(String, usize)> {
+pub(crate) fn unquote_lasting(text: &str) -> Option<(String, usize)> {
     let mut name = String::new();
     let mut escaped = false;
     for (at, c) in text.char_indices() {

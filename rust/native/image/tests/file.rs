@@ -9,28 +9,13 @@ use nativecache_image::{
 };
 use std::fs;
 use std::path::PathBuf;
+use tempfile::TempDir;
 
-/// A folder of its own for each test, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("nativecache-image-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
+/// A new file in a folder of a test.
+fn file(folder: &TempDir, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, content).unwrap();
+    path
 }
 
 fn elf(len: usize) -> Vec<u8> {
@@ -39,9 +24,9 @@ fn elf(len: usize) -> Vec<u8> {
     elf
 }
 
-fn library(name: &str, elf_len: usize) -> Vec<u8> {
-    let folder = Folder::new(name);
-    let (object, out) = (folder.file("object.so", &elf(elf_len)), folder.0.join("library.so"));
+fn library(elf_len: usize) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let (object, out) = (file(&folder, "object.so", &elf(elf_len)), folder.path().join("library.so"));
     append(&object, &full_image(), &out).unwrap();
     fs::read(out).unwrap()
 }
@@ -50,7 +35,7 @@ fn library(name: &str, elf_len: usize) -> Vec<u8> {
 fn parts_are_found_again() {
     let image = full_image();
     for elf_len in [8, 63, 64, 65, 1000] {
-        let file = library("parts", elf_len);
+        let file = library(elf_len);
         let layout = verify(&file).unwrap();
         assert_eq!(layout.elf, 0..elf_len);
         assert_eq!(file[layout.elf.clone()], elf(elf_len));
@@ -66,7 +51,7 @@ fn parts_are_found_again() {
 
 #[test]
 fn the_trailer_can_be_read_alone() {
-    let file = library("trailer", 100);
+    let file = library(100);
     let whole = Trailer::read(&file).unwrap();
     assert_eq!(Trailer::read(&file[file.len() - TRAILER_SIZE..]).unwrap(), whole);
     assert_eq!((whole.elf_len, whole.image_offset), (100, 128));
@@ -76,13 +61,13 @@ fn the_trailer_can_be_read_alone() {
 
 #[test]
 fn equal_parts_give_equal_files() {
-    assert_eq!(library("equal-1", 100), library("equal-2", 100));
-    assert_ne!(library("equal-1", 100), library("equal-2", 101));
+    assert_eq!(library(100), library(100));
+    assert_ne!(library(100), library(101));
 }
 
 #[test]
 fn every_flipped_bit_is_noticed() {
-    let mut file = library("bits", 100);
+    let mut file = library(100);
     let parts = verify(&file).unwrap();
     let trailer = parts.image.end;
     let mut reasons = std::collections::BTreeMap::<Reason, usize>::new();
@@ -112,7 +97,7 @@ fn every_flipped_bit_is_noticed() {
 
 #[test]
 fn every_length_is_noticed() {
-    let file = library("lengths", 100);
+    let file = library(100);
     for length in 0..file.len() {
         let error = verify(&file[..length]).expect_err("accepted a cut file");
         assert!(length < 4 || error.reason() == Reason::Truncated, "{length}: {error}");
@@ -156,7 +141,7 @@ fn piece_by_piece_says_the_same() {
     };
     // One and several pieces of code.
     for elf_len in [100, 64 << 10, 200_001] {
-        let mut file = library("pieces", elf_len);
+        let mut file = library(elf_len);
         same(&file);
         for at in (0..file.len()).step_by(if elf_len > 100 { 997 } else { 1 }) {
             file[at] ^= 1;
@@ -209,7 +194,7 @@ fn forged(file: &[u8], change: impl Fn(&mut [u64; 4])) -> Vec<u8> {
 
 #[test]
 fn numbers_of_a_trailer_are_not_trusted() {
-    let file = library("forged", 100);
+    let file = library(100);
     verify(&forged(&file, |_| {})).unwrap();
     let mut tried = 0;
     for field in 0..4 {
@@ -230,10 +215,10 @@ fn numbers_of_a_trailer_are_not_trusted() {
 
 #[test]
 fn nothing_is_written_over_or_left_behind() {
-    let folder = Folder::new("append");
+    let folder = tempfile::tempdir().unwrap();
     let image = full_image();
-    let object = folder.file("object.so", &elf(100));
-    let there = folder.file("there.so", b"a library in use");
+    let object = file(&folder, "object.so", &elf(100));
+    let there = file(&folder, "there.so", b"a library in use");
     let error = append(&object, &image, &there).unwrap_err();
     assert_eq!(error.reason(), Reason::Unreadable);
     assert!(error.to_string().starts_with(&format!("cannot create {}: ", there.display())), "{error}");
@@ -241,12 +226,12 @@ fn nothing_is_written_over_or_left_behind() {
     assert!(append(&object, &image, &object).is_err());
     assert_eq!(fs::read(&object).unwrap(), elf(100));
 
-    let out = folder.0.join("out.so");
-    let error = append(&folder.0.join("absent.so"), &image, &out).unwrap_err();
+    let out = folder.path().join("out.so");
+    let error = append(&folder.path().join("absent.so"), &image, &out).unwrap_err();
     assert_eq!(error.reason(), Reason::NotFound);
-    let script = folder.file("script", b"#!/bin/sh");
+    let script = file(&folder, "script", b"#!/bin/sh");
     assert_eq!(append(&script, &image, &out).unwrap_err().reason(), Reason::BadMagic);
-    assert_eq!(append(&folder.file("empty", b""), &image, &out).unwrap_err().reason(), Reason::BadMagic);
+    assert_eq!(append(&file(&folder, "empty", b""), &image, &out).unwrap_err().reason(), Reason::BadMagic);
     let mut wrong = image.clone();
     wrong[9] = 7;
     assert_eq!(append(&object, &wrong, &out).unwrap_err().reason(), Reason::FormatVersion);
@@ -257,9 +242,9 @@ fn nothing_is_written_over_or_left_behind() {
 
 #[test]
 fn a_place_that_cannot_be_written_is_an_error() {
-    let folder = Folder::new("unwritable");
-    let object = folder.file("object.so", &elf(100));
-    let error = append(&object, &full_image(), &folder.0.join("absent/out.so")).unwrap_err();
+    let folder = tempfile::tempdir().unwrap();
+    let object = file(&folder, "object.so", &elf(100));
+    let error = append(&object, &full_image(), &folder.path().join("absent/out.so")).unwrap_err();
     assert!(matches!(error, ImageError::Io { action: "create", .. }), "{error}");
 }
 

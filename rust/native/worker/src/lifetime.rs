@@ -1,9 +1,14 @@
 //! Limits for processes of a build: none outlives the process that started it, or takes all of the machine's memory.
 
-/// Makes the kernel kill this process when its parent ends, however that ends.
+use rustix::io::retry_on_intr;
+use rustix::process::{
+    set_parent_process_death_signal, setrlimit, waitpid, Pid, Resource, Rlimit, Signal, WaitOptions,
+};
+
+/// Has the kernel kill this process when its parent ends, however that ends.
 pub(crate) fn end_with_parent() {
-    // SAFETY: it only changes what the kernel does when the parent ends.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    // The kernel refuses only what is no signal.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
 /// Like [`end_with_parent`], for a parent that may have ended before the call. Then this process ends now.
@@ -20,14 +25,8 @@ pub(crate) fn limit_memory(bytes: u64) -> std::io::Result<()> {
     if bytes == 0 {
         return Ok(());
     }
-    // The limit is on data, not on address space: mapped files, such as the sysimage and libLLVM, need no memory of their
-    // own.
-    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
-    // SAFETY: reads `limit`.
-    match unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    }
+    // Data, not address space: files that are mapped, such as the sysimage and libLLVM, cost no memory of their own.
+    Ok(setrlimit(Resource::Data, Rlimit { current: Some(bytes), maximum: Some(bytes) })?)
 }
 
 /// How a child ended.
@@ -39,16 +38,7 @@ pub(crate) enum End {
 
 /// Waits for a child of this process; `None` if it cannot be waited for.
 pub(crate) fn wait(child: libc::pid_t) -> Option<End> {
-    let mut status = 0;
-    // SAFETY: writes the status of a child.
-    while unsafe { libc::waitpid(child, &raw mut status, 0) } == -1 {
-        if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
-            return None;
-        }
-    }
-    Some(if libc::WIFSIGNALED(status) {
-        End::Signal(libc::WTERMSIG(status))
-    } else {
-        End::Code(libc::WEXITSTATUS(status))
-    })
+    let child = Pid::from_raw(child)?;
+    let (_, status) = retry_on_intr(|| waitpid(Some(child), WaitOptions::empty())).ok()??;
+    status.terminating_signal().map(End::Signal).or_else(|| status.exit_status().map(End::Code))
 }

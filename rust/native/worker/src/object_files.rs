@@ -92,11 +92,10 @@ mod tests {
         let mut objects = ObjectFiles::default();
         objects.insert([1; 16], b"one".to_vec());
         objects.insert([2; 16], Vec::new());
-        let path = std::env::temp_dir().join(format!("nativecache-objects-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("objects");
         objects.write(&path).unwrap();
-        let bytes = std::fs::read(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        bytes
+        std::fs::read(&path).unwrap()
     }
 
     #[test]

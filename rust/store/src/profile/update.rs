@@ -253,11 +253,10 @@ fn sweep(folder: &Path) {
 mod tests {
     use super::super::text::Stats;
     use super::*;
+    use tempfile::TempDir;
 
-    fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("nativecache profile {name} {}", unique()));
-        fs::create_dir_all(&folder).unwrap();
-        folder
+    fn folder() -> TempDir {
+        tempfile::Builder::new().prefix("nativecache profile ").tempdir().unwrap()
     }
 
     fn one(statement: &str) -> Profile {
@@ -268,10 +267,10 @@ mod tests {
 
     #[test]
     fn sessions_that_end_at_once_lose_nothing() {
-        let folder = folder("at once");
+        let own = folder();
+        let folder = own.path();
         std::thread::scope(|scope| {
             for i in 0..20 {
-                let folder = &folder;
                 // Some have no patience at all, so that both ways are taken.
                 let patience = if i % 2 == 0 { PATIENCE } else { Duration::ZERO };
                 scope.spawn(move || {
@@ -286,31 +285,31 @@ mod tests {
                 });
             }
         });
-        let known = load(&folder, "trace").unwrap();
+        let known = load(folder, "trace").unwrap();
         assert_eq!((known.entries.len(), known.count("sessions")), (20, 20));
         // The next one leaves a single file.
-        update(&folder, "trace", &one("Tuple{20}"), Mode::Add, Limits::default()).unwrap();
-        assert_eq!(load(&folder, "trace").unwrap().count("sessions"), 21);
-        assert!(pending_files(&folder, "trace").is_empty());
-        fs::remove_dir_all(folder).unwrap();
+        update(folder, "trace", &one("Tuple{20}"), Mode::Add, Limits::default()).unwrap();
+        assert_eq!(load(folder, "trace").unwrap().count("sessions"), 21);
+        assert!(pending_files(folder, "trace").is_empty());
     }
 
     #[test]
     fn a_lock_that_is_held_is_not_waited_for() {
-        let folder = folder("held");
-        let held = lock(&folder, PATIENCE).unwrap();
+        let own = folder();
+        let folder = own.path();
+        let held = lock(folder, PATIENCE).unwrap();
         let patience = Duration::from_millis(5);
-        let update = || update_within(patience, &folder, "trace", &one("A"), Mode::Add, Limits::default());
+        let update = || update_within(patience, folder, "trace", &one("A"), Mode::Add, Limits::default());
         assert_eq!(update().unwrap(), Updated::Pending);
-        assert_eq!(load(&folder, "trace").unwrap().entries.len(), 1);
+        assert_eq!(load(folder, "trace").unwrap().entries.len(), 1);
         drop(held);
         assert_eq!(update().unwrap(), Updated::Merged { methods: 1, new: 0 });
-        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn a_folder_that_is_removed_all_the_time_loses_nothing() {
-        let folder = folder("removed");
+        let own = folder();
+        let folder = own.path();
         let mut lost = None;
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -318,11 +317,11 @@ mod tests {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     sleep(Duration::from_micros(100));
-                    if let Ok(Some(_lock)) = lock(&folder, Duration::ZERO) {
+                    if let Ok(Some(_lock)) = lock(folder, Duration::ZERO) {
                         let empty = !folder.join("trace.profile").exists();
                         if empty {
                             let _ = fs::remove_file(folder.join("lock"));
-                            let _ = fs::remove_dir(&folder);
+                            let _ = fs::remove_dir(folder);
                         }
                     }
                 }
@@ -330,8 +329,8 @@ mod tests {
             for i in 0..200 {
                 let _ = fs::remove_file(folder.join("trace.profile"));
                 let statement = format!("Tuple{{{i}}}");
-                let updated = update(&folder, "trace", &one(&statement), Mode::Add, Limits::default());
-                let kept = load(&folder, "trace").is_ok_and(|p| p.entries.contains_key(&statement));
+                let updated = update(folder, "trace", &one(&statement), Mode::Add, Limits::default());
+                let kept = load(folder, "trace").is_ok_and(|p| p.entries.contains_key(&statement));
                 if !kept {
                     lost = Some(format!("{statement}: {updated:?}"));
                     break;
@@ -340,24 +339,24 @@ mod tests {
             done.store(true, Ordering::Relaxed);
         });
         assert_eq!(lost, None);
-        let _ = fs::remove_dir_all(folder);
     }
 
     #[test]
     fn what_a_build_measures_does_not_wait() {
-        let folder = folder("measured");
-        update(&folder, "trace", &one("A"), Mode::Add, Limits::default()).unwrap();
-        let held = lock(&folder, PATIENCE).unwrap();
+        let own = folder();
+        let folder = own.path();
+        update(folder, "trace", &one("A"), Mode::Add, Limits::default()).unwrap();
+        let held = lock(folder, PATIENCE).unwrap();
         let patience = Duration::ZERO;
-        update_within(patience, &folder, "trace", &one("B"), Mode::Measure, Limits::default()).unwrap();
+        update_within(patience, folder, "trace", &one("B"), Mode::Measure, Limits::default()).unwrap();
         drop(held);
-        assert_eq!(load(&folder, "trace").unwrap().entries.keys().collect::<Vec<_>>(), ["A"]);
-        fs::remove_dir_all(folder).unwrap();
+        assert_eq!(load(folder, "trace").unwrap().entries.keys().collect::<Vec<_>>(), ["A"]);
     }
 
     #[test]
     fn what_the_dead_have_left_is_removed() {
-        let folder = folder("dead");
+        let own = folder();
+        let folder = own.path();
         let old = SystemTime::now() - Duration::from_secs(100);
         let make = |name: &str, when| {
             let file = File::create(folder.join(name)).unwrap();
@@ -368,14 +367,13 @@ mod tests {
         make("trace.tmp-4194305-1-2", SystemTime::now());
         make("trace.tmp-4194305-1-3", SystemTime::now() + Duration::from_secs(4000));
         make(&format!("trace.tmp-{}-1-1", std::process::id()), old);
-        update(&folder, "trace", &one("A"), Mode::Add, Limits::default()).unwrap();
-        let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        update(folder, "trace", &one("A"), Mode::Add, Limits::default()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         let mine = format!("trace.tmp-{}-1-1", std::process::id());
         let mut expected = vec!["lock", "trace.profile", "trace.tmp-4194305-1-2", &mine];
         expected.sort_unstable();
         assert_eq!(left, expected);
-        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -104,12 +104,10 @@ pub(crate) fn rewrite(text: &str, script: &mut Script) -> (NativeModule, Rewritt
 
 /// The module as text.
 pub(crate) fn print(module: &NativeModule) -> String {
-    let path =
-        std::env::temp_dir().join(format!("nativecache-codegen-{}-{:p}.ll", std::process::id(), module));
-    module.write_ir(&path).expect("the temporary folder is writable");
-    let text = std::fs::read_to_string(&path).expect("it was just written");
-    std::fs::remove_file(&path).expect("it was just read");
-    text
+    let folder = tempfile::tempdir().expect("the temporary folder is writable");
+    let path = folder.path().join("module.ll");
+    module.write_ir(&path).expect("the folder is writable");
+    std::fs::read_to_string(&path).expect("it was just written")
 }
 
 /// The text of one function.

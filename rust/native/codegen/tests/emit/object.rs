@@ -1,9 +1,10 @@
 //! A library that a loader can use.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use nativecache_codegen::{symbol, NativeModule, OptLevel, Target};
+use tempfile::TempDir;
 
 use crate::common::{finish, optimise, rewrite, Script};
 
@@ -37,10 +38,8 @@ fn built(text: &str, names: &[&str]) -> NativeModule {
     module
 }
 
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("nativecache-codegen-{}-{name}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
-    folder
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("the temporary folder is writable")
 }
 
 fn object(module: &mut NativeModule, level: OptLevel, path: &Path) {
@@ -71,7 +70,8 @@ extern "C" fn triple(x: u64) -> u64 {
 
 #[test]
 fn a_loader_finds_everything_and_the_code_runs() {
-    let folder = folder("run");
+    let own = folder();
+    let folder = own.path();
     for level in [OptLevel::O0, OptLevel::O1, OptLevel::O2, OptLevel::O3] {
         let mut module = built(LIBRARY, &["julia_call_5", "julia_answer_3"]);
         let (file, library) = (folder.join("x.o"), folder.join(format!("x{}.so", level.number())));
@@ -106,12 +106,12 @@ fn a_loader_finds_everything_and_the_code_runs() {
             assert_eq!(address_of(library, symbol::TLS_OFFSET).cast::<i64>().read(), 0);
         }
     }
-    std::fs::remove_dir_all(folder).expect("it is ours");
 }
 
 #[test]
 fn the_object_does_not_depend_on_the_order_of_the_module() {
-    let folder = folder("order");
+    let own = folder();
+    let folder = own.path();
     let functions: Vec<&str> = LIBRARY.split("\ndefine").collect();
     let turned = format!(
         "\ndefine{}\ndefine{}\ndefine{}",
@@ -130,5 +130,4 @@ fn the_object_does_not_depend_on_the_order_of_the_module() {
         .collect();
     assert!(objects[0].len() > 500);
     assert!(objects[0] == objects[1], "two orders, two objects");
-    std::fs::remove_dir_all(folder).expect("it is ours");
 }

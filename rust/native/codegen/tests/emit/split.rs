@@ -8,6 +8,7 @@ use std::process::Command;
 use nativecache_codegen::{
     symbol, CodegenError, ExportedFunction, NativeModule, OptLevel, Part, StableNames, Target,
 };
+use tempfile::TempDir;
 
 use crate::common::{rewrite, Script};
 
@@ -95,10 +96,8 @@ fn texts(parts: &[Part]) -> Vec<String> {
     parts.iter().map(|part| String::from_utf8(part.text()).expect("IR is text")).collect()
 }
 
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("nativecache-parts-{}-{name}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
-    folder
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("the temporary folder is writable")
 }
 
 /// Links tables and parts.
@@ -128,13 +127,14 @@ extern "C" {
 
 #[test]
 fn parts_are_linked_to_one_library_that_runs() {
-    let folder = folder("run");
+    let own = folder();
+    let folder = own.path();
     let keys: Vec<u32> = (0..200).collect();
     let split = split(&keys, 10, [3, 1]);
     assert!(split.1.len() > 3, "{} parts", split.1.len());
     assert!(split.1.iter().all(|part| part.functions().len() <= 64));
     assert_eq!(split.1.iter().map(|part| part.functions().len()).sum::<usize>(), keys.len());
-    let path = library(&folder, split);
+    let path = library(folder, split);
     let text = std::ffi::CString::new(path.to_str().expect("a plain path")).expect("no null in it");
     let data = [5_u64, 21];
     // SAFETY: the library was just made; its tables have the types that `symbol` states, and its function that of
@@ -157,7 +157,6 @@ fn parts_are_linked_to_one_library_that_runs() {
         assert!(find("nativecache_tls_offset").is_null());
         assert!(!find(symbol::TLS_OFFSET).is_null());
     }
-    std::fs::remove_dir_all(folder).expect("it is ours");
 }
 
 #[test]
@@ -189,12 +188,13 @@ fn a_part_says_what_its_object_depends_on() {
 
 #[test]
 fn two_libraries_of_the_same_parts_are_equal() {
-    let folders = [folder("one"), folder("two")];
+    let folders = [folder(), folder()];
     let keys: Vec<u32> = (0..60).collect();
-    let one = std::fs::read(library(&folders[0], split(&keys, 10, [3, 1]))).expect("it was just linked");
-    let two = std::fs::read(library(&folders[1], split(&keys, 99, [3, 1]))).expect("it was just linked");
+    let one =
+        std::fs::read(library(folders[0].path(), split(&keys, 10, [3, 1]))).expect("it was just linked");
+    let two =
+        std::fs::read(library(folders[1].path(), split(&keys, 99, [3, 1]))).expect("it was just linked");
     assert!(one == two);
-    folders.into_iter().for_each(|folder| std::fs::remove_dir_all(folder).expect("it is ours"));
 }
 
 #[test]

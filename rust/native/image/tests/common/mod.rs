@@ -9,10 +9,10 @@ use nativecache_image::{
 };
 
 /// Numbers that look random and are the same in every run (splitmix64).
-pub struct Numbers(pub u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,13 +20,13 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 }
 
 /// One node of each kind; operands are the numbers before it. Two packages must exist.
-pub fn every_node() -> Vec<Node> {
+pub(crate) fn every_node() -> Vec<Node> {
     let id = NodeId;
     vec![
         Node::RootModule(PackageId(1)),
@@ -72,7 +72,7 @@ pub fn every_node() -> Vec<Node> {
 }
 
 /// One slot of each kind, over [`every_node`].
-pub fn every_slot() -> Vec<Slot> {
+pub(crate) fn every_slot() -> Vec<Slot> {
     vec![
         Slot::Object(NodeId(18)),
         Slot::Binding { module: NodeId(1), name: "counter".into(), offset: 8 },
@@ -87,7 +87,7 @@ pub fn every_slot() -> Vec<Slot> {
 }
 
 /// Method tables, over [`every_node`].
-pub fn every_table() -> Vec<Table> {
+pub(crate) fn every_table() -> Vec<Table> {
     vec![
         Table { typename: NodeId(6), live: 3, digest: 0xfedc_ba98_7654_3210 },
         Table { typename: NodeId(7), live: 0, digest: 0 },
@@ -96,7 +96,7 @@ pub fn every_table() -> Vec<Table> {
 }
 
 /// Edges with every kind of target and no, one and several methods, over the others.
-pub fn every_edge() -> Vec<Edge> {
+pub(crate) fn every_edge() -> Vec<Edge> {
     let (instance, signature) = (EdgeTarget::MethodInstance(NodeId(29)), EdgeTarget::Signature(NodeId(14)));
     let edge = |table, target, methods: &[u32]| Edge {
         table: TableId(table),
@@ -116,7 +116,7 @@ pub fn every_edge() -> Vec<Edge> {
 }
 
 /// Functions with every way to be invoked, over the others.
-pub fn every_function() -> Vec<Function> {
+pub(crate) fn every_function() -> Vec<Function> {
     let plain = Function {
         method_instance: NodeId(29),
         rettype: NodeId(8),
@@ -162,7 +162,7 @@ pub fn every_function() -> Vec<Function> {
 }
 
 /// Entries with every bucket.
-pub fn every_entry() -> Vec<Entry> {
+pub(crate) fn every_entry() -> Vec<Entry> {
     vec![
         Entry {
             statement: "precompile(Tuple{typeof(sin), Float64})".into(),
@@ -182,10 +182,11 @@ pub fn every_entry() -> Vec<Entry> {
     ]
 }
 
-pub const KEY: [(&str, &str); 3] = [("julia version", "1.5.3"), ("opt level", "2"), ("cpu features", "")];
-pub const MODULE_SETS: [(u64, &str); 2] = [(u64::MAX - 5, "Core Base Dates"), (7, "")];
+pub(crate) const KEY: [(&str, &str); 3] =
+    [("julia version", "1.5.3"), ("opt level", "2"), ("cpu features", "")];
+pub(crate) const MODULE_SETS: [(u64, &str); 2] = [(u64::MAX - 5, "Core Base Dates"), (7, "")];
 
-pub fn packages() -> Vec<Package> {
+pub(crate) fn packages() -> Vec<Package> {
     vec![
         Package { name: "Base".into(), uuid: [0; 16], build_id: 3, in_sysimage: true },
         Package {
@@ -198,7 +199,7 @@ pub fn packages() -> Vec<Package> {
 }
 
 /// A builder with one of everything in it.
-pub fn full_builder() -> ImageBuilder {
+pub(crate) fn full_builder() -> ImageBuilder {
     let mut builder = ImageBuilder::new();
     for (name, value) in KEY {
         builder.key(name, value).unwrap();
@@ -231,13 +232,13 @@ pub fn full_builder() -> ImageBuilder {
     builder
 }
 
-pub fn full_image() -> Vec<u8> {
+pub(crate) fn full_image() -> Vec<u8> {
     full_builder().finish().unwrap()
 }
 
 /// Reads every record of a parsed image through the public functions and asserts that whatever it refers to exists.
 /// Returns how much it saw, so that a test can tell that it was not nothing.
-pub fn walk(image: &Image<'_>) -> usize {
+pub(crate) fn walk(image: &Image<'_>) -> usize {
     let mut seen = 0;
     for index in 0..image.key_count() {
         let (name, value) = image.key_component(index).unwrap();
@@ -328,7 +329,7 @@ pub fn walk(image: &Image<'_>) -> usize {
 }
 
 /// All operands of a node.
-pub fn operands(node: &Node) -> Vec<NodeId> {
+pub(crate) fn operands(node: &Node) -> Vec<NodeId> {
     match node {
         Node::Symbol(_)
         | Node::RootModule(_)

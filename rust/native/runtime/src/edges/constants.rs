@@ -5,9 +5,7 @@
 //! compile it after the change. So constants that inference may have folded are compared by contents.
 
 use nativecache_julia::code_digest::{add_name, Mix};
-use nativecache_julia::handles::{
-    Binding, DataType, Inline, InlineField, Module, Object, SVec, Symbol, Text,
-};
+use nativecache_julia::handles::{Binding, Contents, DataType, Module, Object, Part, SVec, Symbol, Text};
 
 /// Inference does not fold parts that are nested more deeply.
 const MAX_DEPTH: u32 = 16;
@@ -46,26 +44,29 @@ fn add(value: Option<Object<'_>>, known: bool, mix: &mut Mix, depth: u32) {
     if let Some(items) = value.as_kind::<SVec<'_>>() {
         mix.add(items.len() as u64);
         items.places().for_each(|item| add(item, false, mix, depth + 1));
-    } else if let Some(fields) = value.as_inline() {
+    } else if let Some(fields) = value.contents() {
         add_fields(fields, mix, depth);
     }
 }
 
-/// Adds the contents of an object or of an inline field.
-fn add_fields(of: Inline<'_>, mix: &mut Mix, depth: u32) {
+/// Adds what lies in an object, or in a field of one that is no object itself.
+fn add_fields(of: Contents<'_>, mix: &mut Mix, depth: u32) {
     if of.is_plain() {
         return mix.add_bytes(of.bytes());
     }
-    for (declared, field) in of.fields() {
+    // So that they are known.
+    of.ty().field_types();
+    for index in 0..of.field_count() {
+        let (Some(declared), Some(field)) = (of.declared(index), of.field(index)) else { continue };
         match field {
-            InlineField::Reference(value) => {
+            Part::Reference(value) => {
                 let is_declared = |value: Object<'_>| value.type_of().object() == declared;
                 let known = declared.is::<DataType<'_>>() && value.is_some_and(is_declared);
                 add(value, known, mix, depth + 1);
             }
-            InlineField::Struct(of) => add_fields(of, mix, depth + 1),
-            // With padding: bytes from a `.ji` are the same in every session, including padding.
-            InlineField::Union(bytes) => mix.add_bytes(bytes),
+            Part::Inline(of) => add_fields(of, mix, depth + 1),
+            // As it lies there: what a `.ji` brings is the same in every session, padding included.
+            Part::Union(union) => mix.add_bytes(union.bytes()),
         }
     }
 }

@@ -86,7 +86,7 @@ impl<'j> MethodTables<'j> {
     }
 
     /// Are all of them known to be the same as at build?
-    pub fn are_as_at_build(&self) -> bool {
+    pub(crate) fn are_as_at_build(&self) -> bool {
         self.as_at_build
     }
 

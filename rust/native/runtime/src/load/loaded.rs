@@ -45,7 +45,7 @@ impl<'j> Loaded<'j> {
     }
 
     /// Is the package not loaded?
-    pub fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Loaded::Missing)
     }
 }

@@ -36,7 +36,7 @@ impl<'j> Moment<'j> {
     ///
     /// # Safety
     /// Nobody needs it.
-    pub unsafe fn let_go(&self) {
+    pub(crate) unsafe fn let_go(&self) {
         if !self.roots.is_empty() {
             // SAFETY: a `Vector` with an item that no other thread uses, as the maker of this promised.
             unsafe { self.roots.drop_last() };

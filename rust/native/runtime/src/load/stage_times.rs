@@ -41,7 +41,7 @@ impl Lap {
     }
 
     /// Adds the time since the last call, or since `start`.
-    pub fn add_to(&mut self, step: &mut f64) {
+    pub(crate) fn add_to(&mut self, step: &mut f64) {
         let now = thread_seconds();
         *step += now - self.0;
         self.0 = now;

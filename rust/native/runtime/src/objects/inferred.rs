@@ -145,7 +145,7 @@ pub(super) fn is_address(object: Object<'_>) -> bool {
 
 /// The compressed form for this session. Adds the roots to the method, as `jl_compress_ir` does, and writes their numbers.
 /// `None` if there is no room, or if one of `places` is not the place of a half-word in `bytes` with an index into `roots`.
-pub fn unpack<'j>(
+pub(crate) fn unpack<'j>(
     julia: &'j Stopped,
     known: &mut Roots,
     method: Method<'j>,
