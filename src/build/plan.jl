@@ -44,12 +44,16 @@ look into it. They are settings too: see [`NativeCache.settings`](@ref).
 """
 function build(package = nothing; from = nothing, statements = nothing, quiet::Bool = false, linker = nothing,
                timeout = nothing, keep = nothing)
+    options = Options(linker = linker, timeout = timeout, keep = keep, quiet = quiet)
+    if is_script(package)
+        (from === nothing && statements === nothing) || throw(ArgumentError("from, statements: a script is built from what its own sessions needed"))
+        return build_script(package, options)
+    end
     several = package === nothing || package isa Union{AbstractVector,Tuple}
     ids = package === nothing ? project_packages() : package_ids(package)
     given = statements === nothing ? nothing : given_statements(statements)
     (from === nothing || given === nothing) || throw(ArgumentError(
         "from, statements: give one of them; the other's layer is kept and can be named in `from` later"))
-    options = Options(linker = linker, timeout = timeout, keep = keep, quiet = quiet)
     chosen, sources = nothing, Source[]
     try
         if from !== nothing
