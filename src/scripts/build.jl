@@ -46,10 +46,27 @@ function build_script(given::AbstractString, options::Options)
             result = build_set([id], sort!(unique!(texts)), nothing, Source[], options)
             result === nothing || push!(results, result)
         end
+        build_own(options)
         return ScriptResult(path, results, plain, problem)
     finally
         filter!(!=(folder), LOAD_PATH)
     end
+end
+
+"What background.jl runs for profiles that name a script or its parts."
+function build_script_unattended(ids::Vector{PkgId})
+    path = script_of(ids[findfirst(id -> startswith(id.name, SCRIPT_PREFIX), ids)])
+    path === nothing && return true         # it has gone
+    result = try
+        build_script(path, Options(linker = nothing, timeout = nothing, keep = nothing, quiet = true))
+    catch err
+        err isa InterruptException && rethrow()
+        println(path, ": ", sprint(showerror, err))
+        return false
+    end
+    show(stdout, MIME("text/plain"), result)
+    println()
+    return is_built(result)
 end
 
 "The folder of a part, as of any package that an environment has by its folder."
@@ -108,6 +125,20 @@ function precompile_parts(ids::Vector{PkgId}, options::Options)
     finally
         rm(folder; recursive = true, force = true)
     end
+end
+
+"""
+The library of NativeCache itself, if there is none: what reads a script and loads its parts would else be compiled in each
+run, for longer than many a script.
+"""
+function build_own(options::Options)
+    id = Base.root_module_key(@__MODULE__)
+    isempty(staleness([id])) && return nothing
+    update(options.progress, "compiling NativeCache itself")
+    trace_session()         # what this build has compiled to read the script
+    append!(Source[], own_statements(id, options))
+    build_set([id], nothing, nothing, Source[], options)
+    return nothing
 end
 
 # ---- which methods ----

@@ -430,8 +430,11 @@ end
 
 # ---- the sources of parts ----
 
+# Profiles and rust/julia/src/lasting_names.rs know a script by it.
+const SCRIPT_PREFIX = "Script_"
+
 "Of the name of a file what a module may be called."
-script_name(path::String) = string("Script_", replace(first(splitext(basename(path))), r"[^A-Za-z0-9]" => "_"), '_', hex(hash(path) % UInt32))
+script_name(path::String) = string(SCRIPT_PREFIX, replace(first(splitext(basename(path))), r"[^A-Za-z0-9]" => "_"), '_', hex(hash(path) % UInt32))
 
 hex(x::UInt32) = string(x; base = 16, pad = 8)
 

@@ -59,6 +59,20 @@ function run_script(run::ScriptRun)
     return result
 end
 
+"""
+What `nativecache run script.jl [arguments]` does: [`NativeCache.include`](@ref) of the first of `ARGS`, with `PROGRAM_FILE` and
+`ARGS` as `julia script.jl [arguments]` has them.
+"""
+function run_program()
+    if isempty(ARGS)
+        println(stderr, "nativecache: run takes the path of a script")
+        exit(2)
+    end
+    path = popfirst!(ARGS)
+    Core.eval(Base, Expr(:(=), :PROGRAM_FILE, path))
+    return include(path)
+end
+
 "The path that `include(path)` would read."
 function script_path(path::AbstractString)
     from = Base.source_path(nothing)
@@ -72,7 +86,9 @@ function begin_script(path::String)
     tree = parse_script(text, path)
     is_block(tree, :toplevel) || return nothing
     note_script(path)
-    plan = isdir(script_folder(path)) ? plan_script(path, text, tree) : ScriptPlan(path, ScriptItem[], ScriptPart[], Dict{Symbol,Int}())
+    folder = script_folder(path)
+    remember_script(path, folder)
+    plan = isdir(joinpath(folder, string(script_name(path), "_1"))) ? plan_script(path, text, tree) : ScriptPlan(path, ScriptItem[], ScriptPart[], Dict{Symbol,Int}())
     run = ScriptRun(path, tree.args, plan, 0, fill(nothing, length(plan.parts)), fill("", length(plan.parts)))
     push!(SCRIPT_RUNS, run)
     return run
@@ -89,6 +105,31 @@ end
 
 "What this session compiles of `Main` belongs to the script's profile."
 note_script(path::String) = note_script(script_name(path), string(UInt128(script_uuid(path, 0)); base = 16))
+
+"By this file a build that only knows the name in the profiles finds the script."
+function remember_script(path::String, folder::String)
+    place = joinpath(folder, "path")
+    isfile(place) && return nothing
+    try
+        trusted_folder(folder)
+        with_failing_writes(() -> write_whole(place, path))
+    catch err
+        err isa InterruptException && rethrow()     # no place to write to: this script is not built by itself
+    end
+    return nothing
+end
+
+"The script that a name in the profiles stands for, or `nothing`."
+function script_of(id::PkgId)
+    startswith(id.name, SCRIPT_PREFIX) || return nothing
+    for depot in DEPOT_PATH, name in (id.name, replace(id.name, r"_[0-9]+$" => ""))
+        place = joinpath(depot, STORE, "scripts", name, "path")
+        isfile(place) && isempty(distrust(place)) || continue
+        path = read(place, String)
+        isfile(path) && return path
+    end
+    return nothing
+end
 
 "What is evaluated in the place of an expression of the script: what a part has of it, or itself."
 function replacement(run::ScriptRun, place::LineNumberNode, @nospecialize(ex))
@@ -173,3 +214,15 @@ function is_loaded((id, build)::Pair{PkgId,UInt64})
     mod = get(Base.loaded_modules, id, nothing)
     return mod !== nothing && Base.PkgId(mod) == id && Base.module_build_id(mod) === build
 end
+
+# What every run of a script calls; its own library has it (build_own).
+precompile(include, (String,))
+precompile(begin_script, (String,))
+precompile(run_script, (ScriptRun,))
+precompile(replacement, (ScriptRun, LineNumberNode, Expr))
+precompile(load_part, (ScriptRun, Int))
+precompile(part_module, (ScriptRun, Int))
+precompile(load_image, (PkgId, String))
+precompile(plan_script, (String, String, Expr))
+precompile(documentation, (Expr, Symbol))
+precompile(documentation, (Expr, Nothing))

@@ -103,6 +103,8 @@ What background.jl runs: a library for these packages, and one for each set that
 either, since it holds for one build of each of its packages. Is all there?
 """
 function build_in_background(ids::Vector{PkgId})
+    script = VERSION < v"1.6" && any(id -> startswith(id.name, SCRIPT_PREFIX), ids)
+    script && return build_script_unattended(ids)
     good = build_unattended(ids)
     for set in profiled()
         length(set) > length(ids) && issubset(ids, set) || continue
