@@ -287,6 +287,9 @@ function why_not(@nospecialize(ex), names::ScriptNames, own, pure, heads)
     isempty(macros) || return "it uses $(first(macros)), which need not expand to the same code in each session", nothing
     evaluates = intersect(used, EVALUATES)
     isempty(evaluates) || return "it uses $(first(evaluates))", nothing
+    hiding = filter(name -> isdefined(Base, name), intersect(used, names.variables))
+    # Compiled ahead, where the variable is not there yet, it would mean Base's.
+    isempty(hiding) || return "it uses $(first(hiding)), a variable that hides a name of Base", nothing
     known = intersect(used, names.constants)
     isempty(known) || return "it uses $(first(known)), whose value is only known when the script runs", nothing
     name = defined_name(ex)
@@ -334,6 +337,9 @@ function why_no_block(@nospecialize(ex), names::ScriptNames, own)
     isempty(macros) || return "it uses $(first(macros)), which need not expand to the same code in each session", Symbol[]
     evaluates = intersect(used, EVALUATES)
     isempty(evaluates) || return "it uses $(first(evaluates))", Symbol[]
+    hiding = filter(name -> isdefined(Base, name), intersect(used, names.variables))
+    # Compiled ahead, where the variable is not there yet, it would mean Base's.
+    isempty(hiding) || return "it uses $(first(hiding)), a variable that hides a name of Base", Symbol[]
     known = intersect(used, names.constants)
     isempty(known) || return "it uses $(first(known)), whose value is only known when the script runs", Symbol[]
     has_inside(e -> is_block(e, :const, :struct, :abstract, :primitive, :macro, :module, :using, :import, :export, :toplevel, :return), ex) &&
