@@ -61,6 +61,7 @@ Base.include(NativeCache, "show/report.jl")                    # where a session
 Base.include(NativeCache, "show/page.jl")                      # that as a page
 Base.include(NativeCache, "show/cli.jl")                       # bin/nativecache
 if VERSION < v"1.6"
+    Base.include(NativeCache, "scripts/status.jl")             # what is warm of a script
     Base.include(NativeCache, "native/status.jl")              # the libraries of this session
     Base.include(NativeCache, "native/stale.jl")               # builds of packages, and libraries of those that are gone
     Base.include(NativeCache, "native/workload.jl")            # what a workload compiles

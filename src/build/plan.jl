@@ -3,6 +3,7 @@
 """
     NativeCache.build(package; from, statements, quiet, linker, timeout, keep) -> BuildResult
     NativeCache.build(packages; ...) -> BuildResults
+    NativeCache.build("script.jl"; ...) -> ScriptResult
     NativeCache.build(; ...) -> BuildResults
 
 Compile what is known to be needed of a package into a library, which later sessions link when they
@@ -21,6 +22,9 @@ result says which. `from` and `statements` say it otherwise:
   collection of signatures: `Tuple{typeof(f), Int}`, `(f, (Int,))`, or text.
 
 Each of them becomes a layer, so that later builds have it.
+
+A script's path in place of a package builds what of the script can be compiled before it runs, and
+what sessions needed that ran it by [`NativeCache.include`](@ref).
 
 `package` is a name, a module or a `PkgId`. Several, or the active project's if none is named, get a
 library each, and one for what only exists when some of them are loaded together.
@@ -45,7 +49,7 @@ look into it. They are settings too: see [`NativeCache.settings`](@ref).
 function build(package = nothing; from = nothing, statements = nothing, quiet::Bool = false, linker = nothing,
                timeout = nothing, keep = nothing)
     options = Options(linker = linker, timeout = timeout, keep = keep, quiet = quiet)
-    if is_script(package)
+    if VERSION < v"1.6" && is_script(package)
         (from === nothing && statements === nothing) || throw(ArgumentError("from, statements: a script is built from what its own sessions needed"))
         return build_script(package, options)
     end

@@ -24,7 +24,7 @@ function build_script(given::AbstractString, options::Options)
     path = script_path(given)
     isfile(path) || throw(ArgumentError(string("there is no script ", repr(String(given)))))
     plan = plan_script(path, read(path, String))
-    plain = Tuple{Int,String}[(item.first, item.why) for item in plan.items if item.kind === :plain && !isempty(item.why)]
+    plain = stays_in_main(plan)
     isempty(plan.parts) && return ScriptResult(path, BuildResult[], plain, "nothing of it can be compiled before it runs")
     folder = trusted_folder(script_folder(path))
     for part in plan.parts

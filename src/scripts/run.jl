@@ -176,14 +176,23 @@ function load_part(run::ScriptRun, number::Int)
     return nothing
 end
 
-"The module of a part, or why it is not used."
-function part_module(run::ScriptRun, number::Int)
-    part = run.plan.parts[number]
-    file = joinpath(script_folder(run.plan.path), part.name, "src", "$(part.name).jl")
+part_file(plan::ScriptPlan, part::ScriptPart) = joinpath(script_folder(plan.path), part.name, "src", "$(part.name).jl")
+
+"Why a part that has been built is not this one; empty if it is."
+function part_problem(plan::ScriptPlan, part::ScriptPart)
+    file = part_file(plan, part)
     isfile(file) || return "it has not been built"
     distrusted = distrust(file)
     isempty(distrusted) || return distrusted
-    read(file, String) == part.source || return "the script has changed since it was built"
+    return read(file, String) == part.source ? "" : "the script has changed since it was built"
+end
+
+"The module of a part, or why it is not used."
+function part_module(run::ScriptRun, number::Int)
+    part = run.plan.parts[number]
+    problem = part_problem(run.plan, part)
+    isempty(problem) || return problem
+    file = part_file(run.plan, part)
     for (name, owner) in run.plan.names
         owner == number && Base.isbindingresolved(Main, name) && return "$name is known in Main already"
     end
