@@ -43,6 +43,12 @@ Base.include(NativeCache, "show/progress.jl")                  # what a build sh
 Base.include(NativeCache, "build/sources.jl")                  # test suites, scripts and precompilation, run to record what they compile
 Base.include(NativeCache, "build/build.jl")                    # one library: the worker process and its result
 Base.include(NativeCache, "build/plan.jl")                     # `build`: which packages, layers and sources
+if VERSION < v"1.6"
+    Base.include(NativeCache, "scripts/parts.jl")              # what of a script can be compiled ahead
+    Base.include(NativeCache, "scripts/define.jl")             # run while a part is precompiled
+    Base.include(NativeCache, "scripts/run.jl")                # running it with its parts
+    Base.include(NativeCache, "scripts/build.jl")              # building its parts
+end
 Base.include(NativeCache, "session/stale.jl")                  # what is out of date, removing it, building it again
 Base.include(NativeCache, "show/reasons.jl")                   # why something is not used
 Base.include(NativeCache, "show/status.jl")                    # what this session has installed
@@ -55,6 +61,7 @@ Base.include(NativeCache, "show/report.jl")                    # `report`: where
 Base.include(NativeCache, "show/page.jl")                      # the report as HTML
 Base.include(NativeCache, "show/cli.jl")                       # bin/nativecache
 if VERSION < v"1.6"
+    Base.include(NativeCache, "scripts/status.jl")             # what is warm of a script
     Base.include(NativeCache, "native/status.jl")              # the libraries of this session
     Base.include(NativeCache, "native/stale.jl")               # builds of packages, and removing libraries of old builds
     Base.include(NativeCache, "native/workload.jl")            # workloads

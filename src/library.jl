@@ -49,6 +49,9 @@ if VERSION < v"1.6"
 "Put what this session has compiled so far into its profiles. Returns the result as lines; empty if it failed."
 trace_lines() = taken(ccall((:nativecache_trace, LIBRARY), Ptr{UInt8}, ()))
 
+"What `Main` defines belongs to the script of this name and uuid."
+note_script(name::String, uuid::String) = ccall((:nativecache_script, LIBRARY), Cvoid, (Cstring, Cstring), name, uuid)
+
 "Start of a workload: what is compiled from now on belongs to it."
 mark_trace() = ccall((:nativecache_trace_mark, LIBRARY), Cvoid, ())
 

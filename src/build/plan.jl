@@ -3,6 +3,7 @@
 """
     NativeCache.build(package; from, statements, quiet, linker, timeout, keep) -> BuildResult
     NativeCache.build(packages; ...) -> BuildResults
+    NativeCache.build("script.jl"; ...) -> ScriptResult
     NativeCache.build(; ...) -> BuildResults
 
 Compile the methods in a package's profile into a library. Later sessions link the library when they load
@@ -22,6 +23,9 @@ them. `from` and `statements` choose other methods:
   collection of signatures: `Tuple{typeof(f), Int}`, `(f, (Int,))`, or text.
 
 What was run or given is stored as a layer, so later builds use it too.
+
+A script's path in place of a package builds what of the script can be compiled before it runs, and
+what sessions needed that ran it by [`NativeCache.include`](@ref).
 
 `package` is a name, a module or a `PkgId`. If several packages are given, each gets a library, and there is
 another one for methods that need some of them together. Without `package`, `build` uses the direct
@@ -45,12 +49,16 @@ settings, too: see [`NativeCache.settings`](@ref).
 """
 function build(package = nothing; from = nothing, statements = nothing, quiet::Bool = false, linker = nothing,
                timeout = nothing, keep = nothing)
+    options = Options(linker = linker, timeout = timeout, keep = keep, quiet = quiet)
+    if VERSION < v"1.6" && is_script(package)
+        (from === nothing && statements === nothing) || throw(ArgumentError("from, statements: a script is built from what its own sessions needed"))
+        return build_script(package, options)
+    end
     several = package === nothing || package isa Union{AbstractVector,Tuple}
     ids = package === nothing ? project_packages() : package_ids(package)
     given = statements === nothing ? nothing : given_statements(statements)
     (from === nothing || given === nothing) || throw(ArgumentError(
         "from, statements: give only one of them; each is stored as a layer, which `from` can name later"))
-    options = Options(linker = linker, timeout = timeout, keep = keep, quiet = quiet)
     chosen, sources = nothing, Source[]
     try
         if from !== nothing

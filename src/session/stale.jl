@@ -104,6 +104,8 @@ What background.jl runs: builds a library for these packages, and for each large
 as well, since a library is valid for one build of each of its packages. Returns whether all builds succeeded.
 """
 function build_in_background(ids::Vector{PkgId})
+    script = VERSION < v"1.6" && any(id -> startswith(id.name, SCRIPT_PREFIX), ids)
+    script && return build_script_unattended(ids)
     good = build_unattended(ids)
     for set in profiled()
         length(set) > length(ids) && issubset(ids, set) || continue

@@ -10,6 +10,8 @@ const USAGE = """
           --from WHAT          tests, trace, a script, ...; may be given several times
           --statements FILE    precompile statements, as julia --trace-compile=FILE writes them
           --linker, --timeout  settings; see `nativecache settings`
+      run SCRIPT [ARGS]        run a script, with what a build has compiled of it (Julia 1.5.3)
+      build SCRIPT             compile what of a script can be, before it runs
       status [PACKAGE...]      load the packages and show what is installed; without a package,
                                list all libraries
           --check              exit code 1 unless a library is in use for each package
@@ -189,14 +191,14 @@ function command_status(given, options, out)
         end
         return 0
     end
-    foreach(load_named, given)
+    foreach(name -> VERSION < v"1.6" && is_script(name) || load_named(name), given)
     list = [Base.invokelatest(status, name) for name in given]
     if haskey(options, "json")
         println(out, json(list))
     else
         foreach(one -> tell(out, options, one), list)
     end
-    return haskey(options, "check") && any(one -> isempty(one.installed), list) ? 1 : 0
+    return haskey(options, "check") && any(one -> one isa Status ? isempty(one.installed) : !isempty(one.message), list) ? 1 : 0
 end
 
 function command_explain(given, options, out)

@@ -61,6 +61,7 @@ Base.getindex(list::StatusList, i::Int) = list.items[i]
 """
     NativeCache.status() -> StatusList
     NativeCache.status(package) -> Status
+    NativeCache.status("script.jl") -> ScriptStatus
 
 What is installed in this session, for all packages or for one (a name, a module or a
 `PkgId`): see [`NativeCache.Status`](@ref). [`NativeCache.explain`](@ref) says more.
@@ -85,6 +86,7 @@ function status()
 end
 
 function status(package)
+    VERSION < v"1.6" && is_script(package) && return script_status(package)
     ids = package_ids(package)
     parts = Status[status_of(library) for library in found() if library.package in ids]
     name = join((id.name for id in ids), ", ")

@@ -177,6 +177,7 @@ end
 
 "Does this session know of a source or an image of the package?"
 function is_installed(name, folder)
+    VERSION < v"1.6" && startswith(name, SCRIPT_PREFIX) && return script_of(PkgId(String(name))) !== nothing
     any(id -> package_folder(id) == folder, keys(Base.loaded_modules)) && return true
     id = Base.identify_package(name)
     id === nothing || Base.locate_package(id) === nothing || return true

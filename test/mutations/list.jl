@@ -48,6 +48,7 @@ const MUTATIONS = [
     "init: modules that were not there have made nothing" => "hazards/types, functions, modules",
     "init: a type that it makes is known by its name alone" => "hazards/types, functions, modules",
     "init: every session's Main is that of the build" => "hazards/types, functions, modules",
+    "init: a name of Base in Main is Base's" => "scripts/variables of Main",
     "state: generators may read it" => "hazards/generators and pure",
     "state: pure functions may read it" => "hazards/generators and pure",
     "state: a closure is called by nobody" => "hazards/generators and pure",

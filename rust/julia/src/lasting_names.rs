@@ -38,12 +38,23 @@ pub struct LastingNames<'j> {
 /// Closures that are nested more deeply have no lasting name.
 const MAX_DEPTH: u32 = 8;
 
+/// In a lasting name of something that a script defines: `#1 at line 12 of script.jl`.
+const AT_LINE: &str = " at line ";
+
+/// How the names of a script's parts begin (src/scripts/parts.jl).
+const SCRIPT: &str = "Script_";
+
+/// Is it `Main`, or a part of a script?
+fn is_of_script(module: Module<'_>) -> bool {
+    module.is_main() || module.as_str().starts_with(SCRIPT)
+}
+
 /// The end of a lasting name if no method's definition mentions the generated one.
 const AT_TOP_LEVEL: &str = " at top level";
 
 impl<'j> Naming<'j> for LastingNames<'j> {
     fn lasts_anyway(&self, module: Module<'j>) -> bool {
-        self.sysimage.contains(&module.address())
+        self.sysimage.contains(&module.address()) && !module.is_main()
     }
 
     fn lasting(&mut self, module: Module<'j>, name: &str) -> Option<String> {
@@ -82,6 +93,10 @@ impl<'j> LastingNames<'j> {
             .map(|(name, binding)| (binding.name(), name))
             .collect();
         names.sort_by_key(|(_, name)| number(name));
+        if is_of_script(module) {
+            self.fill_by_lines(module, &names);
+            return;
+        }
         let mut owners = self.owners(module);
         let mut of_owner: HashMap<Method<'j>, Vec<&'j str>> = HashMap::new();
         let mut without: Vec<&'j str> = Vec::new();
@@ -106,6 +121,25 @@ impl<'j> LastingNames<'j> {
             for (k, name) in names.iter().enumerate() {
                 self.put(module, name, format!("#{} of {text}", k + 1));
             }
+        }
+    }
+
+    /// What a script defines is in `Main` when it is run as it is, and in modules of its parts else. Top-level code, which has
+    /// no method, holds closures in the one and functions in the other; the line is the same.
+    fn fill_by_lines(&mut self, module: Module<'j>, names: &[(Symbol<'j>, &'j str)]) {
+        let mut places: HashMap<&'j str, (i32, &'j str)> = HashMap::new();
+        for method in self.methods.iter().filter(|method| method.module() == module) {
+            let place = (method.line(), method.file().map_or("", Symbol::as_str));
+            let first = places.entry(first_type_name(method.signature())).or_insert(place);
+            *first = (*first).min(place);
+        }
+        let mut counts: HashMap<(i32, &'j str), usize> = HashMap::new();
+        for (_, name) in names {
+            let Some(place) = places.get(name) else { continue };
+            let count = counts.entry(*place).or_default();
+            *count += 1;
+            let file = place.1.rsplit('/').next().unwrap_or_default();
+            self.put(module, name, format!("#{count}{AT_LINE}{} of {file}", place.0));
         }
     }
 
@@ -175,7 +209,8 @@ pub fn replace_lasting<'j>(
 fn is_lasting(name: &str) -> bool {
     let Some(rest) = name.strip_prefix('#') else { return false };
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    digits > 0 && (rest[digits..].starts_with(" of ") || &rest[digits..] == AT_TOP_LEVEL)
+    let rest = &rest[digits..];
+    digits > 0 && (rest.starts_with(" of ") || rest.starts_with(AT_LINE) || rest == AT_TOP_LEVEL)
 }
 
 /// The module at this path. A package has precedence over a standard library with the same name, as in worker.jl.

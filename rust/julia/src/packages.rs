@@ -63,6 +63,19 @@ impl<'j> Packages<'j> {
         Packages { main, kinds, dependencies: HashMap::new() }
     }
 
+    /// The same for a session that runs a script: `Main` is what the script defines, and counts as a package of its own.
+    #[must_use]
+    pub fn of_script(mut self) -> Self {
+        self.kinds.insert(self.main, Kind::Package);
+        self
+    }
+
+    /// `Main`.
+    #[must_use]
+    pub fn main(&self) -> Module<'j> {
+        self.main
+    }
+
     /// The packages outside of the sysimage.
     pub fn loaded(&self) -> impl Iterator<Item = Module<'j>> + '_ {
         self.kinds.iter().filter(|(_, kind)| **kind == Kind::Package).map(|(module, _)| *module)

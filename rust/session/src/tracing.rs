@@ -30,6 +30,26 @@ use crate::hook::{package_folder, with_hook, PROFILES};
 /// The methods that were compiled before a workload.
 static MARK: Mutex<Option<Mark>> = Mutex::new(None);
 
+/// The script that this session runs.
+static SCRIPT: Mutex<Option<PackageName>> = Mutex::new(None);
+
+/// This session runs a script: what `Main` defines belongs to the profile of that name and uuid (32 hexadecimal digits).
+///
+/// # Safety
+/// The texts are NUL-terminated.
+#[no_mangle]
+pub(crate) unsafe extern "C" fn nativecache_script(name: *const c_char, uuid: *const c_char) {
+    // SAFETY: as the caller says.
+    let [name, uuid] = unsafe { [name, uuid].map(|text| CStr::from_ptr(text).to_string_lossy()) };
+    let number = u128::from_str_radix(&uuid, 16).unwrap_or_default();
+    let script = PackageName { name: name.into_owned(), uuid: number.to_be_bytes() };
+    *SCRIPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(script);
+}
+
+fn script() -> Option<PackageName> {
+    SCRIPT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 /// The result of a trace, for `NativeCache.trace!()`.
 #[derive(Default)]
 pub(crate) struct Summary {
@@ -121,11 +141,12 @@ pub(crate) fn active_project(julia: &Stopped) -> Option<PathBuf> {
 /// On a Julia thread.
 unsafe fn session(here: &Here) -> Result<Summary, SessionError> {
     let started = Instant::now();
+    let script = script();
     let trace = {
         // SAFETY: as the caller says.
         let julia = unsafe { Stopped::new() };
         let home = here.module.as_kind(&julia);
-        let options = Options { focus: None, home, marked: false, inferred: false };
+        let options = Options { focus: None, home, marked: false, script: script.as_ref(), inferred: false };
         trace(&julia, loaded_modules(&julia)?, options, None)
     };
     let limits = here.settings.limits;
@@ -203,6 +224,7 @@ pub(crate) unsafe extern "C" fn nativecache_trace_into(
                 focus,
                 home: named("NativeCache", ""),
                 marked: mark.is_some(),
+                script: None,
                 inferred: process::is_generating_output(),
             };
             let trace = trace(&julia, modules, options, mark.as_ref());

@@ -7,7 +7,7 @@ use jl_sys::jl_module_t;
 
 use super::{handle, Object, Symbol};
 use crate::julia_1_5::{
-    self, jl_get_binding, jl_get_module_binding, jl_module_build_id, jl_module_exports_p, RuntimeLock,
+    self, jl_get_binding, jl_get_binding_wr, jl_get_module_binding, jl_module_build_id, jl_module_exports_p, RuntimeLock,
     HT_NOTFOUND,
 };
 use crate::stopped::Stopped;
@@ -200,6 +200,14 @@ impl<'j> Module<'j> {
     pub fn binding(self, name: Symbol<'_>) -> Option<Binding<'j>> {
         // SAFETY: gives a binding or null.
         unsafe { Binding::from_ptr(jl_get_binding(self.as_ptr(), name.as_ptr())) }
+    }
+
+    /// The module's own binding of this name, made if the name means nothing here yet, as when code that assigns to it is
+    /// compiled; `None` if the name is an import.
+    pub fn binding_to_assign(self, name: Symbol<'_>) -> Option<Binding<'j>> {
+        // SAFETY: gives a binding, and throws nothing as it is told to.
+        let binding = unsafe { Binding::from_ptr(jl_get_binding_wr(self.as_ptr(), name.as_ptr(), 0)) };
+        binding.filter(|binding| binding.owner() == Some(self))
     }
 
     /// The binding of this name in its table, without resolving imports and without warnings.

@@ -39,6 +39,8 @@ pub struct Options<'j> {
     pub home: Option<Module<'j>>,
     /// Leave out what was compiled before the [`Mark`], unless it belongs to a package.
     pub marked: bool,
+    /// The script that this session runs: what `Main` defines is its.
+    pub script: Option<&'j PackageName>,
     /// While a package is precompiled, `precompile` statements only infer. Then this includes methods that were inferred and
     /// that no other method calls.
     pub inferred: bool,
@@ -96,17 +98,18 @@ pub fn trace<'j>(julia: &'j Stopped, loaded: Array<'j>, options: Options<'j>, ma
     let sysimage = Sysimage::current();
     let found = Alive::find(julia, &roots, sysimage.as_ref(), options.inferred);
     let packages = Packages::new(julia, &roots, sysimage.as_ref());
+    let packages = if options.script.is_some() { packages.of_script() } else { packages };
     let wanted = Wanted::of(&found, &packages, options);
     let mut out = Trace {
         looked: found.looked,
         compiled: wanted.compiled,
         used: wanted.used,
-        loaded: packages.loaded().map(PackageName::of).collect(),
         ..Trace::default()
     };
     let callees = callers::packages_called(&found.methods, &packages);
     let mut names = LastingNames::new(found.methods, sysimage.as_ref());
-    let mut attribution = Attribution::new(options.focus, options.home, packages, callees);
+    let mut attribution = Attribution::new(options.focus, options.home, packages, options.script.cloned(), callees);
+    out.loaded = attribution.loaded();
     for instance in wanted.instances {
         let before_mark = options.marked && mark.is_some_and(|mark| mark.has(instance));
         add_entry(instance, before_mark, &mut attribution, &mut names, &mut out);

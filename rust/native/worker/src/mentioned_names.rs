@@ -27,6 +27,8 @@ pub(crate) struct Names<'j> {
     types: HashSet<TypeName<'j>>,
     /// Is `Main` in it?
     pub(crate) main: bool,
+    /// Globals of `Main`.
+    in_main: HashSet<&'j str>,
 }
 
 impl<'j> Names<'j> {
@@ -38,6 +40,11 @@ impl<'j> Names<'j> {
     /// Every name in it.
     pub(crate) fn all(&self) -> impl Iterator<Item = &'j str> + '_ {
         self.all.iter().copied()
+    }
+
+    /// The globals of `Main` that stand there.
+    pub(crate) fn in_main(&self) -> impl Iterator<Item = &'j str> + '_ {
+        self.in_main.iter().copied()
     }
 
     /// Is this name in it, in any role?
@@ -61,6 +68,11 @@ impl<'j> MentionedNames<'j> {
     /// Creates an empty cache.
     pub(crate) fn new(julia: &'j Stopped) -> Self {
         MentionedNames { julia, of: RefCell::default() }
+    }
+
+    /// Does this name mean something in the `Main` of this process, be it something of Base?
+    pub(crate) fn means_in_main(&self, name: &str) -> bool {
+        Module::main(self.julia).value_of(name).is_some()
     }
 
     /// The names in the source from which `instance` is compiled.
@@ -120,7 +132,11 @@ fn add_names<'j>(node: Object<'j>, depth: u32, names: &mut Names<'j>) {
     if let Some(global) = node.as_kind::<GlobalRef<'j>>() {
         let name = global.name().map_or("", Symbol::as_str);
         names.all.insert(name);
-        names.main |= name == "Main" || global.module().is_some_and(Module::is_main);
+        let in_main = global.module().is_some_and(Module::is_main);
+        names.main |= name == "Main" || in_main;
+        if in_main {
+            names.in_main.insert(name);
+        }
     } else if let Some(quoted) = node.as_kind::<QuoteNode<'j>>() {
         quoted.value().into_iter().for_each(|value| add_names(value, depth + 1, names));
     } else if let Some(expr) = node.as_kind::<Expr<'j>>() {

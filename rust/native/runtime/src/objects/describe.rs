@@ -235,6 +235,9 @@ impl<'j> Describer<'j> {
     /// Another session finds it through the constant binding of the same name.
     fn type_name(&mut self, name: TypeName<'j>) -> Described {
         let module = name.module();
+        if module.root().is_main() {
+            return fail(Reason::NamesMain, format!("type {}", name.as_str()));
+        }
         let bound = module.constant(name.symbol()).and_then(Object::type_name);
         if bound != Some(name) {
             let detail = format!("type {} is not bound in {}", name.as_str(), module.path());
@@ -245,8 +248,13 @@ impl<'j> Describer<'j> {
     }
 
     fn module(&mut self, module: Module<'j>) -> Described {
+        // Every session has a Main, and code may look for a variable there; what the variable holds is not described. The
+        // worker refuses code for which inference found a value of this process in it.
         if module.is_main() {
-            return fail(Reason::NamesMain, "module Main");
+            return self.add(Node::Builtin(Builtin::MainModule));
+        }
+        if module.root().is_main() {
+            return fail(Reason::NamesMain, format!("module {}", module.path()));
         }
         if module.is_root() {
             let package = self.package_of(module)?;

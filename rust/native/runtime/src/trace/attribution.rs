@@ -16,6 +16,8 @@ pub(crate) struct Attribution<'j> {
     /// NativeCache.
     home: Option<Module<'j>>,
     packages: Packages<'j>,
+    /// What `Main` is called, where it is a script's.
+    script: Option<PackageName>,
     /// The packages that the user loaded.
     asked_for: Vec<Module<'j>>,
     references: HashMap<MethodInstance<'j>, References<'j>>,
@@ -30,10 +32,32 @@ impl<'j> Attribution<'j> {
         focus: Option<Module<'j>>,
         home: Option<Module<'j>>,
         packages: Packages<'j>,
+        script: Option<PackageName>,
         called: HashMap<MethodInstance<'j>, Vec<Module<'j>>>,
     ) -> Self {
-        let asked_for = packages.asked_for().into_iter().filter(|m| Some(*m) != home).collect();
-        Attribution { focus, home, packages, asked_for, references: HashMap::new(), called }
+        let asked_for = match script {
+            // What only dispatch has asked for, the script has.
+            Some(_) => vec![packages.main()],
+            None => packages.asked_for().into_iter().filter(|m| Some(*m) != home).collect(),
+        };
+        Attribution { focus, home, packages, script, asked_for, references: HashMap::new(), called }
+    }
+
+    /// What names a package in the store.
+    pub(crate) fn name(&self, module: Module<'j>) -> PackageName {
+        match &self.script {
+            Some(script) if module.is_main() => script.clone(),
+            _ => PackageName::of(module),
+        }
+    }
+
+    fn names(&self, modules: &[Module<'j>]) -> Vec<PackageName> {
+        modules.iter().map(|module| self.name(*module)).collect()
+    }
+
+    /// The packages outside of the sysimage.
+    pub(crate) fn loaded(&self) -> Vec<PackageName> {
+        self.packages.loaded().map(|module| self.name(module)).collect()
     }
 
     /// The modules to which a method instance refers.
@@ -55,7 +79,7 @@ impl<'j> Attribution<'j> {
         let tests = references.everywhere.iter().any(|module| module.as_str() == "Test");
         if let Some(focus) = self.focus {
             return match self.focused(focus, &needed) {
-                Some(owners) if !needed.is_empty() || !(before_mark || tests) => vec![names(&owners)],
+                Some(owners) if !needed.is_empty() || !(before_mark || tests) => vec![self.names(&owners)],
                 _ => Vec::new(),
             };
         }
@@ -68,7 +92,7 @@ impl<'j> Attribution<'j> {
             0 => self.needed_by(instance),
             _ => vec![self.packages.last(&needed)],
         };
-        owners.iter().map(|owners| names(owners)).collect()
+        owners.iter().map(|owners| self.names(owners)).collect()
     }
 
     /// The packages for an entry after a run of `focus`: `focus`, if it loads what the entry needs; `focus` and other needed
@@ -162,8 +186,4 @@ pub(crate) fn owners<'j>(
     } else {
         together
     }
-}
-
-fn names(modules: &[Module<'_>]) -> Vec<PackageName> {
-    modules.iter().map(|module| PackageName::of(*module)).collect()
 }

@@ -60,7 +60,10 @@ impl Resolver {
         offset: u32,
     ) -> Result<*mut c_void, Trouble> {
         let module = self.module(around.julia, module)?;
-        let binding = module.binding(around.symbols.get(around.julia, name));
+        let symbol = around.symbols.get(around.julia, name);
+        // A variable of Main that only this code assigns to: Julia's code generator makes its binding, too.
+        let made = module.is_main().then(|| module.binding_to_assign(symbol)).flatten();
+        let binding = made.or_else(|| module.binding(symbol));
         let Some(own) = binding.filter(|binding| binding.owner() == Some(module)) else {
             return Err(Missing::Binding { module: module.path(), name: name.to_owned() }.into());
         };

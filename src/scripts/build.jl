@@ -1,0 +1,212 @@
+# A script is built: the sources of its parts are written, Julia precompiles them, and what its sessions needed of them is
+# compiled like what is needed of any other package.
+
+"""
+What a build of a script did: returned by [`NativeCache.build`](@ref)`("script.jl")`.
+
+- `parts`: the libraries of its parts, a [`NativeCache.BuildResult`](@ref) each
+- `plain`: what stays in `Main` though it would have been worth compiling: `(line, why)`
+- `message`: why there are no parts, or fewer than there could be
+"""
+struct ScriptResult
+    path::String
+    parts::Vector{BuildResult}
+    plain::Vector{Tuple{Int,String}}
+    message::String
+end
+
+is_built(result::ScriptResult) = any(is_built, result.parts)
+
+"Is it the path of a script, not the name of a package?"
+is_script(name) = name isa AbstractString && endswith(name, ".jl")
+
+function build_script(given::AbstractString, options::Options)
+    path = script_path(given)
+    isfile(path) || throw(ArgumentError(string("there is no script ", repr(String(given)))))
+    plan = plan_script(path, read(path, String))
+    plain = stays_in_main(plan)
+    isempty(plan.parts) && return ScriptResult(path, BuildResult[], plain, "nothing of it can be compiled before it runs")
+    folder = trusted_folder(script_folder(path))
+    for part in plan.parts
+        with_failing_writes(() -> write_part(folder, part, plan))
+    end
+    push!(LOAD_PATH, folder)
+    try
+        update(options.progress, "precompiling the parts of $(basename(path))")
+        ids = PkgId[PkgId(part.uuid, part.name) for part in plan.parts]
+        problem = precompile_parts(ids, options)
+        done(options.progress)
+        ready = filter(id -> current_build_id(id) !== nothing, ids)
+        known = script_statements(plan)
+        results = BuildResult[]
+        for (number, id) in enumerate(ids)
+            id in ready || continue
+            texts = get(known, number, String[])
+            isempty(texts) && continue
+            result = build_set([id], sort!(unique!(texts)), nothing, Source[], options)
+            result === nothing || push!(results, result)
+        end
+        build_own(options)
+        return ScriptResult(path, results, plain, problem)
+    finally
+        filter!(!=(folder), LOAD_PATH)
+    end
+end
+
+"What background.jl runs for profiles that name a script or its parts."
+function build_script_unattended(ids::Vector{PkgId})
+    path = script_of(ids[findfirst(id -> startswith(id.name, SCRIPT_PREFIX), ids)])
+    path === nothing && return true         # it has gone
+    result = try
+        build_script(path, Options(linker = nothing, timeout = nothing, keep = nothing, quiet = true))
+    catch err
+        err isa InterruptException && rethrow()
+        println(path, ": ", sprint(showerror, err))
+        return false
+    end
+    show(stdout, MIME("text/plain"), result)
+    println()
+    return is_built(result)
+end
+
+"The folder of a part, as of any package that an environment has by its folder."
+function write_part(folder::String, part::ScriptPart, plan::ScriptPlan)
+    root = mkpath(joinpath(folder, part.name, "src"))
+    project = IOBuffer()
+    println(project, "name = \"", part.name, "\"\nuuid = \"", part.uuid, "\"\n\n[deps]")
+    for name in packages_of(part.source)
+        at = findfirst(other -> other.name == name, plan.parts)
+        id = at === nothing ? Base.identify_package(name) : PkgId(plan.parts[at].uuid, name)
+        id === nothing || id.uuid === nothing || println(project, name, " = \"", id.uuid, '"')
+    end
+    put_text(joinpath(folder, part.name, "Project.toml"), String(take!(project)))
+    put_text(joinpath(root, "$(part.name).jl"), part.source)
+    return nothing
+end
+
+"Written only if it differs: Julia takes a file that has been written for another one."
+function put_text(path::String, text::String)
+    isfile(path) && read(path, String) == text && return nothing
+    write("$path.new", text)
+    mv("$path.new", path; force = true)
+    return nothing
+end
+
+"The packages that the head of a part's source asks for."
+function packages_of(source::String)
+    found = String[]
+    for line in eachline(IOBuffer(source))
+        startswith(line, "Base.invokelatest") && break
+        occursin(r"^(using|import) ", line) || continue
+        ex = Meta.parse(line; raise = false)
+        for arg in ex.args
+            path = is_block(arg, :(:)) ? arg.args[1] : arg
+            is_block(path, :.) && path.args[1] isa Symbol && path.args[1] !== :. && push!(found, String(path.args[1]))
+        end
+    end
+    return unique!(found)
+end
+
+"Precompile the parts in a process of their own; what went wrong, or an empty text."
+function precompile_parts(ids::Vector{PkgId}, options::Options)
+    requires = join(string("try; Base.require(Base.PkgId(Base.UUID(", repr(string(id.uuid)), "), ", repr(id.name),
+        ")); catch err; println(stderr, ", repr(id.name), ", \": \", sprint(showerror, err)); end\n") for id in ids)
+    folder = mktempdir(; prefix = "nativecache-script-")
+    log = joinpath(folder, "log")
+    started = time()
+    try
+        process, stuck = watch(setenv(`$(julia_command()) -e $requires`, julia_environment()), log) do
+            tick(options.progress)
+            time() - started > options.timeout
+        end
+        stuck && return "precompiling its parts was stopped after $(options.timeout) s"
+        said = read(log, String)
+        return success(process) && !occursin("Script_", said) ? "" : last_words(log)
+    finally
+        rm(folder; recursive = true, force = true)
+    end
+end
+
+"""
+The library of NativeCache itself, if there is none: what reads a script and loads its parts would else be compiled in each
+run, for longer than many a script.
+"""
+function build_own(options::Options)
+    id = Base.root_module_key(@__MODULE__)
+    isempty(staleness([id])) && return nothing
+    update(options.progress, "compiling NativeCache itself")
+    trace_session()         # what this build has compiled to read the script
+    append!(Source[], own_statements(id, options))
+    build_set([id], nothing, nothing, Source[], options)
+    return nothing
+end
+
+# ---- which methods ----
+
+"The package that stands for the script's own `Main` in profiles."
+script_id(path::String) = PkgId(script_uuid(path, 0), script_name(path))
+
+"Statements by part: what sessions needed that ran the script as it is, and with parts of earlier builds; and its blocks."
+function script_statements(plan::ScriptPlan)
+    texts = Set{String}()
+    base = script_name(plan.path)
+    in_part = Regex(string("\\b", base, "_[0-9]+\\."))
+    for ids in profiled()
+        any(id -> id.name == base || startswith(id.name, string(base, '_')), ids) || continue
+        foreach(text -> push!(texts, replace(text, in_part => "Main.")), statements(layers_of(ids)))
+    end
+    found = Dict{Int,Vector{String}}()
+    add(number, text) = push!(get!(Vector{String}, found, number), text)
+    for text in texts
+        placed = in_parts(text, plan)
+        placed === nothing || add(placed...)
+    end
+    for item in plan.items
+        item.kind === :block && add(item.part, string("Tuple{typeof(", base, '_', item.part, '.', item.names[1], ")}"))
+    end
+    return found
+end
+
+"A statement of `Main` as one of the parts: the last of them that it names, and its text; `nothing` if it names what stays in `Main`."
+function in_parts(text::String, plan::ScriptPlan)
+    base = script_name(plan.path)
+    last_part, missing_name = 0, false
+    named(found) = begin
+        name = SubString(found, 6)
+        number = startswith(name, "var\"") ? part_of_line(name, plan) : get(plan.names, Symbol(name), 0)
+        number == 0 && (missing_name = true)
+        last_part = max(last_part, number)
+        return string(base, '_', number, '.', name)
+    end
+    placed = replace(text, r"\bMain\.(var\"(?:[^\"\\]|\\.)*\"|[\p{L}_][\p{L}\p{N}_!]*)" => named)
+    (missing_name || occursin(r"\bMain\b", placed)) && return nothing
+    return max(last_part, 1), placed     # what names nothing of the script is needed from the first part on
+end
+
+"The part that has the line of a made-up name, `var\"#1 at line 12 of script.jl\"`."
+function part_of_line(name::AbstractString, plan::ScriptPlan)
+    found = match(r"^var\"#\d+ at line (\d+) of (.*)\"$", name)
+    (found === nothing || found[2] != basename(plan.path)) && return 0
+    line = parse(Int, found[1])
+    at = findfirst(item -> item.first <= line <= item.last, plan.items)
+    return at === nothing || plan.items[at].kind === :plain ? 0 : plan.items[at].part
+end
+
+# ---- how it is shown ----
+
+Base.show(io::IO, result::ScriptResult) = print(io, "ScriptResult(", repr(basename(result.path)), ", ", length(result.parts), " libraries)")
+
+function Base.show(io::IO, mime::MIME"text/plain", result::ScriptResult)
+    printstyled(io, basename(result.path); bold = true)
+    compiled = sum(Int[length(part.compiled) for part in result.parts])
+    requested = sum(Int[length(part.requested) for part in result.parts])
+    print(io, ": ", compiled, " of ", methods_text(requested), " compiled")
+    isempty(result.message) || print(io, "\n  ", result.message)
+    for (line, why) in result.plain
+        print(io, "\n  line ", line, " stays in Main: ", why)
+    end
+    for part in result.parts
+        print(io, "\n")
+        show(io, mime, part)
+    end
+end
