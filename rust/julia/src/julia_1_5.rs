@@ -107,7 +107,11 @@ extern "C" {
     pub(crate) fn jl_module_exports_p(module: *mut jl_module_t, name: *mut jl_sym_t) -> c_int;
     pub(crate) fn jl_get_binding(module: *mut jl_module_t, name: *mut jl_sym_t) -> *mut Binding;
     /// The binding of that name, made if there is none; with `error` 0 it never throws, and may give another module's.
-    pub(crate) fn jl_get_binding_wr(module: *mut jl_module_t, name: *mut jl_sym_t, error: c_int) -> *mut Binding;
+    pub(crate) fn jl_get_binding_wr(
+        module: *mut jl_module_t,
+        name: *mut jl_sym_t,
+        error: c_int,
+    ) -> *mut Binding;
     pub(crate) fn jl_module_build_id(module: *mut jl_module_t) -> u64;
     pub(crate) fn jl_get_root_symbol() -> *mut jl_sym_t;
 

@@ -7,8 +7,8 @@ use jl_sys::jl_module_t;
 
 use super::{handle, Object, Symbol};
 use crate::julia_1_5::{
-    self, jl_get_binding, jl_get_binding_wr, jl_get_module_binding, jl_module_build_id, jl_module_exports_p, RuntimeLock,
-    HT_NOTFOUND,
+    self, jl_get_binding, jl_get_binding_wr, jl_get_module_binding, jl_module_build_id, jl_module_exports_p,
+    RuntimeLock, HT_NOTFOUND,
 };
 use crate::stopped::Stopped;
 

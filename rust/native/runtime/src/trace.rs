@@ -100,15 +100,12 @@ pub fn trace<'j>(julia: &'j Stopped, loaded: Array<'j>, options: Options<'j>, ma
     let packages = Packages::new(julia, &roots, sysimage.as_ref());
     let packages = if options.script.is_some() { packages.of_script() } else { packages };
     let wanted = Wanted::of(&found, &packages, options);
-    let mut out = Trace {
-        looked: found.looked,
-        compiled: wanted.compiled,
-        used: wanted.used,
-        ..Trace::default()
-    };
+    let mut out =
+        Trace { looked: found.looked, compiled: wanted.compiled, used: wanted.used, ..Trace::default() };
     let callees = callers::packages_called(&found.methods, &packages);
     let mut names = LastingNames::new(found.methods, sysimage.as_ref());
-    let mut attribution = Attribution::new(options.focus, options.home, packages, options.script.cloned(), callees);
+    let mut attribution =
+        Attribution::new(options.focus, options.home, packages, options.script.cloned(), callees);
     out.loaded = attribution.loaded();
     for instance in wanted.instances {
         let before_mark = options.marked && mark.is_some_and(|mark| mark.has(instance));
