@@ -27,6 +27,7 @@ elseif VERSION < v"1.10"
     error("NativeCache: Julia $VERSION is not supported: package images, on which it builds, begin with 1.9; use 1.10 or later, or 1.5.3")
 else
     Base.include(NativeCache, "companion/companions.jl")    # companions in the store
+    Base.include(NativeCache, "companion/edges.jl")         # what code of images depends on
     Base.include(NativeCache, "companion/session.jl")       # what runs in every session
 end
 Base.include(NativeCache, "profile.jl")     # which methods: statements and signatures
@@ -52,6 +53,7 @@ if VERSION < v"1.6"
     Base.include(NativeCache, "page.jl")        # that as a page
     Base.include(NativeCache, "cli.jl")         # bin/nativecache
 else
+    Base.include(NativeCache, "companion/shortening.jl")    # makes images cheaper to load
     Base.include(NativeCache, "companion/layout.jl")        # where the fields of Julia's objects lie
     Base.include(NativeCache, "companion/statement.jl")     # statements read back
     Base.include(NativeCache, "companion/trainer.jl")       # compiles statements while a companion is precompiled

@@ -144,6 +144,34 @@ part("inserted code follows its callees") && @testset "inserted code follows its
     remove(box)
 end
 
+# What the system image says of its own calls is in no companion: code of the system image that was invalidated before takes
+# out what depends on it, and nothing else.
+part("code of the system image that holds no more") && @testset "code of the system image that holds no more" begin
+    box = Box()
+    add_package(box, "Ends", """
+        module Ends
+        far(c::Char) = isprint(c) ? "near" : "far"      # isprint asks for the category
+        plain(x::Int) = string(x, "!")
+        end
+        """)
+    result = build(box, repr("Ends"), ["Tuple{typeof(Ends.far), Char}", "Tuple{typeof(Ends.plain), Int64}"])
+    @test length(result["compiled"]) == 2
+    change = "@eval Base.Unicode category_code(c::Char) = Cint(0)"
+    say = "println(Base.invokelatest(Ends.far, 'a'), ' ', Base.invokelatest(Ends.plain, 1))"
+    counts = "let status = NativeCache.status(\"Ends\"); print(stderr, length(status.installed), ' ', length(status.rejected)); end"
+    for (flags, early, late, out, installed) in (
+            (``, "", "", "near 1!\n", "2 0"), (``, change, "", "far 1!\n", "1 1"), (``, "", change, "far 1!\n", "1 1"),
+            # With threads one could run it meanwhile.
+            (`--threads=2`, "", "", "near 1!\n", "2 0"), (`--threads=2`, change, "", "far 1!\n", "0 2"))
+        run = julia!(box, "$early\nusing NativeCache, Ends\n$late\n$counts\n$say"; flags = flags)
+        @test (run.out, run.err) == (out, installed)
+    end
+    # NativeCache's own code as well.
+    own = julia!(box, "$change\nusing NativeCache, Ends\nprint(length(NativeCache.invalid_ends(NativeCache.OWN_ENDS)) > 0, NativeCache.SESSION.on)").out
+    @test endswith(own, "true")
+    remove(box)
+end
+
 part("a traced session starts warm") && @testset "a traced session starts warm" begin
     box = Box()
     add_stdlib_copy(box, "Dates")

@@ -68,7 +68,7 @@ function put_companion(job::Job, work::String, folder::String)
     base = joinpath(folder, facts["base"])
     bytes = filesize(facts["object"]) + filesize(facts["cache"])
     index = joinpath(folder, facts["stem"] * ".companion")
-    for (from, to) in (facts["object"] => base * ".so", facts["cache"] => base * ".ji")
+    for (from, to) in (joinpath(work, "ends") => base * ".ends", facts["object"] => base * ".so", facts["cache"] => base * ".ji")
         # Julia gives them the rights of the source, which others may read and nobody else may write.
         chmod(from, 0o644)
         Base.Filesystem.rename(from, to)

@@ -1,7 +1,7 @@
 # Companions in the store: where they lie, and what is written beside their code.
 #
 #   <depot>/nativecache/v1.10/<key>/<Name>-<uuid>/<build id>[+<others>].companion
-#                                                 <build id>[+<others>]-<content>.{jl,txt,ji,so}
+#                                                 <build id>[+<others>]-<content>.{jl,txt,ji,so,ends}
 #
 # key       hash of all that Julia keys an image on, besides packages
 # build id  of the package that it belongs to, in this and no other build

@@ -23,16 +23,8 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             end
             insert!(found, Any[])
             reject!(found, :Nothing, "")
-            send_layout()
-            setting("trace")
-            asked_for(PkgId[id])
-            loads(id)
-            extensions(PkgId[id])
-            packages, text = trace_text()
-            parse_found("looked\t1\nentry\tTuple{}\t0\n", PkgId[id])
-            placed(["Tuple{}" => [id]], [Member(id, Set{PkgId}())])
-            ids = [id]
-            add_to_layer(ids, "trace", profile_text(ids, "trace", "sessions", ["Tuple{Int64}"]))
+            isempty(OWN_ENDS) && read_ends(index)
+            learn(PkgId[id], folder, "trace", "sessions", "end")
         catch
             # Nothing is lost but time: libnativecache is not built yet, say.
         finally
@@ -48,6 +40,15 @@ if ccall(:jl_generating_output, Cint, ()) == 1
     precompile(start, ())
     precompile(loaded, (PkgId,))
     precompile(ended, ())
-    precompile(trace_session, ())
     precompile(load_companion!, (Found,))
+end
+
+# Last of all, each on its own, so that nothing of it is inferred before the line above it has run.
+if ccall(:jl_generating_output, Cint, ()) == 1 && VERSION < v"1.11"
+    precompile(take_out_own!, ())
+    Core.Compiler.track_newly_inferred.x = false
+end
+if ccall(:jl_generating_output, Cint, ()) == 1 && VERSION < v"1.11"
+    append!(OWN_ENDS, Base.invokelatest(Shortening.shorten_edges!, NativeCache))
+    Base.invokelatest(Shortening.leave_no_trace!)
 end

@@ -43,7 +43,9 @@ end
 function __init__()
     ccall(:jl_generating_output, Cint, ()) != 0 && return nothing
     try
-        start()
+        take_out_own!()
+        # Not what the compiler made of it when this image was made, if that was just taken out.
+        Base.invokelatest(start)
     catch err
         SESSION.on, SESSION.reason, SESSION.message = false, :StartFailed, sprint(showerror, err)
     end
@@ -114,12 +116,14 @@ end
 "Load each companion whose packages are all there; one of many packages after those of fewer."
 function load_what_can_be()
     waiting = Found[]
+    most = 0
     for found in SESSION.found
-        found.state === :waiting && push!(waiting, found)
+        found.state === :waiting || continue
+        push!(waiting, found)
+        most = max(most, length(found.companion.packages))
     end
-    isempty(waiting) && return nothing
-    sort!(waiting; by = package_count, alg = InsertionSort)
-    for found in waiting
+    for count in 1:most, found in waiting
+        length(found.companion.packages) == count || continue
         fits = true
         for (id, build) in found.companion.packages
             mod = get(Base.loaded_modules, id, nothing)
@@ -130,8 +134,6 @@ function load_what_can_be()
     end
     return nothing
 end
-
-package_count(found::Found) = length(found.companion.packages)
 
 function reject!(found::Found, reason::Symbol, message::AbstractString)
     found.state, found.reason, found.message = :rejected, reason, String(message)
@@ -153,7 +155,7 @@ function restore!(found::Found)
     companion = found.companion
     cache, source = companion.base * ".ji", companion.base * ".jl"
     # A companion is code that this process runs: it must be nobody else's.
-    for path in (companion.index, source, cache, companion.base * ".so")
+    for path in (companion.index, source, cache, companion.base * ".so", companion.base * ".ends")
         problem = distrust(path)
         isempty(problem) || return reject!(found, :Untrusted, problem)
     end
@@ -165,12 +167,55 @@ function restore!(found::Found)
         mod isa Module || return reject!(found, :PackageMissing, string(mod[2].name))
     end
     object === nothing && return reject!(found, :LinkFailed, "there is no native code beside $cache")
-    restored = Base._include_from_serialized(id_of(companion), cache, object, modules)
+    invalid = invalid_ends(read_ends(companion.base * ".ends"))
+    # Another thread could run what is taken out before it is.
+    isempty(invalid) || Threads.nthreads() == 1 ||
+        return reject!(found, :Invalidated, string("with threads, all that it calls must be valid: ", first(invalid).def))
+    restored = restore_image(id_of(companion), cache, object, modules, invalid)
     restored isa Module || return reject!(found, :LinkFailed, sprint(showerror, restored))
     found.mod = restored
     insert!(found, getglobal(restored, :CODE)::Vector{Any})
     found.state = :loaded
     return nothing
+end
+
+"""
+What Julia does for a package whose image fits, `Base._include_from_serialized`. The module, or the error. What depends on
+one of the `invalid` code instances is taken out before it is of use to anything.
+"""
+function restore_image(id::PkgId, cache::String, object::String, modules::Vector{Any}, invalid::Vector{Core.CodeInstance})
+    isempty(invalid) && return Base._include_from_serialized(id, cache, object, modules)
+    return Base.invokelatest(restore_without, id, cache, object, modules, invalid)      # seldom, so no part of this image
+end
+
+function restore_without(id::PkgId, cache::String, object::String, modules::Vector{Any}, invalid::Vector{Core.CodeInstance})
+    # Neither a finalizer nor the compiler runs in between.
+    precompile(take_out!, (Vector{Core.CodeInstance}, Core.SimpleVector))
+    Base.GC.enable_finalizers(false)
+    restored = try
+        parts = ccall(:jl_restore_package_image_from_file, Any, (Cstring, Any, Cint, Cstring), object, modules, true, id.name)
+        parts isa Core.SimpleVector && take_out!(invalid, parts)
+        parts
+    finally
+        Base.GC.enable_finalizers(true)
+    end
+    restored isa Core.SimpleVector || return restored
+    for mod in Base.register_restored_modules(restored, id, cache)
+        PkgId(mod::Module) == id && return mod
+    end
+    return ErrorException("there is no module $(id.name) in $object")
+end
+
+"The list that `shorten_edges!` gave when the companion was made."
+function read_ends(path::String)
+    ends = Vector{Int}(undef, filesize(path) ÷ sizeof(Int))
+    io = open(path, "r")
+    try
+        GC.@preserve ends unsafe_read(io, Ptr{UInt8}(pointer(ends)), UInt(sizeof(ends)))
+    finally
+        close(io)
+    end
+    return ends
 end
 
 "Julia's own answer: `true`, or the modules that the image needs and its native part."

@@ -115,9 +115,6 @@ end
 
 instance_of_code(code::Core.CodeInstance) = code.def isa Core.MethodInstance ? code.def : nothing
 
-"The code instances that inference has made since the companion began."
-inferred_here() = @static VERSION < v"1.12" ? Core.Compiler.newly_inferred : Base.Compiler.newly_inferred
-
 "The image writer leaves out what is not valid."
 function leave_out!(instance::Core.MethodInstance)
     isdefined(instance, :cache) || return nothing
@@ -163,5 +160,9 @@ function train_all(path::String, codes::Vector{Any})
     end
     out = get(ENV, "NATIVECACHE_ACCOUNT", "")
     isempty(out) || write(out, take!(account))
+    # Last, since it changes what this process knows.
+    ends = Base.invokelatest(Shortening.shorten_edges!)::Vector{Int}
+    out = get(ENV, "NATIVECACHE_ENDS", "")
+    isempty(out) || write(out, ends)
     return nothing
 end
