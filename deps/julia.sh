@@ -284,11 +284,15 @@ private() {
 suits() {
     local version bin
     version=$("$1" --version 2>/dev/null) || version='something that does not start'
-    # 1.10: the companion engine; deps/build.jl knows which versions were tested.
-    if [[ $version != "julia version $supported" && $version != 'julia version 1.10.'* ]]; then
+    # 1.10: the companion engine; deps/build.jl has the same list.
+    case $version in
+        "julia version $supported" | 'julia version 1.10.'*) ;;
+        'julia version 1.1'[1-9]*) [[ ${JULIA_NATIVECACHE_UNTESTED:-} == yes ]] ;;
+        *) false ;;
+    esac || {
         why="it is ${version#julia version }, and NativeCache supports $supported and 1.10"
         return 1
-    fi
+    }
     bin=$(dirname -- "$(readlink -f -- "$1")")
     [[ -r $bin/../include/julia/julia.h ]] ||    # perhaps a launcher: ask
         bin=$("$1" --startup-file=no -e 'print(Sys.BINDIR)' 2>/dev/null) || bin=

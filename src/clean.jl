@@ -33,7 +33,7 @@ Remove what is of no use any more, in the depots of this session:
 
 - libraries of a package build that has no `.ji` file any more
 - libraries for another Julia build, or made by another NativeCache
-- damaged libraries
+- damaged libraries, and files of a library whose build did not come to its end
 - object files that are kept for the next build of a package without any library, or of all packages while all
   together is larger than `max_size` bytes (a setting, 2 GB); then the libraries that were built longest ago
 - profiles of packages that are not installed
@@ -57,8 +57,8 @@ function gc!(; dry_run::Bool = false, max_size = nothing)
     for library in stored()
         why = of_no_use(library, builds)
         why === nothing && continue         # not ours
-        isempty(why) ? push!(alive, (path = library.path, bytes = filesize(library.path), built = mtime(library.path))) :
-            push!(doomed, library.path => why)
+        isempty(why) ? push!(alive, (path = library.path, bytes = library_size(library.path), built = file_time(library.path))) :
+            append!(doomed, (file => why for file in files_of(library.path)))
     end
     objects = [(path = item.path, bytes = file_size(item.path), built = file_time(item.path)) for item in stored(OBJECTS_NAME) if are_objects(item.path)]
     total = sum(Int[file.bytes for file in Iterators.flatten((alive, objects))])
@@ -73,8 +73,10 @@ function gc!(; dry_run::Bool = false, max_size = nothing)
     for library in sort(alive; by = library -> library.built)
         total <= cap && break
         total -= library.bytes
-        push!(doomed, library.path => string("all together is larger than ", size_text(cap), ", and it was built longest ago"))
+        why = string("all together is larger than ", size_text(cap), ", and it was built longest ago")
+        append!(doomed, (file => why for file in files_of(library.path)))
     end
+    append!(doomed, strays())
     append!(doomed, useless_profiles())
     append!(doomed, left_behind())
     return remove!(doomed, dry_run)
@@ -83,7 +85,7 @@ end
 "Each new version of a package leaves a library behind: a build calls [`gc!`](@ref) once they take more than `max_size`."
 function keep_within_cap()
     try
-        sum(Int[file_size(file.path) for file in stored_with_objects()]) > setting("max_size") && gc!()
+        sum(Int[library_size(file.path) for file in stored_with_objects()]) > setting("max_size") && gc!()
     catch err
         err isa InterruptException && rethrow()     # the library is in its place, whatever is wrong with others
     end
@@ -109,7 +111,11 @@ have written one, the line from your `startup.jl`, and the package itself.
 """
 function clear!(package; dry_run::Bool = false)
     folders = package_folder.(package_ids(package))
-    doomed = Pair{String,String}[file.path => "of $(file.package)" for file in stored_with_objects() if file.package in folders]
+    doomed = Pair{String,String}[]
+    for library in stored_with_objects()
+        library.package in folders || any(in(folders), package_folder.(others_of(library.path))) || continue
+        append!(doomed, (file => "of $(library.package)" for file in files_of(library.path)))
+    end
     for (folder, names) in profile_folders()
         any(in(folders), names) && append!(doomed, (path => "profile" for path in files_below(folder)))
     end
@@ -126,37 +132,6 @@ function clear!(; dry_run::Bool = false)
 end
 
 # ---- what is of no use ----
-
-"Why a library is of no use; empty if it is of use, `nothing` if it is not ours to judge."
-function of_no_use(library, builds)
-    facts = inspect_library(library.path)
-    for (reason, detail) in facts.problems
-        reason in (:BadMagic, :Truncated, :Unreadable, :NotFound, :Untrusted) && return nothing
-        reason in (:HashMismatch, :Malformed, :FormatVersion) && return NativeCache.reason(reason)[1]
-    end
-    for (component, built, here) in facts.key
-        component == "julia" && built != here && return "it is for another Julia build: $built"
-        component == "NativeCache" && built != here && return "another NativeCache has made it: $built"
-    end
-    name = folder_package(library.package)
-    build = SubString(basename(library.path), 1, 16)
-    known = get!(() -> build_ids(name), builds, name)
-    return build in known ? "" : "no .ji file of $name has this build any more"
-end
-
-"The build ids in the .ji files of all packages of this name."
-function build_ids(name::AbstractString)
-    found = Set{String}()
-    for path in package_images(name)
-        modules = try
-            Base.parse_cache_header(path)[1]
-        catch
-            continue        # a .ji that Julia itself cannot read
-        end
-        foreach(entry -> entry.first.name == name && push!(found, hex(entry.second)), modules)
-    end
-    return found
-end
 
 "The .ji files of packages of this name, in all depots."
 function package_images(name::AbstractString)
@@ -253,13 +228,8 @@ function is_ours(path::AbstractString)
     length(parts) == 1 && return occursin(r"^(lock|[a-z-]+\.(log|log\.old|lock|pid|queue))$", parts[1])
     parts[1] == "queue" && return length(parts) == 2 && occursin(r"\.(job|job\.running|tmp-.*)$", parts[2])
     occursin(r"^[0-9a-f]{16}$", parts[1]) && length(parts) == 3 || return false
-    occursin(OBJECTS_NAME, parts[3]) && return are_objects(path)
-    occursin(LIBRARY_NAME, parts[3]) || return false
-    return !any(problem -> problem.first in (:BadMagic, :Truncated, :Unreadable), inspect_library(path).problems)
+    return is_library_file(path)
 end
-
-"Are these object files of a build? They begin with the mark of rust/worker/src/object_files.rs."
-are_objects(path) = isfile(path) && filesize(path) >= 24 && open(io -> read(io, 5) == b"NCOBJ", path)
 
 "The files of the store that a running process has mapped, as far as this user may see."
 function mapped_files()
@@ -267,14 +237,13 @@ function mapped_files()
     isdir("/proc") || return found
     for process in readdir("/proc")
         all(isdigit, process) || continue
-        text = try
-            read(joinpath("/proc", process, "maps"), String)
-        catch
-            continue        # it has ended, or is another user's
-        end
-        occursin(STORE, text) || continue
-        for line in split(text, '\n')
-            occursin(STORE, line) && push!(found, lstrip(split(line, ' '; limit = 6, keepempty = false)[end]))
+        try
+            # Line by line: the kernel gives a page at a time, and `read` takes less than it asked for as the end.
+            for line in eachline(joinpath("/proc", process, "maps"))
+                occursin(STORE, line) && push!(found, lstrip(split(line, ' '; limit = 6, keepempty = false)[end]))
+            end
+        catch err
+            err isa Union{SystemError,Base.IOError} || rethrow()    # it has ended, or is another user's
         end
     end
     return found
@@ -288,7 +257,7 @@ function remove!(doomed, dry_run; mapped = mapped_files())
     try
         for (path, why) in doomed
             bytes = Int(filesize(lstat(path)))
-            kept = real(path) in mapped ? "a running process uses it" : is_taken(path) ? "a build has begun there" : ""
+            kept = real(mapped_for(path)) in mapped ? "a running process uses it" : is_taken(path) ? "a build has begun there" : ""
             removed = false
             if isempty(kept) && !dry_run
                 try
@@ -306,7 +275,7 @@ function remove!(doomed, dry_run; mapped = mapped_files())
         foreach(release, locks)
     end
     gone = Set(item.path for item in items if isempty(item.kept))
-    left = sum(Int[filesize(library.path) for library in stored() if !(library.path in gone)])
+    left = sum(Int[library_size(library.path) for library in stored() if !(library.path in gone)])
     return Removals(items, left, dry_run)
 end
 

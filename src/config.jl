@@ -149,7 +149,7 @@ function report_once(problems::Vector{String})
 end
 
 "Text of a setting, what kind of place it is from, and which: `given`, then the places in their order."
-function look_up(name::String, given = nothing)
+function look_up(name::String, given = nothing; report = true)
     _, default, _, _ = setting_entry(name)
     given === nothing || return (given isa Bool ? (given ? "yes" : "no") : string(given), :keyword, "keyword $name")
     value = get(ENV, variable(name), "")
@@ -157,7 +157,7 @@ function look_up(name::String, given = nothing)
     for (place, path) in preference_files()
         heeded(name) || break
         found, problems = read_preferences(path)
-        isempty(problems) || report_once(problems)
+        isempty(problems) || !report || report_once(problems)
         haskey(found, name) && return (found[name][1], place, string(path, ", line ", found[name][2]))
     end
     return (default, :default, "")
@@ -175,6 +175,13 @@ function setting(name::String, given = nothing)
     value = value_of(kind, text)
     value === nothing && throw(ArgumentError(wrong_value(name, text, place)))
     return value
+end
+
+"The value that a session takes by itself: a mistake is no error, says nothing and counts as the default."
+function session_setting(name::String)
+    _, default, kind, _ = setting_entry(name)
+    value = value_of(kind, look_up(name; report = false)[1])
+    return value === nothing ? value_of(kind, default) : value
 end
 
 wrong_value(name, text, place) = string("setting ", name, isempty(place) ? "" : " from $place", ": expected ",

@@ -34,14 +34,14 @@ Throws an `ArgumentError` if the package is not found or the signature is none.
 """
 function explain(package)
     status = NativeCache.status(package)
-    used = Set(library.path for library in found() if library.reason == 0 && library.id >= 0)
+    used = used_libraries()
     folders = package_folder.(package_ids(package))
     unused = is_on() ? [inspect_library(item.path) for item in stored() if item.package in folders && !(item.path in used)] :
         LibraryFacts[]
     return Explanation(status, sort!(unused; by = facts -> file_time(facts.path), rev = true))
 end
 
-"One code instance of a method: `kind` is `library`, `sysimage`, `session`, `constant` or `inferred`."
+"One code instance of a method: `kind` is `library`, `sysimage`, `image` (of a package), `session`, `constant` or `inferred`."
 struct CodeStory
     kind::Symbol
     library::String
@@ -66,8 +66,8 @@ The story of one method: returned by [`NativeCache.explain`](@ref) with a functi
 - `asked`: the layers whose profiles ask for it, with the seconds that it took to compile
 - `libraries`: what became of it in each library; `code`: the code that this session has, newest
   first, and which definition invalidated it
-- `runs`: what a call runs now: `:library`, `:sysimage`, `:session` (compiled in this session),
-  `:constant` or `:nothing` (it will be compiled at the next call)
+- `runs`: what a call runs now: `:library`, `:sysimage`, `:image` (of a package; Julia 1.10 and
+  later), `:session` (compiled in this session), `:constant` or `:nothing` (it will be compiled at the next call)
 - `reason`, `detail`: why that is not cached code; `nothing` if it is
 """
 struct Story
@@ -129,22 +129,10 @@ The story of the method that this call runs; the arguments are evaluated, the ca
     julia> NativeCache.@explain Dates.format(now(), "yyyy")
 """
 macro explain(call)
-    InteractiveUtils.gen_call_with_extracted_types_and_kwargs(__module__, :(NativeCache.explain), (call,))
-end
-
-"The method instance that Julia compiles for a call with this signature, or what is wrong with it; as src/worker.jl finds it."
-function instance_of(@nospecialize(signature), world)
-    entry = ccall(:jl_gf_invoke_lookup, Any, (Any, UInt), signature, world)
-    entry === nothing && return "no method matches"
-    method = (entry isa Method ? entry : entry.func)::Method
-    exact = (Base.unwrap_unionall(signature)::DataType).isdispatchtuple
-    if !exact && ccall(:jl_isa_compileable_sig, Cint, (Any, Any), signature, method) != 0
-        meet = ccall(:jl_type_intersection_with_env, Any, (Any, Any), signature, method.sig)::Core.SimpleVector
-        return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any), method, meet[1], meet[2])
-    end
-    min, max = zeros(UInt, 1), zeros(UInt, 1)
-    found = ccall(:jl_get_spec_lambda, Any, (Any, UInt, Ptr{UInt}, Ptr{UInt}), signature, world, min, max)
-    return found === nothing ? "its arguments are too abstract: no call is compiled for them" : found
+    # Only who asks has it loaded: from Julia 1.11 on it is in no system image.
+    tools = Base.require(NativeCache, :InteractiveUtils)
+    generate = Base.invokelatest(getproperty, tools, :gen_call_with_extracted_types_and_kwargs)
+    return Base.invokelatest(generate, __module__, :(NativeCache.explain), (call,))
 end
 
 "The packages that the types of a method instance and its method belong to, that one first."
@@ -165,30 +153,13 @@ function packages_of(instance::Core.MethodInstance)
     return ids
 end
 
-"What libnativecache knows of a method instance: its code, and the linked libraries that have it."
-function known_of(instance::Core.MethodInstance)
-    code, libraries = CodeStory[], LibraryStory[]
-    text = taken(ccall((:nativecache_method, LIBRARY), Ptr{UInt8}, (Any,), instance))
-    for line in split(text, '\n'; keepempty = false)
-        field = fields_of(line)
-        if field[1] == "code"
-            push!(code, CodeStory(Symbol(field[2]), field[3], parse(Int, field[4]), parse(Int, field[5]), field[6]))
-        elseif field[1] == "library"
-            why = parse(Int, field[4])
-            push!(libraries, LibraryStory(field[2], field[3], why == 0 ? nothing : reason_name(why), field[5], field[6]))
-        end
-    end
-    return code, libraries
-end
-
 "The libraries of these packages that hold no code for a method but a word about it, or are not linked."
 function elsewhere(ids, statements, known)
     stories = LibraryStory[]
     is_on() || return stories
-    linked = Dict(library.path => library for library in found())
     folders = package_folder.(ids)
     paths = [item.path for item in stored() if item.package in folders]
-    for path in union(keys(linked), paths)
+    for path in union(found_paths(), paths)
         path in known && continue
         for (bucket, item) in peek(path)
             squeezed(item.statement) in statements || continue
@@ -214,6 +185,7 @@ end
 
 function verdict(runs, code, libraries, asked, text, ids)
     runs === :sysimage && return (:InSysimage, "")
+    runs === :image && return (:AlreadyNative, code[findfirst(one -> one.kind === :image && one.last_world == 0, code)].library)
     for one in libraries        # the linked ones come first
         one.reason === nothing || return (one.reason, one.detail)
     end
@@ -266,7 +238,7 @@ function Base.show(io::IO, ::MIME"text/plain", story::Story)
     end
     line("a call runs", "")
     printstyled(io, ' ', story.runs === :nothing ? "nothing yet: Julia compiles it then" : code_kind(story.runs);
-        color = story.runs in (:library, :sysimage, :constant) ? :green : :yellow)
+        color = story.runs in (:library, :sysimage, :image, :constant) ? :green : :yellow)
     story.reason === nothing && return nothing
     text, advice = reason(story.reason)
     line("why", "")
@@ -276,5 +248,5 @@ function Base.show(io::IO, ::MIME"text/plain", story::Story)
 end
 
 code_kind(kind::Symbol) = kind === :library ? "from a library of NativeCache" :
-    kind === :sysimage ? "from Julia's sysimage" : kind === :session ? "compiled in this session" :
+    kind === :sysimage ? "from Julia's sysimage" : kind === :image ? "from a package's image" : kind === :session ? "compiled in this session" :
     kind === :constant ? "a constant, no code" : "inferred only, no code"

@@ -22,7 +22,7 @@ const DEPTH = Int[0]
 function timed_inference(instance::Core.MethodInstance, world::UInt)
     DEPTH[1] += 1
     started = time_ns()
-    source = Core.Compiler.typeinf_ext(instance, world)
+    source = @static VERSION < v"1.6" ? Core.Compiler.typeinf_ext(instance, world) : Core.Compiler.typeinf_ext_toplevel(instance, world)
     took = time_ns() - started
     DEPTH[1] -= 1
     DEPTH[1] == 0 && (push!(INFERRED, instance); push!(INFERRED, took))
@@ -84,6 +84,8 @@ field(text) = escape_field(string(text))
 const LIBRARY = joinpath(@__DIR__, "..", "deps", "lib", "libnativecache.so")
 
 function field(type::Type)
+    # Who has no cache is not asked for signatures.
+    VERSION < v"1.6" || return CACHED ? escape_field(Base.invokelatest(nativecache().signature_text, type)) : ""
     handle = ccall(:jl_load_dynamic_library, Ptr{Cvoid}, (Cstring, UInt32, Cint), LIBRARY, 1, 1)
     address = Ref(C_NULL)
     ccall(:jl_dlsym, Cint, (Ptr{Cvoid}, Cstring, Ptr{Ptr{Cvoid}}, Cint), handle, "nativecache_signature", address, 1)

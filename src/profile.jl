@@ -75,7 +75,7 @@ function statement_text(signature::Type)
     (signature <: Tuple && Base.unwrap_unionall(signature) isa DataType) ||
         bad_signature(signature)
     # Not by `show`, to which packages add methods of their own: what is written must be read back.
-    text = taken(ccall((:nativecache_signature, LIBRARY), Ptr{UInt8}, (Any,), signature))
+    text = signature_text(signature)
     isempty(text) && throw(ArgumentError(string("statements: this signature has no text: ", last_error())))
     return text
 end
@@ -99,4 +99,4 @@ statement_text(other) = bad_signature(other)
     "`(f, (Int,))` or the text of a `precompile(...)` line")))
 
 "Does the text name something of `Main`, which no other session has?"
-names_main(text::AbstractString) = occursin(r"(?<![\w.!])Main\.", text)
+names_main(text::AbstractString) = occursin(r"(?<![\w.!])Main\.|\bgetfield\(Main,", text)

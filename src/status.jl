@@ -145,6 +145,72 @@ profile_layers(ids::Vector{PkgId}) = Pair{String,Dict{String,Float64}}[layer.nam
 "Texts that differ in white space only are the same signature."
 squeezed(text::AbstractString) = filter(!isspace, text)
 
+# ---- libraries in the store ----
+
+"Loaded packages that have libraries in the store, none of which was even looked at."
+function stale(items)
+    known = Set(name for item in items for name in split(item.package, '+'))
+    folders = Set(item.package for item in stored())
+    found = Status[]
+    for (id, mod) in Base.loaded_modules
+        !(id.name in known) && package_folder(id) in folders && push!(found, nothing_of(id.name, [id]))
+    end
+    return sort!(found; by = item -> item.package)
+end
+
+function missing_message(ids)
+    is_on() || return session_message()
+    for id in ids
+        haskey(Base.loaded_modules, id) || return told(:NotLoaded, id.name)
+    end
+    id = ids[1]
+    build = hex(Base.module_build_id(Base.loaded_modules[id]))
+    others = [item for item in stored() if item.package == package_folder(id)]
+    isempty(others) && return told(:NotFound, string("NativeCache.build(", repr(id.name), ") makes one"))
+    key = session_key()
+    any(item -> item.key == key && startswith(basename(item.path), build), others) && return told(:BuiltLater)
+    any(item -> item.key == key, others) && return told(:PackageBuild)
+    return told(:KeyDiffers, key_difference(others))
+end
+
+"What differs between this session and the newest of these libraries: `component: built with …, this session has …`."
+function key_difference(libraries)
+    newest = sort(libraries; by = item -> file_time(item.path))[end]
+    return join((text for (reason, text) in inspect_library(newest.path).problems), "; ")
+end
+
+"""
+    NativeCache.libraries() -> Vector
+
+The libraries in the store, of all packages and kinds of session: named tuples of `package`,
+`path`, `bytes`, `built` (Unix time), `usable` (by sessions started like this one; `missing`
+if the cache is off) and `linked` (in this session).
+
+# Example
+
+    julia> sum(library.bytes for library in NativeCache.libraries())
+    5242880
+"""
+function libraries()
+    linked = used_libraries()
+    key = is_on() ? session_key() : missing
+    return [(package = item.package, path = item.path, bytes = library_size(item.path), built = file_time(item.path),
+             usable = item.key == key,
+             linked = item.path in linked) for item in stored()]
+end
+
+"What a library file says of itself, whether this session can use it or not."
+struct LibraryFacts
+    path::String
+    problems::Vector{Pair{Symbol,String}}       # reason => detail
+    key::Vector{NTuple{3,String}}               # component, value at build, value here
+    packages::Vector{Pair{PkgId,BuildId}}       # those not in the sysimage, with their build ids
+    functions::Int
+end
+
+"What a library takes in the store."
+library_size(path) = sum(Int[file_size(file) for file in files_of(path)])
+
 # ---- how they show ----
 
 size_text(bytes::Real) = bytes < 1e6 ? string(round(bytes / 1e3; digits = 1), " kB") :
@@ -224,7 +290,7 @@ function show_status(io::IO, status::Status; statements::Bool)
     isnan(status.saved) || print(io, ", ", time_text(status.saved), " of compilation saved")
     status.functions > 0 && print(io, "\n  ", status.functions, " native functions, linked in ",
         time_text(status.seconds), " (", round(1e6 * status.seconds / status.functions; digits = 1),
-        " µs each), ", size_text(status.bytes), ", built ", age_text(status.built), " ago")
+        " µs each), ", size_text(status.bytes), isnan(status.built) ? "" : ", built $(age_text(status.built)) ago")
     isempty(status.message) || print(io, "\n  ", status.message)
     for layer in status.layers
         print(io, "\n  layer ", layer.layer, ": ", layer.installed, " of ", layer.requested,

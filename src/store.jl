@@ -23,6 +23,9 @@ const STORE = string("nativecache/v", VERSION.major, ".", VERSION.minor)
 
 hex(x::UInt64) = string(x; base = 16, pad = 16)
 
+"Julia's number of one build of a package."
+const BuildId = VERSION < v"1.6" ? UInt64 : UInt128
+
 "The folder of a package in the store. The whole uuid: packages of one name share nothing, however alike theirs are."
 package_folder(id::PkgId) =
     id.uuid === nothing ? id.name : string(id.name, "-", replace(string(id.uuid), "-" => ""))
@@ -303,7 +306,8 @@ stat_of(path::AbstractString) = try stat(path) catch err; err isa Base.IOError |
 file_time(path::AbstractString) = mtime(stat_of(path))
 file_size(path::AbstractString) = Int(filesize(stat_of(path)))
 
-const LIBRARY_NAME = r"^[0-9a-f]{16}(\+[0-9a-f]{16})?\.so$"
+# What names a library: on Julia 1.10 and later a companion is several files, of which this one comes into its place last.
+const LIBRARY_NAME = VERSION < v"1.6" ? r"^[0-9a-f]{16}(\+[0-9a-f]{16})?\.so$" : r"^[0-9a-f]{32}(\+[0-9a-f]{16})?\.companion$"
 const OBJECTS_NAME = r"^objects(\+[0-9a-f]{16})?$"
 
 "Every library of the store, or every other file of this name: (key, package folder, path)."

@@ -10,6 +10,9 @@ blocks add up. In every other process the block is not even looked at.
 
 Variables of the block are its own. An error in it is shown and does not stop the precompilation.
 
+In a package that has loaded PrecompileTools, which exists for Julia 1.6 and later, the block is a
+`PrecompileTools.@compile_workload`: what it compiles is in the package's own image, and nothing is noted.
+
 # Example
 
     module MyPackage
@@ -21,30 +24,30 @@ Variables of the block are its own. An error in it is shown and does not stop th
     end
 """
 macro workload(block)
+    tools = precompile_tools(__module__)
+    run = tools === nothing ? :(let
+        $block
+    end) : Expr(:macrocall, GlobalRef(tools, Symbol("@compile_workload")), __source__, block)
+    start, stop = tools === nothing ? (:($begin_workload()), :($end_workload($__module__))) : (nothing, nothing)
     # At top level and not in a function: each call is then made as a user's is.
     return esc(quote
         if ccall(:jl_generating_output, Cint, ()) != 0
-            $begin_workload()
+            $start
             try
-                let
-                    $block
-                end
+                $run
             catch err
                 $failed_workload($__module__, err)
             finally
-                $end_workload($__module__)
+                $stop
             end
         end
     end)
 end
 
-# Was what was compiled before the first block noted?
-const WORKLOAD_BEGUN = Ref(false)
-
-function begin_workload()
-    WORKLOAD_BEGUN[] || ccall((:nativecache_trace_mark, LIBRARY), Cvoid, ())
-    WORKLOAD_BEGUN[] = true
-    return nothing
+"PrecompileTools, where the package has it and has loaded it."
+function precompile_tools(mod::Module)
+    id = Base.identify_package(mod, "PrecompileTools")
+    return id === nothing ? nothing : get(Base.loaded_modules, id, nothing)
 end
 
 failed_workload(mod::Module, err) =
@@ -56,9 +59,7 @@ function end_workload(mod::Module)
     id = Base.root_module_key(Base.moduleroot(mod))
     folder = mktempdir(; prefix = "nativecache-workload-")
     try
-        text = taken(ccall((:nativecache_trace_into, LIBRARY), Ptr{UInt8}, (Cstring, Cstring, Cstring, Cstring),
-            folder, "precompile", focus_text(id), "@workload"))
-        isempty(text) && error(last_error())
+        trace_workload(folder, id)
         for entry in readdir(folder), layer in folder_layers(joinpath(folder, entry))
             layer.packages == [id] && put_layer([id], "precompile", read(layer.path, String); mode = REPLACE)
         end

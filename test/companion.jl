@@ -47,7 +47,8 @@ part("statements read back") && @testset "statements read back" begin
         end
         tried, wrong, unsaid = 0, String[], 0
         for types in (Any[Val{value} for value in values], leaves, Any[any_type(rand(rng, 1:4)) for _ in 1:2000]), type in types
-            signature = Tuple{typeof(Odd.f),type}
+            # 1.12 has no tuples with a field that nothing can be in.
+            signature = Tuple{typeof(Odd.f),type === Union{} ? Type{type} : type}
             global tried += 1
             said = text(signature)
             isempty(said) && (global unsaid += 1; continue)
@@ -86,7 +87,8 @@ end
 function chain(box)
     add_package(box, "Chain", """
         module Chain
-        @noinline g(x) = x + 1
+        const K = 1
+        @noinline g(x) = x + K
         f(x) = g(x) * 2
         k(x) = f(x) + f(x + 1)
         mid(x) = first(x)
@@ -129,6 +131,8 @@ part("inserted code follows its callees") && @testset "inserted code follows its
     changes = ["@eval Chain g(x) = x + 100", "@eval Chain @noinline g(x::Int) = -1", "@eval Chain f(x::Int) = -1", "@eval Base first(x::Vector{String}) = \"changed\"",
                "Base.delete_method(which(Chain.mid, (Vector{String},))); @eval Chain mid(x::Vector) = \"new\"",
                "@eval Chain begin g(x::Int) = 7; end; Base.delete_method(which(Chain.g, (Int,)))"]
+    # From 1.12 on constants have worlds.
+    VERSION >= v"1.12" && push!(changes, "@eval Chain const K = 1000")
     for change in changes
         after = "using Chain; $say\nsay(); old = Base.get_world_counter(); $change; say(); println(Base.invoke_in_world(old, Chain.f, 1))\n" *
             "t = Task(() -> Chain.outer([\"t\"])); println(fetch(schedule(t)))"
@@ -140,7 +144,7 @@ part("inserted code follows its callees") && @testset "inserted code follows its
     end
     # The first of them was refused for its reason and not by luck.
     refused = julia!(box, "using Chain; $(changes[1]); using NativeCache; show(stdout, MIME(\"text/plain\"), NativeCache.status(\"Chain\"))").out
-    @test occursin("Invalidated", refused) || occursin("NotInImage", refused)
+    @test occursin("EdgeChanged", refused)
     remove(box)
 end
 
@@ -187,7 +191,76 @@ part("a traced session starts warm") && @testset "a traced session starts warm" 
     left = [line for line in eachline(trace) if !occursin("Main.", line) && !occursin("NativeCache", line) && !occursin("include", line)]
     julia!(box, body; flags = `--trace-compile=$trace`)
     before = [line for line in eachline(trace) if !occursin("Main.", line)]
-    @test length(left) < 0.3 * length(before)
+    # What is left on 1.10, 59 of 187, is what the generators of Dates run, and who depends on them.
+    @test length(left) < 0.35 * length(before)
+    remove(box)
+end
+
+part("methods of every kind") && @testset "methods of every kind" begin
+    box = Box()
+    add_package(box, "Kinds", """
+        module Kinds
+        known(::Type) = 1
+        @generated gen(x) = known(x)
+        caller(x) = gen(x) + 1
+        @noinline far(x) = caller(x) * 2
+        callback(x::Cint) = x + Cint(1)
+        through_c(x) = ccall(@cfunction(callback, Cint, (Cint,)), Cint, (Cint,), x)
+        keywords(x; a = 1, b = "z") = string(x, a, b)
+        closure(n) = map(x -> x + n, [1, 2, 3])
+        end
+        """)
+    good = ["Tuple{typeof(Core.kwcall), NamedTuple{(:a,), Tuple{Int64}}, typeof(Kinds.keywords), Float64}", "Tuple{typeof(Kinds.through_c), Int64}",
+            "Tuple{typeof(Kinds.closure), Int64}", "Tuple{Type{Base.Dict}, Pair{String, Array{Int64, 1}}, Vararg{Pair}}",
+            "Tuple{Type{Pair}, String, Nothing}"]
+    # A generator may see other methods in a session.
+    bad = ["Tuple{typeof(Kinds.caller), Int64}", "Tuple{typeof(Kinds.far), Float64}", "Tuple{typeof(Kinds.gen), Int32}"]
+    result = build(box, repr("Kinds"), [good; bad])
+    @test sort(statements(result["compiled"])) == sort(good)
+    @test sort(statements(result["skipped"])) == sort(bad) && all(item -> item[2] == "GeneratedFunction", result["skipped"])
+    body = """
+        using Kinds
+        call(f, arguments...; keywords...) = Base.invokelatest(f, arguments...; keywords...)
+        println(call(Kinds.keywords, 2.0; a = 5), call(Kinds.through_c, 3), call(Kinds.closure, 4), call(Kinds.caller, 1), call(Kinds.far, 1.0))
+        println(sort(collect(keys(call(Dict, "a" => [1], "b" => nothing)))), call(Pair, "c", nothing))
+        """
+    trace = joinpath(box.root, "trace")
+    warm = julia!(box, "using NativeCache\n$body"; flags = `--trace-compile=$trace`)
+    @test warm.out == julia!(box, body).out
+    left = read(trace, String)
+    @test !any(name -> occursin("Kinds.$name", left), ("keywords", "through_c", "closure"))
+    @test !occursin("Vararg{Pair", left) && !occursin(r"Type\{Pair.*String, Nothing\}", left)
+    remove(box)
+end
+
+# The process that precompiles a companion loads extensions by rules of its own.
+# Julia 1.10 knows extensions in projects only, and there is none here.
+VERSION >= v"1.11" && part("methods of extensions") && @testset "methods of extensions" begin
+    box = Box()
+    add_package(box, "Trigger", "module Trigger; struct T{N}; x::Int; end; end")
+    add_package(box, "Host", "module Host; describe(x) = \"anything\"; end")
+    host = joinpath(box.packages, "Host")
+    open(io -> print(io, "\n[weakdeps]\nTrigger = \"", Sandbox.uuid("Trigger"), "\"\n\n[extensions]\nHostTriggerExt = \"Trigger\"\n"),
+        joinpath(host, "Project.toml"), "a")
+    mkpath(joinpath(host, "ext"))
+    write(joinpath(host, "ext", "HostTriggerExt.jl"),
+        "module HostTriggerExt\nusing Host, Trigger\nHost.describe(x::Trigger.T{N}) where N = string(\"T\", N, \" of \", inside(x))\n@noinline inside(x) = x.x\nend")
+    body = "using Host, Trigger; println(Base.invokelatest(Host.describe, Trigger.T{2}(7)))"
+    plain = julia!(box, body).out
+    @test plain == "T2 of 7\n"
+    @test julia!(box, "using NativeCache; $body"; env = ["JULIA_NATIVECACHE_TRACE" => "yes"]).out == plain
+    julia!(box, "using NativeCache; NativeCache.build([\"Host\", \"Trigger\"]; quiet = true)")
+    trace = joinpath(box.root, "trace")
+    # There is no file where nothing was compiled.
+    describes() = isfile(trace) ? count(line -> occursin("typeof(Host.describe)", line), eachline(trace)) : 0
+    for order in ("using Host, Trigger", "using Trigger, Host")
+        warm = replace(body, "using Host, Trigger" => order)
+        @test julia!(box, "using NativeCache; $warm"; flags = `--trace-compile=$trace`).out == plain
+        @test describes() == 0
+        julia!(box, warm; flags = `--trace-compile=$trace`)
+        @test describes() == 1
+        rm(trace)
+    end
     remove(box)
 end
 
@@ -202,8 +275,8 @@ part("companions that do not fit are left alone") && @testset "companions that d
         print(status.library === nothing ? status.reason : isempty(status.rejected) ? "" : status.rejected[1].reason)
         """; flags = flags, env = env).out
     @test reason() == "4 "
-    @test reason(`-O1`) == "4 NotFound"
-    @test reason(`--check-bounds=yes`) == "4 NotFound"
+    @test reason(`-O1`) == "4 KeyDiffers"
+    @test reason(`--check-bounds=yes`) == "4 KeyDiffers"
     @test reason(`--code-coverage=$(joinpath(box.root, "coverage.info"))`) == "4 Coverage"
     @test reason(`--pkgimages=no`) == "4 NoImages"
     @test reason(`--compile=min`) == "4 CompileMode"

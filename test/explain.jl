@@ -55,11 +55,12 @@ end
     g, callee, h, keywords, none, package, changed, run, json, main, deleted, base = split(out, "\n====\n")
     @test occursin(r"method +Plain\.g at .*Plain\.jl:3", g) && occursin(r"library +/.*\n +installed\n", g)
     @test occursin("a call runs from a library of NativeCache", g) && !occursin("why", g)
-    @test occursin("installed, as part of what was asked for", callee)
+    # Where a library has its own code for it; an image has only what Julia kept.
+    @test occursin("installed, as part of what was asked for", callee) || COMPANIONS && occursin("NotRequested", callee)
     @test occursin("NotRequested: no library was asked to hold it", h) && occursin("(build again with a script", h)
     @test occursin("Plain.P", keywords) && occursin("by", keywords) && occursin("NotRequested", keywords)
     @test occursin("NoSuchMethod", none) && occursin("no method matches", none)
-    @test occursin("NoSuchMethod", package) && occursin("Tuple{typeof(Plain.nothere), Int64}", package)
+    @test occursin(COMPANIONS ? "NoTypeExpression" : "NoSuchMethod", package) && occursin("Tuple{typeof(Plain.nothere), Int64}", package)
     @test occursin(r"code +from a library of NativeCache, invalidated by f\(::Int64\) in Plain at .*:\d+ \(world \d+\)", changed)
     @test occursin("nothing yet: Julia compiles it then", changed) && occursin("Invalidated: a definition", changed)
     @test startswith(run, "6Tuple{typeof(Plain.g), Int64}") && occursin("a call runs compiled in this session", run)
@@ -75,4 +76,47 @@ end
     @test occursin("types: expected a tuple of types", message(() -> NativeCache.explain(sin, Int)))
     @test occursin("types: expected a tuple of types", message(() -> NativeCache.explain(sin, 3)))
     @test occursin("\"NoSuchPackage\" is not found", message(() -> NativeCache.explain("NoSuchPackage")))
+end
+
+COMPANIONS && @testset "what the loader did not take, and what a package that came later ended" begin
+    box = Box()
+    add_package(box, "Plain", """
+        module Plain
+        h(x) = x
+        @noinline g(x) = h(x) + 1
+        @noinline f(x) = g(x) * 2
+        end
+        """)
+    # Many methods at once, of which one matters.
+    add_package(box, "Later", """
+        module Later
+        import Plain
+        $(join(("Plain.h(x::Tuple{$(join(fill("Int", n), ','))}) = $n" for n in 1:9), '\n'))
+        Plain.h(x::Int) = x + 100
+        other(x) = x
+        end
+        """; deps = ["Plain" => Sandbox.uuid("Plain")])
+    statements = ["Tuple{typeof(Plain.f), Int64}", "Tuple{typeof(Plain.g), Int64}"]
+    @test length(build(box, repr("Plain"), statements)["compiled"]) == 2
+    show_it = "show(stdout, MIME(\"text/plain\"), NativeCache.explain(\"Plain\"))\nprintln(\"\\n====\")\nprint(Base.invokelatest(Plain.f, 1))"
+    # Defined before the companion is loaded: Julia's loader refuses what calls it.
+    before = julia!(box, "using Plain\n@eval Plain h(x::Int) = x + 7\nusing NativeCache\n$show_it").out
+    @test endswith(before, "18") && occursin(r"2 rejected, EdgeChanged", before)
+    @test occursin(r"Tuple\{typeof\(Plain\.h\), Int64\} now means h\(::Int64\) in Plain at .*:2", before)
+    # Whoever keeps Julia's log of invalidations has it still, with what is theirs.
+    kept = julia!(box, """
+        mine = ccall(:jl_debug_method_invalidation, Any, (Cint,), 1)
+        using NativeCache, Plain
+        println(mine === ccall(:jl_debug_method_invalidation, Any, (Cint,), 1), ' ', length(NativeCache.status("Plain").installed))
+        """).out
+    @test kept == "true 2\n"
+    @test julia!(box, "using NativeCache, Plain\n@eval Plain g(x::Int) = 1\nprint(length(ccall(:jl_debug_method_invalidation, Any, (Cint,), 1)))").out == "0"
+    # By a package that came later: not its other methods.
+    after = julia!(box, "using NativeCache, Plain, Later\n$show_it").out
+    @test endswith(after, "204") && occursin("2 rejected, Invalidated", after)
+    @test occursin(r"h\(::Int64\) in Later at ", after) && !occursin("Tuple{Int64, Int64}", after)
+    # By one that was deleted.
+    deleted = julia!(box, "using NativeCache, Plain\nBase.delete_method(which(Plain.g, (Int,)))\nshow(stdout, MIME(\"text/plain\"), NativeCache.@explain Plain.f(1))").out
+    @test occursin(r"invalidated by g\(::Any\) in Plain at .*, which was deleted", deleted)
+    remove(box)
 end

@@ -3,12 +3,12 @@
 
 const CALLERS = """
     c1(a, n) = a + Dates.Day(n)
-    c2(s) = Dates.Date(s)
+    c2(d) = Dates.lastdayofquarter(d)
     c3(a, b) = Dates.value(a - b)
     c4(d) = Dates.format(d, "yyyy-mm-dd")
     c5(d) = (Dates.dayname(d), Dates.monthname(d))
     c6(v) = sum(Dates.value(x) for x in v)
-    const CALLS = [(c1, (Dates.Date, Int)), (c2, (String,)), (c3, (Dates.Date, Dates.Date)), (c4, (Dates.DateTime,)),
+    const CALLS = [(c1, (Dates.Date, Int)), (c2, (Dates.DateTime,)), (c3, (Dates.Date, Dates.Date)), (c4, (Dates.DateTime,)),
         (c5, (Dates.DateTime,)), (c6, (Vector{Dates.Day},))]
     "Code instances of the package's own methods."
     function instances()

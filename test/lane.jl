@@ -10,10 +10,12 @@ using .Sandbox
 const OWN_DEPOT = mktempdir(; prefix = "nativecache té st ")
 empty!(DEPOT_PATH)
 push!(DEPOT_PATH, OWN_DEPOT)
+VERSION >= v"1.11" && Base.append_bundled_depot_path!(DEPOT_PATH)     # images of the standard libraries
 empty!(LOAD_PATH)
 append!(LOAD_PATH, [ROOT, "@stdlib"])
 ENV["JULIA_NATIVECACHE"] = "off"
 using NativeCache
+Sandbox.IMAGES[] = OWN_DEPOT
 
 include("shared.jl")
 

@@ -4,8 +4,7 @@
 using Libdl: Libdl
 
 "Where a reason is tested, if not here."
-const TESTED_ELSEWHERE = Dict(:NoImages => "companion.jl", :NoTypeExpression => "companion.jl", :NotInImage => "companion.jl",
-    
+const TESTED_ELSEWHERE = Dict(:NoImages => "companion.jl", :NoTypeExpression => "companion.jl",
     :Truncated => "faults/libraries.jl", :BadMagic => "faults/libraries.jl", :FormatVersion => "faults/libraries.jl",
     :HashMismatch => "faults/libraries.jl", :Untrusted => "faults/trust.jl",
     :CompilerAborted => "build.jl", :CompilerThrew => "build.jl", :EdgeChanged => "load.jl",
@@ -14,7 +13,7 @@ const TESTED_ELSEWHERE = Dict(:NoImages => "companion.jl", :NoTypeExpression => 
 
 "Reasons that only a bug, or a Julia that nobody has seen yet, brings about; and what covers their code instead."
 const NOT_PROVOKED = Dict(:NotCompiled => "Julia 1.10: no statement was found for which precompile says no", :AlreadyNative => "Julia 1.10: it is no failure",
-    
+    :NotInImage => "Julia 1.10: of what its image writer drops no small package is known",
     :UnknownAddress => "an address that no map knows is met when Julia's code generator does something new; rust/codegen/tests",
     :EdgesUnknown => "Julia's backedges contradict themselves, or name what cannot be described",
     :InferredCode => "inferred code that holds what cannot be described; the method itself is compiled")

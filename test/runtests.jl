@@ -5,7 +5,7 @@
 using Distributed
 
 # What the engine of Julia 1.10 and later has, and those of the other files that hold on it as they are.
-const COMPANION_FILES = ["companion", "edges"]
+const COMPANION_FILES = ["companion", "edges", "clean", "explain", "verify", "config", "profile", "lines", "store"]
 
 # Every other file of this folder is a part of the tests on Julia 1.5.
 const FILES = VERSION >= v"1.10" ? COMPANION_FILES : [name[1:end-3] for name in readdir(@__DIR__)

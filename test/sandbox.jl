@@ -10,6 +10,9 @@ const ROOT = dirname(@__DIR__)
 const STDLIB = Sys.STDLIB
 const SESSIONS = joinpath(@__DIR__, "sessions")
 
+# From Julia 1.11 on: a depot with an image of NativeCache, which takes 10 s to make there.
+const IMAGES = Ref("")
+
 "A temporary folder with `packages` and `depot`; its name is one that careless code breaks on."
 struct Box
     root::String
@@ -109,8 +112,10 @@ function run_julia(box::Box, arguments::Cmd; env = Pair{String,String}[], progra
     path = tempname(box.root; cleanup = false)
     environment = Dict{String,String}(name => value for (name, value) in ENV if !startswith(name, "JULIA_"))
     environment["JULIA_LOAD_PATH"] = join([box.packages, ROOT, "@stdlib"], ':')
-    environment["JULIA_DEPOT_PATH"] = depot
+    # From 1.11 on the empty entry is the depot that Julia comes with, which has images of the standard libraries.
+    environment["JULIA_DEPOT_PATH"] = VERSION < v"1.11" ? depot : string(depot, ':', IMAGES[], ':')
     environment["JULIA_PKG_SERVER"] = ""
+    environment["JULIA_TESTS"] = "true"     # 1.12 does not say what it precompiles
     # Tests that are about tracing and building by itself switch it on.
     environment["JULIA_NATIVECACHE_TRACE"] = "no"
     environment["JULIA_NATIVECACHE_AUTO"] = "off"

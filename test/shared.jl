@@ -5,6 +5,15 @@ using .Sandbox: Sandbox, status, statements, julia!, traced, succeeded
 "Is this part of a file to run? NATIVECACHE_TEST_PART chooses those whose name contains it (test/mutations)."
 part(name) = occursin(get(ENV, "NATIVECACHE_TEST_PART", ""), name)
 
+# The engine of Julia 1.10 and later.
+const COMPANIONS = VERSION >= v"1.10"
+const STORE_FOLDER = joinpath("nativecache", "v$(VERSION.major).$(VERSION.minor)")
+
+"The files of a library, the one that is called its path first; and the one with its native code."
+library_files(path) = COMPANIONS ? [String(path); filter!(file -> startswith(basename(file), chop(basename(path); tail = 10) * "-"),
+    joinpath.(dirname(path), readdir(dirname(path))))] : [String(path)]
+native_file(path) = only(filter(file -> endswith(file, ".so"), library_files(path)))
+
 const TRAINED = Dict{String,Any}()
 const SHARED_BOX = Ref{Union{Nothing,Box}}(nothing)
 

@@ -1,6 +1,6 @@
 # src/verify.jl: what a library holds is compiled anew and compared, on request and in verify mode.
 
-@testset "verify" begin
+COMPANIONS || @testset "verify" begin
     box = Box()
     project = joinpath(box.root, "project")
     mkpath(project)
@@ -41,5 +41,37 @@
     bad = status(box, repr("Odd"), "using Odd"; env = ["JULIA_PROJECT" => project, "JULIA_NATIVECACHE" => "verify"])
     @test issubset(["Tuple{typeof(Odd.env), Int64}", "Tuple{typeof(Odd.h), Int64}"], statements(bad["rejected"]))
     @test all(item -> item[2] in ("Different", "DependsOnRejected"), bad["rejected"])
+    remove(box)
+end
+
+COMPANIONS && @testset "verify: what became of each statement, and whole files" begin
+    box = Box()
+    add_package(box, "Odd", """
+        module Odd
+        @noinline f(x) = x + 1
+        g(x) = sum(f(i) for i in 1:x)
+        h(x) = string(x, g(x))
+        end
+        """)
+    library = build(box, repr("Odd"), ["Tuple{typeof(Odd.$f), Int64}" for f in ("f", "g", "h", "none")]).library
+    ask = """
+        using NativeCache, Odd
+        found = NativeCache.verify("Odd"; quiet = true)
+        println(found.compared, ' ', found.message, [(item.statement, item.detail) for item in found.different])
+        println(found.notes)
+        """
+    before = read.(library_files(library))
+    good = split(julia!(box, ask).out, '\n')
+    @test good[1] == "3 Tuple{String, String}[]"
+    @test occursin(".so: ", good[2]) && occursin(".ji: ", good[2])
+    # Nothing in the store is touched, and nothing is left there.
+    @test read.(library_files(library)) == before
+    @test !any(startswith("build-"), readdir(joinpath(box.depot, STORE_FOLDER)))
+    # What the text says of a statement is not what comes out.
+    write(library, replace(read(library, String), "statement\tcompiled\tTuple{typeof(Odd.h)" => "statement\tNotCompiled\tTuple{typeof(Odd.h)"))
+    @test occursin("[(\"Tuple{typeof(Odd.h), Int64}\", \"NotCompiled in the library, compiled now\")]", julia!(box, ask).out)
+    # A package without a companion, and one that is not there.
+    @test julia!(box, "using NativeCache, Test; print(NativeCache.verify(\"Test\").compared)").out == "0"
+    @test julia!(box, "using NativeCache; try NativeCache.verify(\"Nowhere\") catch err print(typeof(err)) end").out == "ArgumentError"
     remove(box)
 end

@@ -2,6 +2,8 @@
 
 @testset "@workload" begin
     box = Box()
+    # Julia 1.10 looks for what a package needs in the environment that the package is in.
+    COMPANIONS && symlink(ROOT, joinpath(box.packages, "NativeCache"))
     here = "NativeCache" => "1402d8af-b1ee-4baf-ab8c-666e41cddb50"
     add_package(box, "Works", """
         module Works
@@ -44,5 +46,37 @@
     trace = joinpath(box.root, "user.trace")
     julia!(box, "using NativeCache\ncd($(repr(tests)))\ninclude(joinpath(pwd(), \"runtests.jl\"))"; flags = `--trace-compile=$trace`)
     @test filter(statement -> occursin("typeof(Works.", statement) || occursin("Works.var\"#f##kw\"", statement), traced(trace)) == []
+    remove(box)
+end
+
+COMPANIONS && @testset "@workload gives way to PrecompileTools" begin
+    box = Box()
+    symlink(ROOT, joinpath(box.packages, "NativeCache"))
+    # Its one macro, which says that it was asked.
+    add_package(box, "PrecompileTools", """
+        module PrecompileTools
+        const ASKED = Ref(0)
+        macro compile_workload(block)
+            return esc(:(\$ASKED[] += 1; let; \$block; end))
+        end
+        end
+        """)
+    here = "NativeCache" => "1402d8af-b1ee-4baf-ab8c-666e41cddb50"
+    tools = "PrecompileTools" => Sandbox.uuid("PrecompileTools")
+    source(name, loads) = """
+        module $name
+        using NativeCache$loads
+        @noinline f(x) = [x]
+        NativeCache.@workload f(1)
+        $(isempty(loads) ? "" : "const TIMES = PrecompileTools.ASKED[]")
+        end
+        """
+    add_package(box, "Both", source("Both", ", PrecompileTools"); deps = [here, tools])
+    add_package(box, "Only", source("Only", ""); deps = [here, tools])
+    out = julia!(box, """
+        using NativeCache, Both, Only
+        print(Both.TIMES, length(NativeCache.profile("Both")), [layer.name for layer in NativeCache.profile("Only")])
+        """).out
+    @test out == "10[\"precompile\"]"
     remove(box)
 end

@@ -14,7 +14,8 @@ function build_learnt(text::String)
         ids = PkgId[id for id in keys(Base.loaded_modules) if package_folder(id) in words[5:end]]
         push!(learnt, sort!(ids; by = package_folder))
     end
-    auto = setting("auto")
+    auto = session_setting("auto")
+    (isempty(learnt) || !(auto in ("background", "now"))) && return nothing
     root = joinpath(writable_depot(), STORE)
     queue = joinpath(root, "queue")
     mkpath(queue; mode = FOLDER_MODE)

@@ -25,11 +25,12 @@ end
 function build_companion(job::Job, work::String)
     place(name) = joinpath(work, name)
     wanted = filter(!names_main, job.statements)
-    folder = joinpath(dirname(work), session_key(), package_folder(job.packages[1]))
+    # One that is only compared does not come into the store.
+    folder = joinpath(job.compare === nothing ? dirname(work) : joinpath(work, "store"), session_key(), package_folder(job.packages[1]))
     trusted_folder(folder)
     write(place("statements"), (text * '\n' for text in wanted)...)
     open(place("request"), "w") do io
-        println(io, "folder\t", folder)
+        println(io, "folder\t", escape_field(folder))
         here = Base.PkgId(@__MODULE__)
         println(io, "trainer\t", uuid_text(here), '\t', here.name)
         foreach(id -> println(io, "package\t", uuid_text(id), '\t', id.name), job.packages)
@@ -61,26 +62,37 @@ function put_companion(job::Job, work::String, folder::String)
     facts = Dict{String,String}()
     packages = String[]
     for line in eachline(joinpath(work, "result"))
-        words = split(line, '\t'; limit = 2)
+        words = fields_of(line)
         words[1] == "package" ? push!(packages, line) : (facts[words[1]] = words[2])
     end
+    facts["trainer"] == hex128(UInt128(Base.module_build_id(@__MODULE__))) || return Failure(
+        "NativeCache has been precompiled again since this session began: start a new one")
     items = companion_items(job, joinpath(work, "account"))
+    job.compare === nothing || return compare_companion(job, facts, items)
     base = joinpath(folder, facts["base"])
-    bytes = filesize(facts["object"]) + filesize(facts["cache"])
     index = joinpath(folder, facts["stem"] * ".companion")
-    for (from, to) in (joinpath(work, "ends") => base * ".ends", facts["object"] => base * ".so", facts["cache"] => base * ".ji")
-        # Julia gives them the rights of the source, which others may read and nobody else may write.
-        chmod(from, 0o644)
-        Base.Filesystem.rename(from, to)
-    end
+    ends = joinpath(work, "ends")
+    SHORTENS && seal_ends(ends, ends, facts["cache"])
+    SHORTENS && move_in(ends, base * ".ends")
+    move_in(facts["object"], base * ".so")
+    move_in(facts["cache"], base * ".ji")
     head = [string(name, '\t', facts[name]) for name in ("name", "uuid", "base")]
+    key = [string("key\t", name, '\t', escape_field(value)) for (name, value) in key_parts()]
     lines = [string("statement\t", item.second.reason === nothing ? item.first : item.second.reason, '\t',
-                    item.second.statement, '\t', escape_field(item.second.detail)) for item in items]
-    write_whole(index, join([head; packages; lines], '\n') * '\n')
+                    escape_field(item.second.statement), '\t', escape_field(item.second.detail)) for item in items]
+    write_whole(index, join([head; key; packages; lines], '\n') * '\n')
     # What was there for these builds before.
     remove_in(name -> startswith(name, facts["stem"] * "-") && !startswith(name, facts["base"]), folder)
     retire(job.packages[1])
-    return Success(index, bytes, items, Dict{String,Float64}(), Int[], Dict{Int,Tuple{String,Vector{PkgId}}}(), Dict{Int,Float64}())
+    keep_within_cap()
+    return Success(index, library_size(index), items, Dict{String,Float64}(), Int[], Dict{Int,Tuple{String,Vector{PkgId}}}(), Dict{Int,Float64}())
+end
+
+"Julia gives them the rights of the source, which others may read and nobody else may write."
+function move_in(from::String, to::String)
+    chmod(from, 0o644)
+    Base.Filesystem.rename(from, to)
+    return nothing
 end
 
 "What became of each statement: bucket => method."
@@ -93,11 +105,10 @@ function companion_items(job::Job, path::String)
     items = Pair{String,MethodItem}[]
     for text in job.statements
         outcome, detail = names_main(text) ? ("NamesMain", "") : get(outcomes, text, ("BuildFailed", "the trainer did not come to it"))
-        if outcome in ("compiled", "AlreadyNative")
+        if bucket_of(outcome) == "compiled"
             push!(items, "compiled" => MethodItem(text, outcome == "compiled" ? nothing : :AlreadyNative, detail))
         else
-            bucket = outcome in ("CompilerThrew", "BuildFailed") ? "failed" : "skipped"
-            push!(items, bucket => MethodItem(text, Symbol(outcome), detail))
+            push!(items, bucket_of(outcome) => MethodItem(text, Symbol(outcome), detail))
         end
     end
     return items

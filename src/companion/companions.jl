@@ -8,7 +8,8 @@
 # others    hash of the builds of the other packages, for one that needs several
 # content   hash of the statements and of what trains them
 #
-# The `.companion` file is text: a line for each fact and each statement, and it comes into its place last.
+# The `.companion` file is text: a line for each fact and each statement, and it comes into its place last. It is read once:
+# what a session has loaded it can tell of, whatever becomes of the file.
 
 "What a session needs to know of a companion before it loads it."
 struct Companion
@@ -17,25 +18,27 @@ struct Companion
     packages::Vector{Pair{PkgId,UInt128}}
     base::String        # path of its files, without the ending
     index::String       # path of the text about it
+    text::String        # that text
 end
 
 id_of(companion::Companion) = PkgId(companion.uuid, companion.name)
 
-"All that Julia keys an image on besides packages, and this NativeCache, as `name => value`."
+"All that Julia keys an image on besides packages, and this NativeCache, as `name => value`; in the words of rust/runtime/src/key.rs."
 function key_parts()
     options = Base.JLOptions()
     return Pair{String,String}[
-        "Julia" => string(VERSION),
-        "commit" => Base.GIT_VERSION_INFO.commit,
-        "image" => unsafe_string(options.image_file),
-        "cpu" => string(Sys.CPU_NAME, ' ', options.cpu_target == C_NULL ? "" : unsafe_string(options.cpu_target), ' ',
+        "julia" => string(VERSION, ' ', Base.GIT_VERSION_INFO.commit),
+        "sysimage" => unsafe_string(options.image_file),
+        "cpu target (-C)" => string(Sys.CPU_NAME, ' ', options.cpu_target == C_NULL ? "" : unsafe_string(options.cpu_target), ' ',
             get(ENV, "JULIA_CPU_TARGET", "")),
-        "-O" => string(options.opt_level),
-        "-g" => string(options.debug_level),
-        "--check-bounds" => string(options.check_bounds),
-        "--inline" => string(options.can_inline),
-        "--math-mode" => string(options.fast_math),
-        "--pkgimages" => string(options.use_pkgimages),
+        "optimization (-O)" => string(options.opt_level),
+        "debug info (-g)" => string(options.debug_level),
+        "bounds checks (--check-bounds)" => string(options.check_bounds),
+        "inlining (--inline)" => string(options.can_inline),
+        "math mode (--math-mode)" => string(options.fast_math),
+        "package images (--pkgimages)" => string(options.use_pkgimages),
+        # A companion is an image that needs this one.
+        "NativeCache" => hex128(UInt128(Base.module_build_id(@__MODULE__))),
     ]
 end
 
@@ -55,14 +58,15 @@ end
 
 hex128(number::UInt128) = string(number; base = 16, pad = 32)
 
-"""
-Read the head of a `.companion` file: `nothing` if it is not whole. The lines behind it, one for each statement, are read
-by `account`.
-"""
+# Every file of a companion, and no other.
+const COMPANION_FILE = r"^[0-9a-f]{32}(\+[0-9a-f]{16})?(\.companion|-[0-9a-f]{16}\.(jl|txt|ji|so|ends))(\.tmp-.*)?$"
+
+"Read the head of a `.companion` file: `nothing` if it is not whole. The lines behind it are read by `account`."
 function read_companion(index::String)
-    name, uuid, base = "", nothing, ""
+    text = read(index, String)
+    name, uuid, base, whole = "", nothing, "", false
     packages = Pair{PkgId,UInt128}[]
-    for line in eachline(index)
+    for line in eachline(IOBuffer(text))
         words = split(line, '\t')
         if words[1] == "package" && length(words) == 4
             number = tryparse(UUID, words[2])
@@ -76,19 +80,32 @@ function read_companion(index::String)
         elseif words[1] == "base" && length(words) == 2
             base = String(words[2])
         elseif words[1] == "statement"
+            whole = true
             break
         end
     end
-    (isempty(name) || uuid === nothing || isempty(base) || isempty(packages) || occursin('/', base)) && return nothing
-    return Companion(name, uuid, packages, joinpath(dirname(index), base), index)
+    (isempty(name) || uuid === nothing || !occursin(COMPANION_BASE, base) || isempty(packages) || !whole) && return nothing
+    return Companion(name, uuid, packages, joinpath(dirname(index), base), index, text)
 end
 
+const COMPANION_BASE = r"^[0-9a-f]{32}(\+[0-9a-f]{16})?-[0-9a-f]{16}$"
+
 "What became of each statement when the companion was built: `(outcome, statement, detail)`."
-function account(index::String)
+function account(companion::Companion)
     found = NTuple{3,String}[]
-    for line in eachline(index)
+    for line in eachline(IOBuffer(companion.text))
         words = split(line, '\t')
-        words[1] == "statement" && length(words) == 4 && push!(found, (words[2], words[3], words[4]))
+        words[1] == "statement" && length(words) == 4 && push!(found, (words[2], unescape_field(words[3]), unescape_field(words[4])))
+    end
+    return found
+end
+
+"What the session that built it was like: `component => value`."
+function built_with(companion::Companion)
+    found = Pair{String,String}[]
+    for line in eachline(IOBuffer(companion.text))
+        words = fields_of(line)
+        words[1] == "key" && length(words) == 3 && push!(found, words[2] => words[3])
     end
     return found
 end

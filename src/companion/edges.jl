@@ -1,50 +1,74 @@
-# What the code of an image depends on, and how that is checked without checking it all anew in each session.
+# What the code of an image rests on, and how that is checked without checking all of it anew in each session.
 #
-# Julia's image writer notes for each code instance what it calls, what that calls, and so on down through the whole system
-# image, and Julia's loader looks each of these calls up again: ten thousand look-ups for forty statements, nine tenths of
-# the time that loading takes. But a session knows already whether code of its system image still holds: where a call of it
-# would end elsewhere now, Julia has invalidated it. So what the system image itself says of its calls is left out of the
-# image. In its place stands a list of the code of the system image at which the image's edges end. All of it must be valid
-# when the image is loaded; what depends on code that is not is not used. What changes later reaches the image's code through
-# the edges that Julia's loader has made to that code.
+# Julia's image writer notes for each code instance what it calls, what that calls, and so on down through the packages and
+# the whole system image, and Julia's loader looks each of these calls up again: ten thousand look-ups for forty statements,
+# nine tenths of the time that loading takes. A session that infers the same does not: it takes from the cache what is valid
+# in its world, and adds the one edge to it. An image that is shortened does as that session: it has the edges that inference
+# has made while the image was trained, those of constant propagation into others' code among them, and a list of the code
+# of other images that inference took from the cache, the *ends*. All of these must be valid when it is loaded; what depends
+# on one that is not is not used. What changes later reaches the image's code through the edges that Julia's loader makes.
 #
-# Only Julia 1.10 keeps edges in this way; on others the image has all of them and the list is empty.
-
-# Objects of the system image lie at the same distance from each other in each session. Julia has made sure that it is the
-# same one: images name the builds of Base and Core, and these hold the checksum of the system image.
-anchor() = UInt(pointer_from_objref(Core.MethodInstance))
-
-"The code instances that inference has made since this process began to make an image."
-inferred_here() = @static VERSION < v"1.12" ? Core.Compiler.newly_inferred : Base.Compiler.newly_inferred
+# Only Julia 1.10 keeps edges in this way (`SHORTENS` of julia_1_10.jl). On others an image has all of them, and there is
+# nothing of this file.
 
 """
-Go through backedges: `body(caller, first, last)` for each, where it stands in the list. A caller stands alone, or behind
-the signature of its `invoke`; in those of a method table always behind the signature that found no method.
+Code instances of other images, by their distance from an object of that image. Objects of an image lie at the same distance
+from each other in each session; a companion is only loaded with the very builds that it was made with, of Julia too.
 """
-function each_backedge(body, list::Vector{Any}, of_table::Bool)
-    at = 1
-    while at <= length(list)
-        last = of_table || !(list[at] isa Core.MethodInstance) ? at + 1 : at
-        body(list[last]::Core.MethodInstance, at, last)
-        at = last + 1
-    end
-    return nothing
+struct Ends
+    checksum::UInt                              # of the image that they belong to
+    system::Vector{Int}                         # from `anchor()`
+    packages::Vector{Pair{UInt128,Vector{Int}}} # build id => from the module
 end
 
-# ---- when it is loaded ----
+anchor() = address_of(Core.MethodInstance)
 
-"Those of the code instances at these distances that are not valid any more."
-function invalid_ends(ends::Vector{Int})
+address_of(@nospecialize(object)) = UInt(pointer_from_objref(object))
+
+"Those of the code instances that are not valid any more."
+function invalid_ends(ends::Ends)
     found = Core.CodeInstance[]
-    start, type = anchor(), UInt(pointer_from_objref(Core.CodeInstance))
-    for distance in ends
-        address = Ptr{UInt}(start + unsigned(distance))
-        # The word before an object is its type and four bits of the collector's.
-        unsafe_load(address - sizeof(UInt)) & ~UInt(15) == type || error("this is not the system image that it was made for")
-        code = unsafe_pointer_to_objref(address)::Core.CodeInstance
+    for distance in ends.system
+        code = code_at(anchor(), distance)
+        # It has been in its method instance's cache all the time.
         code.max_world == typemax(UInt) || push!(found, code)
     end
+    isempty(ends.packages) && return found
+    builds = Dict{UInt128,Module}()
+    for (_, mod) in Base.loaded_modules
+        builds[UInt128(Base.module_build_id(mod))] = mod
+    end
+    for (build, distances) in ends.packages
+        start = address_of(builds[build])
+        for distance in distances
+            code = code_at(start, distance)
+            is_still_valid(code) || push!(found, code)
+        end
+    end
     return found
+end
+
+function code_at(start::UInt, distance::Int)
+    address = Ptr{UInt}(start + unsigned(distance))
+    # The word before an object is its type and four bits of the collector's.
+    unsafe_load(address - sizeof(UInt)) & ~UInt(15) == address_of(Core.CodeInstance) || error("this is not the image that it was made for")
+    return unsafe_pointer_to_objref(Ptr{Cvoid}(address))::Core.CodeInstance
+end
+
+"""
+Is it valid, and has it been so since it was loaded? Julia's loader leaves it outside of the cache where that has one
+already, and no definition reaches it there; but then the one in the cache tells.
+"""
+function is_still_valid(code::Core.CodeInstance)
+    code.max_world == typemax(UInt) || return false
+    instance = code.def::Core.MethodInstance
+    isdefined(instance, :cache) || return false
+    other = instance.cache
+    while true
+        other.max_world == typemax(UInt) && other.min_world <= code.min_world && return true
+        isdefined(other, :next) || return false
+        other = other.next
+    end
 end
 
 """
@@ -77,10 +101,91 @@ function take_out!(invalid::Vector{Core.CodeInstance}, restored::Core.SimpleVect
     return nothing
 end
 
+"Is there no thread but this one?"
+is_alone() = Threads.maxthreadid() == 1
+
+"""
+What Julia does for a package whose image fits, `Base._include_from_serialized`. The module, or the error. What depends on
+code that is not valid is taken out before anything can use it: neither a finalizer nor Ctrl-C comes between.
+"""
+function restore_image(id::PkgId, cache::String, object::String, modules::Vector{Any}, ends::Ends)
+    Base.sigatomic_begin()
+    GC.enable_finalizers(false)
+    parts = try
+        restored = ccall(:jl_restore_package_image_from_file, Any, (Cstring, Any, Cint, Cstring), object, modules, true, id.name)
+        # Only now: Julia's loader has not seen what another thread has ended before.
+        invalid = restored isa Core.SimpleVector ? invalid_ends(ends) : Core.CodeInstance[]
+        isempty(invalid) || Base.invokelatest(take_out!, invalid, restored)
+        restored
+    finally
+        GC.enable_finalizers(true)
+        Base.sigatomic_end()
+    end
+    parts isa Core.SimpleVector || return parts
+    for mod in Base.register_restored_modules(parts, id, cache)
+        PkgId(mod::Module) == id && return mod
+    end
+    return ErrorException("there is no module $(id.name) in $object")
+end
+
+# ---- the list as a file ----
+#
+# Words: a checksum of the others; the checksum of the image; how many distances from `anchor()`, and these; then for each
+# package the two halves of its build id, how many, and these. A session reads it before Julia maps the image.
+
+"The list of a companion; `nothing` if the file is damaged."
+function read_ends(path::String)
+    bytes = read(path)
+    length(bytes) >= 24 && length(bytes) % 8 == 0 || return nothing
+    words = Vector{UInt}(undef, length(bytes) ÷ 8)
+    GC.@preserve bytes words unsafe_copyto!(Ptr{UInt8}(pointer(words)), pointer(bytes), length(bytes))
+    words[1] == sum_of(bytes) || return nothing
+    at = 2
+    checksum = words[at]
+    system, at = distances_at(words, at + 1)
+    packages = Pair{UInt128,Vector{Int}}[]
+    while at <= length(words)
+        build = UInt128(words[at]) << 64 | words[at+1]
+        distances, at = distances_at(words, at + 2)
+        push!(packages, build => distances)
+    end
+    return Ends(checksum, system, packages)
+end
+
+function distances_at(words::Vector{UInt}, at::Int)
+    distances = Vector{Int}(undef, words[at])
+    for number in 1:length(distances)
+        distances[number] = signed(words[at+number])
+    end
+    return distances, at + 1 + length(distances)
+end
+
+"Of all words but the first."
+sum_of(bytes::Vector{UInt8}) = GC.@preserve bytes UInt(ccall(:jl_crc32c, UInt32, (UInt32, Ptr{UInt8}, Csize_t), 0, pointer(bytes) + 8, length(bytes) - 8))
+
+function words_of(ends::Ends)
+    words = UInt[0, ends.checksum, length(ends.system)]
+    append!(words, map(unsigned, ends.system))
+    for (build, distances) in ends.packages
+        push!(words, UInt(build >> 64), build % UInt, length(distances))
+        append!(words, map(unsigned, distances))
+    end
+    words[1] = sum_of(Vector{UInt8}(reinterpret(UInt8, words)))
+    return words
+end
+
+"The same list, for the image that Julia has made meanwhile."
+function seal_ends(from::String, to::String, cache::String)
+    ends = read_ends(from)
+    checksum = open(Base.isvalid_cache_header, cache)
+    write(to, words_of(Ends(checksum, ends.system, ends.packages)))
+    return nothing
+end
+
 # ---- NativeCache's own image ----
 
 "The code of the system image at which the edges of this image end."
-const OWN_ENDS = Int[]
+const OWN_ENDS = Ends(0, Int[], Pair{UInt128,Vector{Int}}[])
 
 """
 What of this image depends on code of the system image that is not valid any more is taken out: Julia has loaded it before
@@ -102,7 +207,10 @@ function take_out_own!(invalid::Vector{Core.CodeInstance})
         push!(seen, instance)
         isdefined(instance, :cache) && take_out_of!(instance.cache, world)
         isdefined(instance, :backedges) || continue
-        each_backedge((caller, _, _) -> push!(stack, caller), instance.backedges, false)
+        for caller in instance.backedges
+            # Signatures of `invoke` stand between the callers.
+            caller isa Core.MethodInstance && push!(stack, caller)
+        end
     end
     return nothing
 end

@@ -1,7 +1,5 @@
 # Which build of a package a session would load, and removing the companions of other builds.
 
-const BuildId = UInt128
-
 hex(number::UInt128) = hex128(number)
 
 "The file name of the companion for these packages, the first being the one that it lies with."
@@ -19,7 +17,7 @@ function cached_builds(id::PkgId, path::String)
     return open(path) do io
         checksum = Base.isvalid_cache_header(io)
         iszero(checksum) && return UInt128[]
-        modules = @static VERSION < v"1.11" ? Base.parse_cache_header(io)[1] : Base.parse_cache_header(io, path)[1]
+        modules = cache_header(io, path)[1]
         return UInt128[UInt128(checksum) << 64 | build for (found, build) in modules if found == id]
     end
 end
@@ -83,6 +81,3 @@ function remove_in(unwanted, folder::String)
     end
     return nothing
 end
-
-# Every file of a companion, and no other.
-const COMPANION_FILE = r"^[0-9a-f]{32}(\+[0-9a-f]{16})?(\.companion|-[0-9a-f]{16}\.(jl|txt|ji|so))$"

@@ -19,20 +19,8 @@ const OFFSETS = UInt32[
     offset_of(Core.TypeName, :mt), offset_of(Core.MethodTable, :defs),
 ]
 
-# `Vector{Any}` on 1.10; `Memory{Any}` from 1.11 on.
-const TYPEMAP_ARRAY = VERSION < v"1.11" ? Vector{Any} : getglobal(Core, :Memory){Any}
-
 const LAYOUT_TYPES = Any[Method, Core.MethodInstance, Core.CodeInstance, Core.MethodTable, Core.TypeMapEntry,
                          Core.TypeMapLevel, TYPEMAP_ARRAY, Core.TypeofVararg]
-
-"The address of the one method table of 1.12 and later; 0 where each function has its own."
-function global_table()
-    @static if VERSION < v"1.12"
-        return UInt(0)
-    else
-        return UInt(pointer_from_objref(Core.methodtable))
-    end
-end
 
 "Send it. An error if libnativecache is not there or is of another version."
 function send_layout()
@@ -41,7 +29,7 @@ function send_layout()
     types = Ptr{Cvoid}[pointer_from_objref(type) for type in LAYOUT_TYPES]
     sent = GC.@preserve words types ccall((:nativecache_layout, LIBRARY), Cint,
         (Ptr{UInt32}, Csize_t, Ptr{Ptr{Cvoid}}, Csize_t, Ptr{UInt}, Cint),
-        OFFSETS, length(OFFSETS), types, length(types), words, VERSION >= v"1.11")
+        OFFSETS, length(OFFSETS), types, length(types), words, MEMORY)
     sent == 0 || error(last_error())
     return nothing
 end

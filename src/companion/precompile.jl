@@ -1,17 +1,20 @@
 # What a session runs at its start, when a package is loaded and at its end is native code of NativeCache's own image: it is
 # run once here, on an empty session.
 
+if ccall(:jl_generating_output, Cint, ()) == 1 && SHORTENS
+    Base.invokelatest(Shortening.begin_edges!)
+end
 if ccall(:jl_generating_output, Cint, ()) == 1
     let id = PkgId(UUID(1), "Nothing"), folder = mktempdir()
         SESSION_KEY[] = ""
-        push!(DEPOT_PATH, folder)
+        pushfirst!(DEPOT_PATH, folder)      # what is written goes there
         try
             mkpath(joinpath(folder, STORE, session_key(), package_folder(id)))
             index = joinpath(folder, STORE, session_key(), package_folder(id), string(hex128(UInt128(1)), ".companion"))
-            write(index, "name\tN\nuuid\t$(UUID(2))\nbase\tN\npackage\t$(UUID(1))\tNothing\t$(hex128(UInt128(1)))\nstatement\tcompiled\tTuple{}\t\n")
+            write(index, "name\tN\nuuid\t$(UUID(2))\nbase\t$(hex128(UInt128(1)))-$(hex(UInt64(1)))\npackage\t$(UUID(1))\tNothing\t$(hex128(UInt128(1)))\nstatement\tcompiled\tTuple{}\t\n")
             companion = companions_of(id, UInt128(1))[1]
-            account(index)
-            found = Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing)
+            account(companion)
+            found = Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[])
             push!(SESSION.found, found)
             any_store()
             is_outermost()
@@ -22,13 +25,19 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             catch
             end
             insert!(found, Any[])
+            log, ours = begin_log()
+            append!(found.log, @view log[1:end])
+            ours && end_log()
             reject!(found, :Nothing, "")
-            isempty(OWN_ENDS) && read_ends(index)
+            if SHORTENS
+                write(index * ".ends", words_of(Ends(0, Int[0], Pair{UInt128,Vector{Int}}[UInt128(1) => Int[0]])))
+                read_ends(index * ".ends")
+            end
             learn(PkgId[id], folder, "trace", "sessions", "end")
         catch
             # Nothing is lost but time: libnativecache is not built yet, say.
         finally
-            pop!(DEPOT_PATH)
+            popfirst!(DEPOT_PATH)
             rm(folder; recursive = true, force = true)
             empty!(SESSION.found)
             empty!(SESSION.looked)
@@ -44,11 +53,11 @@ if ccall(:jl_generating_output, Cint, ()) == 1
 end
 
 # Last of all, each on its own, so that nothing of it is inferred before the line above it has run.
-if ccall(:jl_generating_output, Cint, ()) == 1 && VERSION < v"1.11"
+if ccall(:jl_generating_output, Cint, ()) == 1 && SHORTENS
     precompile(take_out_own!, ())
     Core.Compiler.track_newly_inferred.x = false
 end
-if ccall(:jl_generating_output, Cint, ()) == 1 && VERSION < v"1.11"
-    append!(OWN_ENDS, Base.invokelatest(Shortening.shorten_edges!, NativeCache))
+if ccall(:jl_generating_output, Cint, ()) == 1 && SHORTENS
+    append!(OWN_ENDS.system, Base.invokelatest(Shortening.end_edges!, NativeCache).system)
     Base.invokelatest(Shortening.leave_no_trace!)
 end

@@ -13,6 +13,7 @@ mutable struct Found
     inserted::Int               # code instances that Julia's loader does not insert by itself, and we did
     dropped::Int                # of those, the ones that were not valid any more
     mod::Union{Nothing,Module}
+    log::Vector{Any}            # what Julia's loader said of code that it did not take
 end
 
 mutable struct Session
@@ -43,7 +44,7 @@ end
 function __init__()
     ccall(:jl_generating_output, Cint, ()) != 0 && return nothing
     try
-        take_out_own!()
+        SHORTENS && take_out_own!()
         # Not what the compiler made of it when this image was made, if that was just taken out.
         Base.invokelatest(start)
     catch err
@@ -82,7 +83,8 @@ function loaded(id::PkgId)
     SESSION.on || return nothing
     try
         look_for(id)
-        is_outermost() || return nothing
+        # Extensions come while the package that brings them about is loaded, and its turn is next.
+        is_outermost() && !is_extension(id) || return nothing
         push!(SESSION.asked, id)
         load_what_can_be()
     catch
@@ -90,6 +92,8 @@ function loaded(id::PkgId)
     end
     return nothing
 end
+
+is_extension(id::PkgId) = haskey(Base.EXT_PRIMED, id)
 
 "Is no load going on in this task that this one is a part of?"
 function is_outermost()
@@ -108,13 +112,15 @@ function look_for(id::PkgId)
     build == 0 && return nothing
     for companion in companions_of(id, UInt128(build))
         any(found -> found.companion.uuid == companion.uuid, SESSION.found) && continue
-        push!(SESSION.found, Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing))
+        push!(SESSION.found, Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[]))
     end
     return nothing
 end
 
 "Load each companion whose packages are all there; one of many packages after those of fewer."
 function load_what_can_be()
+    # Companions need NativeCache, which 1.12 knows only when its `__init__` is done: then the callback comes.
+    haskey(Base.loaded_modules, PkgId(@__MODULE__)) || return nothing
     waiting = Found[]
     most = 0
     for found in SESSION.found
@@ -155,7 +161,8 @@ function restore!(found::Found)
     companion = found.companion
     cache, source = companion.base * ".ji", companion.base * ".jl"
     # A companion is code that this process runs: it must be nobody else's.
-    for path in (companion.index, source, cache, companion.base * ".so", companion.base * ".ends")
+    ends_path = companion.base * ".ends"
+    for path in (companion.index, source, cache, companion.base * ".so", SHORTENS ? ends_path : source)
         problem = distrust(path)
         isempty(problem) || return reject!(found, :Untrusted, problem)
     end
@@ -167,55 +174,32 @@ function restore!(found::Found)
         mod isa Module || return reject!(found, :PackageMissing, string(mod[2].name))
     end
     object === nothing && return reject!(found, :LinkFailed, "there is no native code beside $cache")
-    invalid = invalid_ends(read_ends(companion.base * ".ends"))
-    # Another thread could run what is taken out before it is.
-    isempty(invalid) || Threads.nthreads() == 1 ||
-        return reject!(found, :Invalidated, string("with threads, all that it calls must be valid: ", first(invalid).def))
-    restored = restore_image(id_of(companion), cache, object, modules, invalid)
+    ends = nothing
+    if SHORTENS
+        ends = read_ends(ends_path)
+        ends isa Ends || return reject!(found, :LinkFailed, "$ends_path is damaged")
+        ends.checksum == open(Base.isvalid_cache_header, cache) || return reject!(found, :LinkFailed, "$ends_path is of another image")
+        invalid = invalid_ends(ends)
+        # Another thread could run what is taken out before it is.
+        isempty(invalid) || is_alone() ||
+            return reject!(found, :Invalidated, string("with threads, all that it calls must be valid: ", first(invalid).def))
+        # Seldom, so no part of this image; and nothing is compiled later on.
+        isempty(invalid) || precompile(take_out!, (Vector{Core.CodeInstance}, Core.SimpleVector))
+    end
+    log, ours = begin_log()
+    known = length(log)
+    restored = try
+        ends === nothing ? Base._include_from_serialized(id_of(companion), cache, object, modules) :
+            restore_image(id_of(companion), cache, object, modules, ends)
+    finally
+        append!(found.log, @view log[known+1:end])
+        ours && end_log()
+    end
     restored isa Module || return reject!(found, :LinkFailed, sprint(showerror, restored))
     found.mod = restored
-    insert!(found, getglobal(restored, :CODE)::Vector{Any})
+    insert!(found, constant_of(restored, :CODE)::Vector{Any})
     found.state = :loaded
     return nothing
-end
-
-"""
-What Julia does for a package whose image fits, `Base._include_from_serialized`. The module, or the error. What depends on
-one of the `invalid` code instances is taken out before it is of use to anything.
-"""
-function restore_image(id::PkgId, cache::String, object::String, modules::Vector{Any}, invalid::Vector{Core.CodeInstance})
-    isempty(invalid) && return Base._include_from_serialized(id, cache, object, modules)
-    return Base.invokelatest(restore_without, id, cache, object, modules, invalid)      # seldom, so no part of this image
-end
-
-function restore_without(id::PkgId, cache::String, object::String, modules::Vector{Any}, invalid::Vector{Core.CodeInstance})
-    # Neither a finalizer nor the compiler runs in between.
-    precompile(take_out!, (Vector{Core.CodeInstance}, Core.SimpleVector))
-    Base.GC.enable_finalizers(false)
-    restored = try
-        parts = ccall(:jl_restore_package_image_from_file, Any, (Cstring, Any, Cint, Cstring), object, modules, true, id.name)
-        parts isa Core.SimpleVector && take_out!(invalid, parts)
-        parts
-    finally
-        Base.GC.enable_finalizers(true)
-    end
-    restored isa Core.SimpleVector || return restored
-    for mod in Base.register_restored_modules(restored, id, cache)
-        PkgId(mod::Module) == id && return mod
-    end
-    return ErrorException("there is no module $(id.name) in $object")
-end
-
-"The list that `shorten_edges!` gave when the companion was made."
-function read_ends(path::String)
-    ends = Vector{Int}(undef, filesize(path) ÷ sizeof(Int))
-    io = open(path, "r")
-    try
-        GC.@preserve ends unsafe_read(io, Ptr{UInt8}(pointer(ends)), UInt(sizeof(ends)))
-    finally
-        close(io)
-    end
-    return ends
 end
 
 "Julia's own answer: `true`, or the modules that the image needs and its native part."
@@ -231,8 +215,7 @@ function insert!(found::Found, codes::Vector{Any})
         code = code::Core.CodeInstance
         if code.max_world != typemax(UInt) || code.invoke == C_NULL
             found.dropped += 1
-        elseif VERSION < v"1.12" && code.min_world > 1 && code.min_world != world
-            # Its backedges name the method instance: what was defined since would not have reached it.
+        elseif !is_reached(code, world)
             found.dropped += 1
         elseif is_compiled(code.def::Core.MethodInstance)
             continue
@@ -244,12 +227,14 @@ function insert!(found::Found, codes::Vector{Any})
     return nothing
 end
 
+is_valid(code::Core.CodeInstance) = code.max_world == typemax(UInt) && is_native(code)
+
 "Has this session valid native code for it?"
 function is_compiled(instance::Core.MethodInstance)
     isdefined(instance, :cache) || return false
     code = instance.cache
     while true
-        code.max_world == typemax(UInt) && code.invoke != C_NULL && return true
+        is_valid(code) && code.invoke != C_NULL && return true
         isdefined(code, :next) || return false
         code = code.next
     end

@@ -1,92 +1,24 @@
-# Shortens the edges of the image that this process makes; edges.jl says why.
+# Shortens the edges of the image that this process makes; edges.jl says why and what holds them together.
+#
+# Julia keeps the edges of this process in lists of callers, at each method instance and method table. `begin_edges!` puts
+# all of them aside, so that what inference finds from then on stands alone, also where somebody had said the same before:
+# an edge that is there already is not added again, and what constant propagation finds below it would hang in the air.
 
 "What runs only then: a module of its own, so that its code can be kept out of NativeCache's image."
 module Shortening
 
-using ..NativeCache: anchor, inferred_here
+using ..NativeCache: anchor, address_of, inferred_here, is_valid, hide!, is_compilers, method_tables, HIDDEN, Ends
 
-"The code instance that inference takes for a method instance in this world, or `nothing`."
-first_inferred(instance::Core.MethodInstance, world::UInt) =
-    ccall(:jl_rettype_inferred, Any, (Any, UInt, UInt), instance, world, world)
-
-"As in edges.jl; this one is not of the image."
-function each_backedge(body, list::Vector{Any}, of_table::Bool)
-    at = 1
-    while at <= length(list)
-        last = of_table || !(list[at] isa Core.MethodInstance) ? at + 1 : at
-        body(list[last]::Core.MethodInstance, at, last)
-        at = last + 1
-    end
-    return nothing
+"What was there before the training."
+mutable struct Before
+    world::UInt
+    inferred::Base.IdSet{Any}       # by this process: it is in no image, and its edges are put aside
 end
 
-"The file of the system image, where it is mapped, and how long arrays in it were before anything was added to them."
-struct SystemImage
-    file::IOStream
-    ranges::Vector{NTuple{3,UInt}}      # first address, end, place in the file
-end
+const BEFORE = Ref{Union{Nothing,Before}}(nothing)
 
-"Where the system image is mapped; `nothing` if its objects do not lie in a file."
-function system_image()
-    ranges = Tuple{UInt,UInt,UInt,String}[]
-    for line in eachline("/proc/self/maps")
-        words = split(line; limit = 6)
-        path = length(words) == 6 ? String(lstrip(words[6])) : ""
-        startswith(path, '/') || continue
-        from, to = split(words[1], '-')
-        push!(ranges, (parse(UInt, from; base = 16), parse(UInt, to; base = 16), parse(UInt, words[3]; base = 16), path))
-    end
-    at = findfirst(range -> range[1] <= anchor() < range[2], ranges)
-    at === nothing && return nothing
-    path = ranges[at][4]
-    isfile(path) || return nothing
-    return SystemImage(open(path), [range[1:3] for range in ranges if range[4] == path])
-end
-
-function place_in_file(image::SystemImage, @nospecialize(object))
-    address = UInt(pointer_from_objref(object))
-    for (from, to, offset) in image.ranges
-        from <= address < to && return address - from + offset
-    end
-    return nothing
-end
-
-in_image(image::SystemImage, @nospecialize(object)) = place_in_file(image, object) !== nothing
-
-"How many of the array's elements are the system image's own: what came later was pushed behind them."
-function own_length(image::SystemImage, list::Vector{Any})
-    place = place_in_file(image, list)
-    place === nothing && return 0
-    seek(image.file, place + sizeof(Ptr{Cvoid}))        # `length` of `jl_array_t`, behind `data`
-    return min(Int(read(image.file, UInt)), length(list))
-end
-
-"All method tables that the image writer looks through."
-function method_tables()
-    found = Base.IdSet{Core.MethodTable}()
-    push!(found, Symbol.name.mt, DataType.name.mt)
-    seen = Base.IdSet{Module}()
-    stack = Module[Core; collect(Module, values(Base.loaded_modules))]
-    while !isempty(stack)
-        mod = pop!(stack)
-        mod in seen && continue
-        push!(seen, mod)
-        for name in Base.unsorted_names(mod; all = true)
-            !Base.isdeprecated(mod, name) && isdefined(mod, name) || continue
-            value = getglobal(mod, name)
-            if value isa Module
-                parentmodule(value) === mod && push!(stack, value)
-            else
-                type = Base.unwrap_unionall(value)
-                type isa DataType && isdefined(type.name, :mt) && push!(found, type.name.mt)
-            end
-        end
-    end
-    return found
-end
-
-"Every list of backedges there is, with what it belongs to."
-function backedge_lists()
+"Every list of edges there is, with what it belongs to."
+function edge_lists()
     lists = Tuple{Any,Vector{Any}}[]
     for table in method_tables()
         isdefined(table, :backedges) && push!(lists, (table, table.backedges))
@@ -99,74 +31,162 @@ function backedge_lists()
     return lists
 end
 
-function shorten_in!(image::SystemImage, own::Union{Nothing,Module})
-    lists = backedge_lists()
-    lengths = Int[own_length(image, list) for (_, list) in lists]
-    # caller => what it calls: as the system image says, and as was found since then
-    theirs, found = IdDict{Any,Vector{Any}}(), IdDict{Any,Vector{Any}}()
-    for (number, (callee, list)) in enumerate(lists)
-        each_backedge(list, callee isa Core.MethodTable) do caller, _, last
-            push!(get!(Vector{Any}, last <= lengths[number] ? theirs : found, caller), callee)
+"Call `body` for each code instance in the cache of a method instance."
+function each_code(body, instance::Core.MethodInstance)
+    isdefined(instance, :cache) || return nothing
+    code = instance.cache
+    while true
+        body(code)
+        isdefined(code, :next) || return nothing
+        code = code.next
+    end
+end
+
+"""
+To be called before anything is inferred for the image. From here on no method may be defined: definitions do not reach what
+is put aside.
+"""
+function begin_edges!()
+    for (callee, _) in edge_lists()
+        callee.backedges = Any[]
+    end
+    before = Before(Base.get_world_counter(), Base.IdSet{Any}())
+    BEFORE[] = before
+    # What this process has inferred for itself would be written, and without its edges.
+    for code in copy(inferred_here())
+        push!(before.inferred, code)
+        method = code.def.def
+        is_valid(code) && method isa Method && method.module !== Core && !is_compilers(method) && hide!(code)
+    end
+    return nothing
+end
+
+"""
+What the image that this process makes rests on. Code whose dependencies nobody knows is left out. To be called last. `own`
+is the module that becomes an image, if it has methods.
+"""
+function end_edges!(own::Union{Nothing,Module} = nothing)
+    # What is inferred from here on is in no image.
+    Core.Compiler.track_newly_inferred.x = false
+    before = BEFORE[]::Before
+    Base.get_world_counter() == before.world || error("a method was defined while the statements were compiled")
+    callers = IdDict{Any,Vector{Any}}()     # by what they call
+    callees = IdDict{Any,Vector{Any}}()     # by what calls them
+    for (callee, list) in edge_lists()
+        for caller in list
+            # Signatures stand between: of `invoke`, and of calls that no method fits.
+            caller isa Core.MethodInstance && callee isa Core.MethodInstance || continue
+            push!(get!(Vector{Any}, callers, callee), caller)
+            push!(get!(Vector{Any}, callees, caller), callee)
         end
     end
-    # All edges of what was inferred here stay, and those of code of the system image that is not what inference went by.
-    whole = Base.IdSet{Any}()
-    foreach(code -> push!(whole, code.def), inferred_here())
-    for callers in (theirs, found), caller in keys(callers)
-        Base.moduleroot(caller.def.module) === own && !is_helper(caller) && push!(whole, caller)
+    images = Images()
+    stack, unknown = Any[], Any[]
+    filter!(code -> is_wanted(code, own) && !(code in before.inferred), inferred_here())
+    for code in inferred_here()
+        instance = code.def
+        # What the writer begins with. The trainer itself has compiled more.
+        (own !== nothing || instance.precompiled || !is_in_image(instance.def.module)) && push!(stack, instance)
     end
-    # A companion is written for what was asked for, and what that calls; not for what the trainer itself runs.
-    stack = own === nothing ? filter!(instance -> instance.precompiled, collect(Any, whole)) : collect(Any, whole)
     seen = Base.IdSet{Any}()
-    ends = Int[]
-    world = Base.get_world_counter()
     while !isempty(stack)
         instance = pop!(stack)
         instance in seen && continue
         push!(seen, instance)
-        if !(instance in whole) && in_image(image, instance)
-            code = first_inferred(instance, world)
-            if code isa Core.CodeInstance && in_image(image, code)
-                push!(ends, signed(UInt(pointer_from_objref(code)) - anchor()))
-            else
-                push!(whole, instance)
+        each_code(instance) do code
+            if is_in_image(code)
+                (is_valid(code) || code in HIDDEN) && !place!(images, code) && push!(unknown, instance)
+            elseif is_valid(code) && code in before.inferred
+                push!(unknown, instance)
             end
         end
-        for callees in (instance in whole ? (theirs, found) : (found,)), callee in get(callees, instance, ())
-            callee isa Core.MethodInstance && push!(stack, callee)
-        end
+        append!(stack, get(callees, instance, ()))
     end
-    for (number, (callee, list)) in enumerate(lists)
-        kept = Any[]
-        each_backedge(list, callee isa Core.MethodTable) do caller, first, last
-            last > lengths[number] || caller in whole || return
-            own !== nothing && is_helper(caller) && return
-            append!(kept, view(list, first:last))
-        end
-        length(kept) == length(list) || (callee.backedges = kept)
-    end
-    return sort!(ends)
+    leave_out!(unknown, callers, before)
+    return ends_of(images)
 end
 
 """
-Leave out of the image that this process makes what the system image says of its own calls. Returns the distances from
-`anchor` of the code instances at which its edges end then: all that has to be valid when it is loaded. To be called last;
-`own` is the module that becomes an image, if it has methods.
+Is it to be written? Of a module's image all that others can call before the module has looked at its ends is left out, and
+its own code has the native code that it calls in itself. Of a companion what was inlined wherever it is called.
 """
-function shorten_edges!(own::Union{Nothing,Module} = nothing)
-    VERSION < v"1.11" || return Int[]
-    # What is inferred from here on is in no image.
-    Core.Compiler.track_newly_inferred.x = false
-    image = system_image()
-    image === nothing && return Int[]
-    try
-        return shorten_in!(image, own)
-    finally
-        close(image.file)
-    end
+function is_wanted(code::Core.CodeInstance, own::Union{Nothing,Module})
+    method = code.def.def
+    is_valid(code) && method isa Method || return false
+    own === nothing || return Base.moduleroot(method.module) === own && method.module !== Shortening
+    return code.def.precompiled || code.invoke != C_NULL || !is_in_image(method.module)
 end
 
-is_helper(instance::Core.MethodInstance) = instance.def.module === Shortening
+"Is it part of an image that this process has loaded? Julia keeps a bit for that before each object."
+is_in_image(@nospecialize(object)) = unsafe_load(Ptr{UInt}(address_of(object)) - sizeof(UInt)) & 4 != 0
+
+"What calls these, and what calls that, is not written."
+function leave_out!(unknown::Vector{Any}, callers::IdDict{Any,Vector{Any}}, before::Before)
+    seen = Base.IdSet{Any}()
+    while !isempty(unknown)
+        instance = pop!(unknown)
+        instance in seen && continue
+        push!(seen, instance)
+        each_code(instance) do code
+            is_valid(code) && !is_in_image(code) && !(code in before.inferred) && hide!(code)
+        end
+        append!(unknown, get(callers, instance, ()))
+    end
+    return nothing
+end
+
+"The images of this process, and what was found in each."
+struct Images
+    ranges::Vector{Tuple{UInt,UInt,Int}}        # first address, end, which image
+    anchors::Vector{UInt}                       # by image
+    builds::Vector{UInt128}                     # of its package; 0 for the system image
+    found::Vector{Vector{Int}}
+end
+
+function Images()
+    images = Images(Tuple{UInt,UInt,Int}[], UInt[], UInt128[], Vector{Int}[])
+    mapped = Dict{String,Vector{Tuple{UInt,UInt}}}()
+    for line in eachline("/proc/self/maps")
+        words = split(line; limit = 6)
+        path = length(words) == 6 ? String(lstrip(words[6])) : ""
+        startswith(path, '/') || continue
+        from, to = split(words[1], '-')
+        push!(get!(Vector{Tuple{UInt,UInt}}, mapped, path), (parse(UInt, from; base = 16), parse(UInt, to; base = 16)))
+    end
+    anchors = Tuple{UInt,UInt128}[(anchor(), UInt128(0))]
+    for (id, mod) in Base.loaded_modules
+        build = UInt128(Base.module_build_id(mod))
+        Base.in_sysimage(id) || build == 0 || !is_in_image(mod) || push!(anchors, (address_of(mod), build))
+    end
+    for (address, build) in anchors, ranges in values(mapped)
+        any(range -> range[1] <= address < range[2], ranges) || continue
+        push!(images.anchors, address)
+        push!(images.builds, build)
+        push!(images.found, Int[])
+        append!(images.ranges, [(from, to, length(images.anchors)) for (from, to) in ranges])
+    end
+    return images
+end
+
+"Note a code instance; `false` if the file that it lies in is not known."
+function place!(images::Images, code::Core.CodeInstance)
+    address = address_of(code)
+    for (from, to, number) in images.ranges
+        from <= address < to || continue
+        push!(images.found[number], signed(address - images.anchors[number]))
+        return true
+    end
+    return false
+end
+
+function ends_of(images::Images)
+    system, packages = Int[], Pair{UInt128,Vector{Int}}[]
+    for (build, distances) in zip(images.builds, images.found)
+        distances = sort!(unique(distances))
+        build == 0 ? append!(system, distances) : isempty(distances) || push!(packages, build => distances)
+    end
+    return Ends(0, system, sort!(packages; by = first))
+end
 
 "Forget what was compiled of this module: it is not written then."
 function leave_no_trace!()
@@ -180,18 +200,30 @@ function leave_no_trace!()
         @atomic table.cache = nothing
         @atomic table.leafcache = Any[]
     end
+    for (callee, list) in edge_lists()
+        any(is_helper, list) && (callee.backedges = without_helpers(list, callee isa Core.MethodTable))
+    end
+    BEFORE[] = nothing
     return nothing
+end
+
+is_helper(@nospecialize(caller)) = caller isa Core.MethodInstance && caller.def isa Method && caller.def.module === Shortening
+
+function without_helpers(list::Vector{Any}, of_table::Bool)
+    kept = Any[]
+    at = 1
+    while at <= length(list)
+        # A caller stands alone, or behind a signature.
+        last = of_table || !(list[at] isa Core.MethodInstance) ? at + 1 : at
+        is_helper(list[last]) || append!(kept, view(list, at:last))
+        at = last + 1
+    end
+    return kept
 end
 
 function forget!(method::Method)
     for instance in Base.specializations(method)
-        isdefined(instance, :cache) || continue
-        code = instance.cache
-        while true
-            code.max_world = UInt(0)
-            isdefined(code, :next) || break
-            code = code.next
-        end
+        each_code(code -> (code.max_world = UInt(0)), instance)
     end
     method.specializations, method.speckeyset = Core.svec(), Any[]
     return nothing

@@ -70,7 +70,7 @@ function read_expression(ex::Expr, root, variables)
     elseif ex.head === :call && ex.args[1] === :getfield && length(ex.args) == 3
         return read_name(value(ex.args[2]), value(ex.args[3]))
     elseif ex.head === :call && ex.args[1] === :bits && length(ex.args) == 3
-        return read_bits(value(ex.args[2]), ex.args[3])
+        return read_bits(value(ex.args[2]), literal(ex.args[3]))
     elseif ex.head === :call && ex.args[1] === :new && length(ex.args) >= 2
         return read_new(value(ex.args[2]), Any[value(part) for part in ex.args[3:end]])
     elseif ex.head === :macrocall && length(ex.args) >= 3 && ex.args[3] isa String
@@ -86,6 +86,10 @@ function read_name(@nospecialize(mod), @nospecialize(name))
     isdefined(mod, name) || unreadable(mod, ".", name, " is not defined")
     return getglobal(mod, name)
 end
+
+"A number in the text: those of more than 64 bits are macro calls to the parser."
+literal(@nospecialize ex) = ex isa Expr && ex.head === :macrocall && ex.args[1] == GlobalRef(Core, Symbol("@uint128_str")) &&
+    ex.args[end] isa String ? something(tryparse(UInt128, ex.args[end]), ex) : ex
 
 function read_bits(@nospecialize(type), @nospecialize(bits))
     type isa DataType && isprimitivetype(type) && bits isa Unsigned && sizeof(bits) >= sizeof(type) ||
@@ -138,14 +142,17 @@ function read_variable(@nospecialize(ex), root, variables)
     unreadable("it holds `where ", ex, "`")
 end
 
-"The root module of a name: among those loaded, `Core`, `Base` and `Main`; an error if there are several."
+"""
+The root module of a name: among those loaded, `Core`, `Base` and `Main`; an error if there are several. A package goes before
+one of its name in the system image, which nobody has asked for.
+"""
 function loaded_root(name::Symbol)
     name === :Core && return Core
     name === :Base && return Base
     name === :Main && return Main
-    found = nothing
+    found, several = nothing, count(id -> id.name == String(name), keys(Base.loaded_modules)) > 1
     for (id, mod) in Base.loaded_modules
-        id.name == String(name) || continue
+        id.name == String(name) && !(several && Base.in_sysimage(id)) || continue
         found === nothing || found === mod || unreadable("there are several packages called ", name)
         found = mod
     end

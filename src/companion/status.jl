@@ -20,90 +20,169 @@ function status_of(item::Found)
     items = statement_items(item)
     bucket(name) = MethodItem[method for (which, method) in items if which == name]
     layers, saved = layers_in_use(first.(companion.packages), items)
-    native = filter(isfile, [companion.base * ".so", companion.base * ".ji"])
     return Status(join((id.name for (id, _) in companion.packages), '+'), companion.index,
         MethodItem[MethodItem(method.statement) for (_, method) in items],
         bucket("installed"), bucket("waiting"), bucket("skipped"), bucket("rejected"), bucket("failed"),
-        count(pair -> pair.first == "installed", items), item.seconds, sum(filesize.(native); init = 0), item.message,
-        item.state === :rejected ? item.reason : nothing, saved, file_time(companion.index), layers)
+        count(pair -> pair.first == "installed", items), item.seconds, library_size(companion.index), item.message,
+        item.state === :rejected ? item.reason : nothing, saved, isfile(companion.index) ? file_time(companion.index) : NaN, layers)
 end
 
 """
-Of each statement of a companion what this session has: `installed` only if there is valid native code now, or the loader
-said why not.
+Of each statement of a companion what this session has: `installed` only if there is valid native code of an image now.
 """
-function statement_items(item::Found)
-    items = Pair{String,MethodItem}[]
-    for (outcome, text, detail) in account(item.companion.index)
-        if !(outcome in ("compiled", "AlreadyNative"))
-            bucket = outcome in ("CompilerThrew", "BuildFailed") ? "failed" : "skipped"
-            push!(items, bucket => MethodItem(text, Symbol(outcome), unescape_field(detail)))
-        elseif item.state === :waiting
-            push!(items, "waiting" => MethodItem(text, :PackageMissing, join((id.name for (id, _) in item.companion.packages), ", ")))
-        elseif item.state === :rejected
-            push!(items, "rejected" => MethodItem(text, item.reason, item.message))
-        else
-            push!(items, in_session(text))
-        end
-    end
-    return items
+statement_items(item::Found) = [statement_item(item, outcome, text, detail) for (outcome, text, detail) in account(item.companion)]
+
+function statement_item(item::Found, outcome, text, detail)
+    bucket_of(outcome) == "compiled" || return bucket_of(outcome) => MethodItem(text, Symbol(outcome), detail)
+    item.state === :waiting && return "waiting" => MethodItem(text, :PackageMissing, join((id.name for (id, _) in item.companion.packages), ", "))
+    item.state === :rejected && return "rejected" => MethodItem(text, item.reason, item.message)
+    return in_session(text, item)
 end
 
-function in_session(text::String)
+function in_session(text::String, item::Found)
     type = try
         read_statement(text, loaded_root)
     catch err
         return "rejected" => MethodItem(text, :NoSuchMethod, sprint(showerror, err))
     end
-    instance = instance_of_type(type)
-    instance === nothing && return "rejected" => MethodItem(text, :NoSuchMethod, "no method matches, or several do")
-    is_compiled(instance) && return "installed" => MethodItem(text)
-    isdefined(instance, :cache) && was_native(instance) &&
-        return "rejected" => MethodItem(text, :Invalidated, "a method that it calls was redefined, deleted or superseded")
-    return "rejected" => MethodItem(text, :NotInImage, "Julia's image writer did not keep its code")
+    instance = instance_of(type, Base.get_world_counter())
+    instance isa Core.MethodInstance || return "rejected" => MethodItem(text, :NoSuchMethod, instance)
+    # What this session has compiled itself is none of a companion.
+    any_code(code -> is_valid(code) && has_image_code(code), instance) && return "installed" => MethodItem(text)
+    why = refused(instance, item.log)
+    isempty(why) || return "rejected" => MethodItem(text, :EdgeChanged, why)
+    ended = was_native(instance)
+    ended === nothing || return "rejected" => MethodItem(text, :Invalidated, ended_by(instance, ended))
+    # The loader brought it, and it was not needed.
+    held = item.mod === nothing ? Any[] : getglobal(item.mod, :CODE)::Vector{Any}
+    any(code -> code.def === instance, held) && is_compiled(instance) && return "rejected" => MethodItem(text, :AlreadyCompiled, "")
+    return "rejected" => MethodItem(text, :NotInImage, "")
 end
 
-"Had it native code that is not valid any more?"
+function any_code(condition, instance::Core.MethodInstance)
+    found = false
+    each_code(code -> (found |= condition(code)), instance)
+    return found
+end
+
+"The newest native code that it had and that is not valid any more, or `nothing`."
 function was_native(instance::Core.MethodInstance)
-    code = instance.cache
-    while true
-        code.invoke != C_NULL && return true
-        isdefined(code, :next) || return false
-        code = code.next
+    newest = nothing
+    each_code(instance) do code
+        code.invoke != C_NULL && code.max_world != typemax(UInt) && code.max_world != 0 || return nothing
+        (newest === nothing || code.max_world > newest.max_world) && (newest = code)
+        return nothing
     end
+    return newest
 end
 
-"The method instance that a call of this signature runs, or `nothing`."
+"The method instance that `precompile` compiles for this signature, or `nothing`."
 function instance_of_type(@nospecialize(type))
     matches = Base._methods_by_ftype(type, -1, Base.get_world_counter())
-    matches isa Vector && length(matches) == 1 || return nothing
-    match = matches[1]::Core.MethodMatch
+    matches isa Vector && !isempty(matches) || return nothing
+    match = length(matches) == 1 ? matches[1]::Core.MethodMatch : most_general(type, matches)
+    match === nothing && return nothing
     return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
         match.method, match.spec_types, match.sparams)::Core.MethodInstance
 end
 
-"Loaded packages that have companions in the store, none of which was even looked at."
-function stale(items)
-    known = Set(item.package for item in items)
-    result = Status[]
-    for id in keys(Base.loaded_modules)
-        id.name in known && continue
-        any(depot -> isdir(joinpath(depot, STORE, session_key(), package_folder(id))), DEPOT_PATH) || continue
-        push!(result, nothing_of(id.name, [id]))
+"""
+Which of several matches `precompile` takes, as `jl_get_compile_hint_specialization` says: of those that this signature is
+compiled for, the one that is more specific than no other.
+"""
+function most_general(@nospecialize(type), matches::Vector)
+    compiled = Core.MethodMatch[match for match in matches if
+        ccall(:jl_isa_compileable_sig, Int32, (Any, Any, Any), type, match.sparams, match.method) != 0]
+    general = Core.MethodMatch[]
+    for (number, match) in enumerate(compiled)
+        any(later -> Base.morespecific(match.method.sig, later.method.sig), @view compiled[number+1:end]) || push!(general, match)
     end
-    return sort!(result; by = item -> item.package)
+    return length(general) == 1 ? general[1] : nothing
 end
 
-function missing_message(ids)
-    is_on() || return session_message()
-    for id in ids
-        haskey(Base.loaded_modules, id) || return told(:NotLoaded, id.name)
-    end
-    id = ids[1]
-    start = hex128(UInt128(Base.module_build_id(Base.loaded_modules[id])))
-    folders = [joinpath(depot, STORE, session_key(), package_folder(id)) for depot in DEPOT_PATH]
-    names = reduce(vcat, (filter(endswith(".companion"), readdir(folder)) for folder in folders if isdir(folder)); init = String[])
-    any(startswith(start), names) && return told(:BuiltLater)
-    isempty(names) || return told(:PackageBuild)
-    return told(:NotFound, string("NativeCache.build(", repr(id.name), ") makes one"))
+# ---- companions in the store ----
+
+"Paths of the companions that this session uses."
+used_libraries() = Set(item.companion.index for item in SESSION.found if item.state === :loaded)
+
+"Paths of all that it has looked at."
+found_paths() = [item.companion.index for item in found()]
+
+"The files that a companion consists of: what makes it one goes first."
+function files_of(index::AbstractString)
+    companion = companion_at(index)
+    companion === nothing && return [String(index)]
+    return filter!(ispath, [String(index); [string(companion.base, ending) for ending in (".so", ".ji", ".txt", ".jl", ".ends")]])
 end
+
+"What a `.companion` file says, or `nothing` if it is gone or not whole."
+function companion_at(index::AbstractString)
+    try
+        return read_companion(String(index))
+    catch err
+        err isa Union{SystemError,Base.IOError} || rethrow()
+        return nothing
+    end
+end
+
+"What a companion says of itself, and what keeps this session from using it."
+function inspect_library(index::AbstractString)
+    facts = LibraryFacts(index, [], [], [], 0)
+    problem = distrust(index)
+    isempty(problem) || push!(facts.problems, :Untrusted => problem)
+    companion = companion_at(index)
+    if companion === nothing
+        push!(facts.problems, isfile(index) ? :Malformed => "its text is not whole" : :NotFound => "")
+        return facts
+    end
+    here = Dict(key_parts())
+    for (component, built) in built_with(companion)
+        now = get(here, component, "")
+        push!(facts.key, (component, built, now))
+        built == now || push!(facts.problems, :KeyDiffers => "$component: built with $built, this session has $now")
+    end
+    append!(facts.packages, companion.packages)
+    for (id, built) in companion.packages
+        mod = get(Base.loaded_modules, id, nothing)
+        mod === nothing && continue
+        now = UInt128(Base.module_build_id(mod))
+        now == built || push!(facts.problems, :PackageBuild =>
+            string(id.name, ": built with build id ", hex(built), ", this session has ", hex(now)))
+    end
+    for item in SESSION.found
+        # What Julia itself said of it.
+        item.companion.index == index && item.state === :rejected && isempty(facts.problems) && push!(facts.problems, item.reason => item.message)
+    end
+    damage = damage_of(companion)
+    isempty(damage) || push!(facts.problems, :HashMismatch => damage)
+    return facts
+end
+
+"What of a companion's image is not as Julia wrote it; empty if all is."
+function damage_of(companion::Companion)
+    cache, object = companion.base * ".ji", companion.base * ".so"
+    try
+        isfile(cache) || return "$cache is missing"
+        isfile(object) || return "$object is missing"
+        return open(cache) do io
+            filesize(io) > 8 && Base.isvalid_file_crc(io) || return "the checksum of $cache is wrong"
+            Base.isvalid_pkgimage_crc(io, object) || return "the checksum of $object is wrong"
+            return ""
+        end
+    catch err
+        err isa Union{SystemError,Base.IOError,EOFError} || rethrow()
+        return sprint(showerror, err)
+    end
+end
+
+"The requested methods of a companion, with the buckets of its build."
+function peek(index::AbstractString)
+    companion = companion_at(index)
+    companion === nothing && return Pair{String,MethodItem}[]
+    return Pair{String,MethodItem}[bucket_of(outcome) => MethodItem(text, outcome == "compiled" ? nothing : Symbol(outcome), detail)
+                                   for (outcome, text, detail) in account(companion)]
+end
+
+"The bucket of a build that a statement with this outcome is in."
+bucket_of(outcome) = outcome in ("compiled", "AlreadyNative") ? "compiled" :
+    outcome in ("CompilerThrew", "BuildFailed") ? "failed" : "skipped"

@@ -23,9 +23,10 @@ is_ours(id::PkgId) = id == Base.PkgId(NativeCache) || startswith(id.name, "Nativ
 
 """
 Have libnativecache merge what this process has compiled into profiles below `root`. Returns what it says; see
-`nativecache_learn` in rust/companion/src/lib.rs. `mode` is `end` at the end of a session, `add` or `replace`.
+`nativecache_learn` in rust/companion/src/lib.rs. `mode` is `end` at the end of a session, `add`, `replace`, or `list` for what
+there is; statements of `without` are left out.
 """
-function learn(asked::Vector{PkgId}, root::String, layer::String, from::String, mode::String)
+function learn(asked::Vector{PkgId}, root::String, layer::String, from::String, mode::String, without::Vector{String} = String[])
     send_layout()
     facts = IOBuffer()
     modules, homes = Any[Core, Base, Main], Int32[EVERYWHERE, EVERYWHERE, NOWHERE]
@@ -63,6 +64,18 @@ function learn(asked::Vector{PkgId}, root::String, layer::String, from::String, 
         some = true
     end
     some || foreach(id -> fact_loads(facts, id), packages)
+    # What a companion has spared this session counts as needed.
+    for found in SESSION.found
+        found.state === :loaded || continue
+        line = escape_field(found.companion.text)
+        for (id, _) in found.companion.packages
+            line = string(line, '\t', package_folder(id))
+        end
+        fact(facts, "loaded", line)
+    end
+    for statement in without
+        fact(facts, "without", escape_field(statement))
+    end
     for depot in DEPOT_PATH
         fact(facts, "depot", escape_field(depot))
     end
@@ -89,11 +102,12 @@ function fact(io::IOBuffer, name::String, text::String)
     return nothing
 end
 
-"Does a project in the load path name it?"
+"Does a project in the load path name it, other than NativeCache's own?"
 function is_direct(id::PkgId)
+    own = joinpath(dirname(dirname(@__DIR__)), "Project.toml")
     for environment in Base.load_path()
         project = Base.env_project_file(environment)
-        project isa String || continue
+        project isa String && project != own || continue
         entry = get(get(Base.parsed_toml(project), "deps", Dict{String,Any}()), id.name, nothing)
         entry isa String && entry == string(id.uuid) && return true
     end
@@ -111,7 +125,7 @@ function fact_loads(facts::IOBuffer, id::PkgId)
         io = open(path, "r")
         try
             Base.isvalid_cache_header(io) == 0 && return nothing
-            for (needed, _) in cache_requirements(io, path)::Vector{Pair{PkgId,UInt128}}
+            for (needed, _) in cache_header(io, path)[3]::Vector{Pair{PkgId,UInt128}}
                 line = string(line, '\t', package_folder(needed))
             end
         finally
@@ -124,25 +138,8 @@ function fact_loads(facts::IOBuffer, id::PkgId)
     return nothing
 end
 
-cache_requirements(io, path) = @static VERSION < v"1.11" ? Base.parse_cache_header(io)[3] : Base.parse_cache_header(io, path)[3]
-
 "The packages that bring an extension about, behind it."
-function extension_line(id::PkgId, parents)
-    # 1.10 keeps the parent; what else it needs is in its project.
-    needed = parents isa PkgId ? unique!([parents; triggers(id, parents)]) : collect(PkgId, parents)
-    return join(map(package_folder, [id; needed]), '\t')
-end
-
-function triggers(extension::PkgId, parent::PkgId)
-    origin = get(Base.pkgorigins, parent, nothing)
-    (origin === nothing || origin.path === nothing) && return PkgId[]
-    project = Base.locate_project_file(dirname(dirname(origin.path)))
-    project isa String || return PkgId[]
-    toml = Base.parsed_toml(project)
-    names = get(get(toml, "extensions", Dict{String,Any}()), extension.name, String[])
-    weak = get(toml, "weakdeps", Dict{String,Any}())
-    return PkgId[PkgId(UUID(weak[name]), name) for name in (names isa String ? [names] : names) if haskey(weak, name)]
-end
+extension_line(id::PkgId, parents) = join(map(package_folder, [id; brought_by(id, parents)]), '\t')
 
 "Trace this session into the profiles: what `trace!` calls."
 function trace_session()
@@ -151,13 +148,13 @@ end
 
 """
 Write what this process has compiled into profiles below `folder`, for the package `focus` (name and uuid without dashes,
-a tab between them): what that package loads goes to it, the rest where it belongs.
+a tab between them): what that package loads goes to it, the rest where it belongs. Statements of `without` are left out.
 """
-function trace_into(folder::String, layer::String, focus::String, from::String)
+function trace_into(folder::String, layer::String, focus::String, from::String; without::Vector{String} = String[])
     name, uuid = split(focus, '\t')
     for id in keys(Base.loaded_modules)
         id.name == name && (isempty(uuid) || replace(string(id.uuid), '-' => "") == uuid) || continue
-        learn([id; SESSION.asked], folder, layer, from, "replace")
+        learn([id; SESSION.asked], folder, layer, from, "replace", without)
         return ""
     end
     return "package $name was not loaded"

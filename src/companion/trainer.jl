@@ -13,25 +13,12 @@ is_constant(code::Core.CodeInstance) = code.invoke == unsafe_load(cglobal(:jl_fp
 # it (julia#60643).
 has_image_code(code) = flags_of(code) & FROM_IMAGE != 0 || is_constant(code)
 
-"Is this code instance of Julia itself, and not of an interpreter that a package brings?"
-is_native(code) = @static VERSION < v"1.11" ? true : code.owner === nothing
-
-is_valid(code) = code.max_world == typemax(UInt) && is_native(code)
-
 # Only this process sees it: what lies in an image is not written again.
-hide!(code) = @static VERSION < v"1.11" ? (code.max_world = UInt(0)) : (@atomic code.max_world = UInt(0))
+hide!(code) = set_max_world!(code, UInt(0))
+show_again!(code) = set_max_world!(code, typemax(UInt))
 
-"""
-Was it inferred before this package began? What this process has inferred is kept anyway, and if it were hidden, what comes
-in its place would be a second one that is not.
-"""
-function is_of_before(code)
-    @static if VERSION < v"1.12"
-        return !any(known -> known === code, Core.Compiler.newly_inferred)
-    else
-        return ccall(:jl_object_in_image, UInt8, (Any,), code) != 0
-    end
-end
+# Code instances of images that were hidden: inference went by them until then.
+const HIDDEN = Base.IdSet{Any}()
 
 "The compiler's own methods are left alone: it runs while they would be hidden."
 function is_compilers(method::Method)
@@ -39,35 +26,37 @@ function is_compilers(method::Method)
     while true
         nameof(mod) === :Compiler && return true
         parent = parentmodule(mod)
-        parent === mod && return mod === Core
+        parent === mod && return false
         mod = parent
     end
 end
+
+"Can the compiler be running it? It shares the methods of `Core` with everybody."
+is_in_use(code::Core.CodeInstance, method::Method) = method.module === Core && code.invoke != C_NULL
 
 """
 Compile one signature: what became of it, and the code instance that the session has to insert, or `nothing`.
 """
 function train(@nospecialize type)
-    world = Base.get_world_counter()
-    matches = Base._methods_by_ftype(type, -1, world)
+    matches = Base._methods_by_ftype(type, -1, Base.get_world_counter())
     (matches === nothing || matches === false || isempty(matches)) && return ("NoSuchMethod", nothing)
-    length(matches) == 1 || return (precompile(type) ? "compiled" : "NotCompiled", nothing)
-    match = matches[1]::Core.MethodMatch
-    is_compilers(match.method) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
-    instance = ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
-        match.method, match.spec_types, match.sparams)::Core.MethodInstance
+    instance = instance_of_type(type)
+    (instance === nothing || is_compilers(instance.def)) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
     hidden = Core.CodeInstance[]
     if isdefined(instance, :cache)
         code = instance.cache
         while true
-            if is_valid(code)
-                if has_image_code(code)
-                    foreach(old -> show_again!(old, world), hidden)
-                    return ("AlreadyNative", nothing)
+            # What this process has inferred is kept anyway, and if it were hidden, what comes in its place would be a second
+            # one that is not.
+            if is_valid(code) && is_of_before(code)
+                if has_image_code(code) || is_in_use(code, instance.def)
+                    foreach(show_again!, hidden)
+                    has_image_code(code) && return ("AlreadyNative", nothing)
+                    return (precompile(type) ? "compiled" : "NotCompiled", nothing)
                 end
-                is_of_before(code) || break
                 hide!(code)
                 push!(hidden, code)
+                push!(HIDDEN, code)
             end
             isdefined(code, :next) || break
             code = code.next
@@ -79,8 +68,6 @@ function train(@nospecialize type)
     new = instance.cache
     return ("compiled", is_valid(new) && !(new in hidden) ? new : nothing)
 end
-
-show_again!(code, world) = @static VERSION < v"1.11" ? (code.max_world = typemax(UInt)) : (@atomic code.max_world = typemax(UInt))
 
 # ---- generated functions ----
 #
@@ -133,6 +120,7 @@ Train what the file names. The code instances that a session has to insert are p
 statement is written to the file that the environment names, if it names one.
 """
 function train_all(path::String, codes::Vector{Any})
+    SHORTENS && Base.invokelatest(Shortening.begin_edges!)
     account = IOBuffer()
     outcomes = NTuple{3,String}[]
     instances = Dict{String,Core.MethodInstance}()
@@ -160,9 +148,10 @@ function train_all(path::String, codes::Vector{Any})
     end
     out = get(ENV, "NATIVECACHE_ACCOUNT", "")
     isempty(out) || write(out, take!(account))
+    SHORTENS || return nothing
     # Last, since it changes what this process knows.
-    ends = Base.invokelatest(Shortening.shorten_edges!)::Vector{Int}
+    ends = Base.invokelatest(Shortening.end_edges!)::Ends
     out = get(ENV, "NATIVECACHE_ENDS", "")
-    isempty(out) || write(out, ends)
+    isempty(out) || write(out, words_of(ends))
     return nothing
 end

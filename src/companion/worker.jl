@@ -3,10 +3,12 @@
 # It loads NativeCache and the packages as a session does, writes the companion's source into its place in the store, has
 # Julia precompile it into a depot in the work folder, and says what came of it.
 
-const WORK = ARGS[1]
-const REQUEST = [split(line, '\t') for line in eachline(joinpath(WORK, "request"))]
+include(joinpath(@__DIR__, "..", "lines.jl"))      # how texts become fields of lines
 
-request(name) = [String.(words[2:end]) for words in REQUEST if words[1] == name]
+const WORK = ARGS[1]
+const REQUEST = fields_of.(eachline(joinpath(WORK, "request")))
+
+request(name) = [words[2:end] for words in REQUEST if words[1] == name]
 
 function fail(message)
     write(joinpath(WORK, "failure"), message)
@@ -25,7 +27,10 @@ function load_packages()
         end
         build = Base.module_build_id(mod)
         build == 0 && fail("package $name is not precompiled, so each session has another version of it")
-        [uuid, name] in request("trainer") && continue
+        if [uuid, name] in request("trainer")
+            push!(lines, string("trainer\t", string(build; base = 16, pad = 32)))
+            continue
+        end
         push!(lines, string("package\t", uuid, '\t', name, '\t', string(build; base = 16, pad = 32)))
     end
     return lines
@@ -74,7 +79,8 @@ function place(path, text)
 end
 
 function build()
-    packages = load_packages()
+    loaded = load_packages()
+    packages = filter(startswith("package\t"), loaded)
     made = write_source(packages)
     id = Base.PkgId(made.uuid, made.name)
     depot = joinpath(WORK, "depot")
@@ -91,8 +97,8 @@ function build()
     cache, object = made_files
     object === nothing && fail("this session runs with --pkgimages=no, so Julia keeps no native code")
     write(joinpath(WORK, "result"), join([
-        "name\t$(made.name)", "uuid\t$(made.uuid)", "folder\t$(made.folder)", "stem\t$(made.stem)", "base\t$(made.base)",
-        "cache\t$cache", "object\t$object", packages...], '\n') * '\n')
+        "name\t$(made.name)", "uuid\t$(made.uuid)", "stem\t$(made.stem)", "base\t$(made.base)",
+        "cache\t$(escape_field(cache))", "object\t$(escape_field(object))", loaded...], '\n') * '\n')
 end
 
 build()

@@ -1,7 +1,5 @@
 # Which build of a package a session of Julia 1.5 would load, and removing the libraries of other builds.
 
-const BuildId = UInt64
-
 "The build id of the .ji that a session like this one would load; `nothing` if it has to precompile."
 function current_build_id(id::PkgId)
     haskey(Base.loaded_modules, id) && return Base.module_build_id(Base.loaded_modules[id])

@@ -1,16 +1,5 @@
 # What a session of Julia 1.5 has: the libraries that libnativecache found and linked. status.jl shows it.
 
-"Loaded packages that have libraries in the store, none of which was even looked at."
-function stale(items)
-    known = Set(item.package for item in items)
-    folders = Set(item.package for item in stored())
-    found = Status[]
-    for (id, mod) in Base.loaded_modules
-        !(id.name in known) && package_folder(id) in folders && push!(found, nothing_of(id.name, [id]))
-    end
-    return sort!(found; by = item -> item.package)
-end
-
 "A library that this session has found: a line of `nativecache_found`."
 struct Found
     id::Int             # negative: not even its tables could be read
@@ -37,6 +26,15 @@ function found()
     return list
 end
 
+"Paths of the libraries that this session uses."
+used_libraries() = Set(library.path for library in found() if library.reason == 0 && library.id >= 0)
+
+"Paths of all that it has looked at."
+found_paths() = [library.path for library in found()]
+
+"The files that a library consists of."
+files_of(path::AbstractString) = [String(path)]
+
 "Names the store's folder for sessions like this one."
 session_key() = hex(ccall((:nativecache_key_hash, LIBRARY), UInt64, ()))
 
@@ -51,27 +49,6 @@ function session_message()
     words[1] == "off" && return told(reason_name(parse(Int, words[2])))
     words[1] == "failed" && return told(:StartFailed, words[2])
     return told(:NotStarted)
-end
-
-function missing_message(ids)
-    is_on() || return session_message()
-    for id in ids
-        haskey(Base.loaded_modules, id) || return told(:NotLoaded, id.name)
-    end
-    id = ids[1]
-    build = hex(Base.module_build_id(Base.loaded_modules[id]))
-    others = [item for item in stored() if item.package == package_folder(id)]
-    isempty(others) && return told(:NotFound, string("NativeCache.build(", repr(id.name), ") makes one"))
-    key = session_key()
-    any(item -> item.key == key && startswith(basename(item.path), build), others) && return told(:BuiltLater)
-    any(item -> item.key == key, others) && return told(:PackageBuild)
-    return told(:KeyDiffers, key_difference(others))
-end
-
-"What differs between this session and the newest of these libraries: `component: built with …, this session has …`."
-function key_difference(libraries)
-    newest = sort(libraries; by = item -> file_time(item.path))[end]
-    return join((text for (reason, text) in inspect_library(newest.path).problems), "; ")
 end
 
 function status_of(library::Found)
@@ -99,35 +76,6 @@ end
 function peek(path::AbstractString)
     counts = zeros(UInt64, 8)
     return parse_entries(taken(ccall((:nativecache_peek, LIBRARY), Ptr{UInt8}, (Cstring, Ptr{UInt64}), path, counts)))
-end
-
-"""
-    NativeCache.libraries() -> Vector
-
-The libraries in the store, of all packages and kinds of session: named tuples of `package`,
-`path`, `bytes`, `built` (Unix time), `usable` (by sessions started like this one; `missing`
-if the cache is off) and `linked` (in this session).
-
-# Example
-
-    julia> sum(library.bytes for library in NativeCache.libraries())
-    5242880
-"""
-function libraries()
-    linked = Dict(library.path => library.reason == 0 && library.id >= 0 for library in found())
-    key = is_on() ? session_key() : missing
-    return [(package = item.package, path = item.path, bytes = file_size(item.path), built = file_time(item.path),
-             usable = item.key == key,
-             linked = get(linked, item.path, false)) for item in stored()]
-end
-
-"What a library file says of itself, whether this session can use it or not."
-struct LibraryFacts
-    path::String
-    problems::Vector{Pair{Symbol,String}}       # reason => detail
-    key::Vector{NTuple{3,String}}               # component, value at build, value here
-    packages::Vector{Pair{PkgId,UInt64}}        # those not in the sysimage, with their build ids
-    functions::Int
 end
 
 function inspect_library(path::AbstractString)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use nativecache_store::fields::{escape, unescape};
+use nativecache_store::fields::{escape, fields};
 use nativecache_store::profile::update::{self, Updated};
 use nativecache_store::settings::{Auto, Settings};
 use nativecache_store::{Limits, Mode, Profile};
@@ -18,6 +18,29 @@ struct Package {
     folder: String,
     name: String,
     uuid: String,
+}
+
+/// A companion that the session has loaded: what it has spared the session counts as needed.
+struct Loaded {
+    folders: Vec<String>,
+    statements: Vec<String>,
+}
+
+impl Loaded {
+    /// `text` is its `.companion` file.
+    fn parse(folders: &[String], text: &str) -> Self {
+        let mut statements = Vec::new();
+        for line in text.lines() {
+            if let ["statement", outcome, statement, ..] = fields(line).iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                if matches!(outcome, "compiled" | "AlreadyNative") {
+                    statements.push(statement.to_owned());
+                }
+            }
+        }
+        let mut folders = folders.to_vec();
+        folders.sort_unstable();
+        Loaded { folders, statements }
+    }
 }
 
 /// What the Julia side says of the session, in lines of fields; see `facts` of src/companion/trace.jl.
@@ -32,6 +55,10 @@ pub(crate) struct Facts {
     loads: BTreeMap<String, HashSet<String>>,
     /// Which packages bring each extension about.
     extensions: BTreeMap<String, Vec<String>>,
+    /// Companions that the session has loaded.
+    loaded: Vec<Loaded>,
+    /// Statements that are not wanted.
+    without: HashSet<String>,
     depots: Vec<PathBuf>,
     project: Option<PathBuf>,
     root: PathBuf,
@@ -47,8 +74,8 @@ impl Facts {
     pub(crate) fn parse(text: &str) -> Self {
         let mut facts = Facts::default();
         for line in text.lines() {
-            let fields: Vec<String> = line.split('\t').map(unescape).collect();
-            let Some((kind, rest)) = fields.split_first() else { continue };
+            let words = fields(line);
+            let Some((kind, rest)) = words.split_first() else { continue };
             let first = rest.first().cloned().unwrap_or_default();
             match (kind.as_str(), rest) {
                 ("package", [folder, name, uuid]) => facts.packages.push(Package {
@@ -63,6 +90,10 @@ impl Facts {
                 }
                 ("extension", [folder, parents @ ..]) => {
                     facts.extensions.insert(folder.clone(), parents.to_vec());
+                }
+                ("loaded", [text, folders @ ..]) => facts.loaded.push(Loaded::parse(folders, text)),
+                ("without", _) => {
+                    facts.without.insert(first);
                 }
                 ("depot", _) => facts.depots.push(first.into()),
                 ("project", _) if !first.is_empty() => facts.project = Some(first.into()),
@@ -87,6 +118,11 @@ impl Facts {
         self.mode == "end"
     }
 
+    /// Is only asked what there is?
+    pub(crate) fn is_list(&self) -> bool {
+        self.mode == "list"
+    }
+
     /// The packages that entries may belong to, in order.
     fn members(&self) -> Vec<&str> {
         let here: HashSet<&str> = self.packages.iter().map(|package| package.folder.as_str()).collect();
@@ -98,10 +134,16 @@ impl Facts {
             .iter()
             .map(String::as_str)
             .chain(named)
+            .filter(|folder| !self.extensions.contains_key(*folder))
             .filter(|folder| here.contains(folder) && seen.insert(*folder))
             .collect();
         if members.is_empty() {
-            return self.packages.iter().map(|package| package.folder.as_str()).collect();
+            return self
+                .packages
+                .iter()
+                .map(|package| package.folder.as_str())
+                .filter(|folder| !self.extensions.contains_key(*folder))
+                .collect();
         }
         members
     }
@@ -184,11 +226,21 @@ pub(crate) fn learn(
     let members = facts.members();
     let mut groups: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
     for entry in &trace.entries {
+        if facts.without.contains(&entry.statement) {
+            continue;
+        }
         let place = facts.place(&facts.needed(&entry.packages), &members);
         if !place.is_empty() {
             groups.entry(place).or_default().push(&entry.statement);
         }
     }
+    for loaded in &facts.loaded {
+        let place = loaded.folders.iter().map(String::as_str).collect();
+        let group = groups.entry(place).or_default();
+        let known: HashSet<&str> = group.iter().copied().collect();
+        group.extend(loaded.statements.iter().map(String::as_str).filter(|text| !known.contains(text)));
+    }
+    groups.retain(|_, statements| !statements.is_empty());
     let (mode, limits) = if facts.mode == "replace" {
         (Mode::Replace, Limits { methods: 0, sessions: 0 })
     } else {
@@ -262,12 +314,27 @@ mod tests {
         let some = facts(&["package\tA-1\tA\t1", "package\tB-2\tB\t2", "named\tB-2", "named\tA-1"]);
         assert_eq!(some.members(), ["A-1", "B-2"]);
         assert_eq!(facts(&["package\tB-2\tB\t2", "package\tA-1\tA\t1"]).members(), ["B-2", "A-1"]);
+        let with_extension = facts(&[
+            "package\tE-1\tE\t1",
+            "package\tB-2\tB\t2",
+            "extension\tE-1\tB-2",
+            "asked\tE-1",
+        ]);
+        assert_eq!(with_extension.members(), ["B-2"]);
     }
 
     #[test]
     fn an_extension_stands_for_those_that_bring_it_about() {
         let facts = facts(&["package\tE-1\tE\t1", "package\tB-2\tB\t2", "extension\tE-1\tB-2\tC-3"]);
         assert_eq!(facts.needed(&[0, 1]), ["B-2", "C-3"]);
+    }
+
+    #[test]
+    fn what_a_companion_has_spared_the_session_is_known() {
+        let text = "statement\\tcompiled\\tTuple{A}\\t\\nstatement\\tNoSuchMethod\\tTuple{B}\\t";
+        let facts = facts(&[&format!("loaded\t{text}\tY-2\tX-1")]);
+        assert_eq!(facts.loaded[0].folders, ["X-1", "Y-2"]);
+        assert_eq!(facts.loaded[0].statements, ["Tuple{A}"]);
     }
 
     #[test]

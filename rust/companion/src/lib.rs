@@ -62,7 +62,8 @@ pub unsafe extern "C" fn nativecache_layout(
 
 /// Looks at what this session has compiled and merges it into profiles. Lines: `looked`, `compiled`, `used`, `kept`,
 /// `nowhere`, `unprintable` and `seconds` with their numbers; `profile` as [`learning::learn`] has it; before them `build` if
-/// companions are wanted for these profiles. Empty if the session is not to be traced. Null if nothing could be done.
+/// companions are wanted for these profiles. Empty if the session is not to be traced. If only a list is asked for, a line for
+/// each statement. Null if nothing could be done.
 ///
 /// # Safety
 /// On a Julia thread; the first arguments as those of [`trace::trace`]; `facts` is NUL-terminated.
@@ -82,6 +83,9 @@ pub unsafe extern "C" fn nativecache_learn(
         }
         // SAFETY: as the caller says.
         let found = unsafe { trace::trace(roots, homes) }?;
+        if facts.is_list() {
+            return Ok(hand_out(&lines_of_statements(&found)));
+        }
         let (profiles, build) = learning::learn(&facts, &found, &settings)?;
         let mut out = String::from(if build { "build\t1\n" } else { "" });
         for (name, number) in [
@@ -100,6 +104,14 @@ pub unsafe extern "C" fn nativecache_learn(
         let _ = writeln!(out, "seconds\t{}", started.elapsed().as_secs_f64());
         Ok(hand_out(&out))
     })
+}
+
+fn lines_of_statements(found: &trace::Trace) -> String {
+    let mut out = String::new();
+    for entry in &found.entries {
+        let _ = writeln!(out, "{}", lines::escape(&entry.statement));
+    }
+    out
 }
 
 /// The text of a type that reads back to it, or null.
@@ -231,6 +243,19 @@ pub unsafe extern "C" fn nativecache_preference(path: *const c_char, name: *cons
         let (path, name) = unsafe { (path_of(path), CStr::from_ptr(name).to_string_lossy()) };
         let value = settings::preference(&file::read(path)?, &name);
         Ok(hand_out(&value.map_or_else(String::new, |value| format!("={value}"))))
+    })
+}
+
+/// The text as a field of a line, for the test that compares both sides.
+///
+/// # Safety
+/// `text` is NUL-terminated.
+#[no_mangle]
+pub unsafe extern "C" fn nativecache_escape(text: *const c_char) -> *mut c_char {
+    guard(std::ptr::null_mut(), || {
+        // SAFETY: as the caller says.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+        Ok(hand_out(&lines::escape(&text)))
     })
 }
 

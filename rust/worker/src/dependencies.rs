@@ -53,10 +53,7 @@ struct EdgeMaker<'a> {
     of_constants: HashMap<(usize, &'static str), EdgeId>,
     pure: HashMap<*mut jl_method_t, Finding>,
     generators: HashMap<*mut jl_method_t, Finding>,
-}
-
-fn states(world: &World) -> States<'_> {
-    States { sysimage: &world.sysimage.data, made: &world.made_at_init }
+    states: States<'a>,
 }
 
 impl Functions {
@@ -97,6 +94,7 @@ impl Functions {
                 of_constants: HashMap::new(),
                 pure: HashMap::new(),
                 generators: HashMap::new(),
+                states: States::new(&world.sysimage.data, &world.made_at_init),
             };
             self.add_inferred(&maker, describer);
             let mut rejected: HashMap<usize, Undescribable> = HashMap::new();
@@ -423,7 +421,7 @@ impl EdgeMaker<'_> {
         // SAFETY: as `Functions::finish`.
         unsafe {
             let method = (*pure).def.value.cast::<jl_method_t>();
-            let found = self.pure.entry(method).or_insert_with(|| states(self.world).of_method(method));
+            let found = self.pure.entry(method).or_insert_with(|| self.states.of_method(method));
             let name = symbol_str((*method).name);
             match &found.reading {
                 Reading::Nothing => None,
@@ -474,8 +472,7 @@ impl EdgeMaker<'_> {
             })?;
             let sysimage = &self.world.sysimage.data;
             let method = (*mi).def.value.cast::<jl_method_t>();
-            let world = self.world;
-            let found = self.generators.entry(method).or_insert_with(|| states(world).of_generator(method));
+            let found = self.generators.entry(method).or_insert_with(|| self.states.of_generator(method));
             let seen = match &found.reading {
                 Reading::State(what) => {
                     let detail = format!("its generator, of {}, reads {what}", mi::text(mi));
@@ -484,7 +481,7 @@ impl EdgeMaker<'_> {
                 // Asked again in each session.
                 Reading::Unknown(_) => 0,
                 Reading::Nothing => {
-                    seen_by(mi, describer.origins(), sysimage, &world.roots, None).unwrap_or(0)
+                    seen_by(mi, describer.origins(), sysimage, &self.world.roots, None).unwrap_or(0)
                 }
             };
             let mut numbers = Vec::new();

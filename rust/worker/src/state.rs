@@ -4,8 +4,11 @@
 //! If it reads a `Ref` that `__init__` fills, an environment variable or the number of threads, a session would get
 //! another answer than the build. So its lowered code is looked through, with that of all it may call in packages;
 //! of functions of the sysimage only those on a list are taken to read nothing.
+//!
+//! A function is taken with all its methods, but for those that no argument of this code can reach: a method for a mutable
+//! type of a package counts when the code is seen to make such an object, or to be given one ([`Search::is_reached`]).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use jl_sys::{jl_datatype_t, jl_expr_t, jl_method_t, jl_module_t, jl_typename_t};
@@ -262,6 +265,26 @@ const STATEFUL: &[&str] = &[
     "JLOptions",
 ];
 
+/// What calls its first argument.
+const HIGHER_ORDER: &[&str] = &[
+    "map",
+    "ntuple",
+    "foldl",
+    "foldr",
+    "reduce",
+    "mapreduce",
+    "filter",
+    "any",
+    "all",
+    "sum",
+    "prod",
+    "maximum",
+    "minimum",
+    "Generator",
+    "broadcasted",
+    "_apply",
+];
+
 /// What does not call a type that it is given.
 const LOOKS: &[&str] = &[
     "isa",
@@ -301,6 +324,9 @@ pub struct States<'a> {
     /// Where the sysimage's objects lie.
     pub sysimage: &'a Range<usize>,
     pub made: &'a MadeAtInit,
+    /// Constructors that packages define, by the names of the types that they are for: in Julia's tables they are all methods of
+    /// `Type`.
+    constructors: HashMap<usize, Vec<*mut jl_method_t>>,
 }
 
 /// One search.
@@ -311,6 +337,40 @@ struct Search<'a> {
     found: Finding,
     methods: Vec<*mut jl_method_t>,
     seen: HashSet<usize>,
+    /// Methods that wait for an object of a type that nothing seen so far makes.
+    waiting: Vec<*mut jl_method_t>,
+    /// Names of the packages' types of which there may be objects.
+    alive: HashSet<usize>,
+    /// What the code is given may be of any type.
+    given_anything: bool,
+    /// A name that has no value yet. To read it throws, and what throws gives no answer,
+    undefined: Option<String>,
+    /// unless something catches.
+    catches: bool,
+}
+
+impl<'a> States<'a> {
+    /// # Safety
+    /// The collector is off, nothing else runs.
+    pub unsafe fn new(sysimage: &'a Range<usize>, made: &'a MadeAtInit) -> Self {
+        let mut constructors: HashMap<usize, Vec<*mut jl_method_t>> = HashMap::new();
+        // SAFETY: as the caller says; type names, their tables and methods are live.
+        unsafe {
+            let name = type_name(jl_sys::jl_type_type.cast());
+            let table = name.map_or(std::ptr::null_mut(), |name| (*name).mt);
+            if !table.is_null() && table.cast() != jl_sys::jl_nothing {
+                inspect::visit_typemap((*table).defs, &mut |entry| {
+                    let method: *mut jl_method_t = (*entry).func.value.cast();
+                    if is(method.cast(), jl_sys::jl_method_type) && !sysimage.contains(&(method as usize)) {
+                        let mut of = HashSet::new();
+                        constructed((*method).sig, &mut of);
+                        of.into_iter().for_each(|name| constructors.entry(name).or_default().push(method));
+                    }
+                });
+            }
+        }
+        Self { sysimage, made, constructors }
+    }
 }
 
 impl States<'_> {
@@ -322,6 +382,7 @@ impl States<'_> {
         // SAFETY: as the caller says.
         unsafe {
             let mut search = self.search(method);
+            search.given((*method).sig);
             search.add_method(method);
             search.run()
         }
@@ -344,16 +405,36 @@ impl States<'_> {
         let found = Finding { reading: Reading::Nothing, constants: BTreeMap::new() };
         // SAFETY: as `of_method`.
         let root = unsafe { root_module((*method).module) };
-        Search { states: self, root, found, methods: Vec::new(), seen: HashSet::new() }
+        Search {
+            states: self,
+            root,
+            found,
+            methods: Vec::new(),
+            seen: HashSet::new(),
+            waiting: Vec::new(),
+            alive: HashSet::new(),
+            given_anything: false,
+            undefined: None,
+            catches: false,
+        }
     }
 }
 
 impl Search<'_> {
     unsafe fn run(mut self) -> Finding {
-        while let Some(method) = self.methods.pop() {
-            if matches!(self.found.reading, Reading::State(_)) {
-                break;
-            }
+        while !matches!(self.found.reading, Reading::State(_)) {
+            let Some(method) = self.methods.pop() else {
+                // What was seen meanwhile may make an object that they take.
+                // SAFETY: as `of_method`.
+                let (reached, waiting) = std::mem::take(&mut self.waiting)
+                    .into_iter()
+                    .partition(|method| unsafe { self.is_reached(*method) });
+                (self.methods, self.waiting) = (reached, waiting);
+                if self.methods.is_empty() {
+                    break;
+                }
+                continue;
+            };
             // SAFETY: as `of_method`; `source` is null, a CodeInfo or its compressed form.
             unsafe {
                 if !(*method).generator.is_null() {
@@ -370,6 +451,9 @@ impl Search<'_> {
                 }
             }
         }
+        if let Some(name) = self.undefined.take().filter(|_| self.catches) {
+            self.state(name);
+        }
         self.found
     }
 
@@ -382,6 +466,53 @@ impl Search<'_> {
     fn state(&mut self, what: String) {
         if !matches!(self.found.reading, Reading::State(_)) {
             self.found.reading = Reading::State(what);
+        }
+    }
+
+    /// What the signature of a pure method lets it be given: inference calls it with any constants that fit, objects of
+    /// mutable types among them. (A generator is given types and symbols, and what type parameters hold.)
+    unsafe fn given(&mut self, sig: Value) {
+        // SAFETY: a signature is a tuple type, perhaps within UnionAlls; the first parameter is the function.
+        unsafe {
+            for parameter in signature_parameters(sig).into_iter().skip(1) {
+                self.given_one(parameter, 0);
+            }
+        }
+    }
+
+    unsafe fn given_one(&mut self, ty: Value, depth: u32) {
+        // SAFETY: as `given`.
+        unsafe {
+            match Accepts::of(ty, self.states.sysimage) {
+                _ if depth > 20 => self.given_anything = true,
+                Accepts::Types => {}
+                Accepts::Object(name) => {
+                    self.alive.insert(name as usize);
+                    self.given_anything |= unwrapped((*name).wrapper).is_none_or(|ty| !holds_nothing(ty));
+                }
+                Accepts::Either(parts) => parts.into_iter().for_each(|part| self.given_one(part, depth + 1)),
+                Accepts::Plain => {}
+                Accepts::Anything => self.given_anything = true,
+            }
+        }
+    }
+
+    /// Can what this code makes or is given be an argument of the method?
+    ///
+    /// Objects of immutable types may come out of a type parameter, so only those of mutable types must be seen to be made.
+    unsafe fn is_reached(&self, method: *mut jl_method_t) -> bool {
+        // SAFETY: as `given`.
+        unsafe {
+            self.given_anything
+                || signature_parameters((*method).sig).into_iter().skip(1).all(|ty| {
+                    match Accepts::of(ty, self.states.sysimage) {
+                        Accepts::Object(name) => {
+                            let ty = unwrapped((*name).wrapper);
+                            ty.is_none_or(|ty| (*ty).mutabl == 0) || self.alive.contains(&(name as usize))
+                        }
+                        _ => true,
+                    }
+                })
         }
     }
 
@@ -464,6 +595,7 @@ impl Search<'_> {
         // SAFETY: as `visit`.
         unsafe {
             let args = array_items((*e).args);
+            self.catches |= symbol_str((*e).head) == "enter";
             match symbol_str((*e).head) {
                 "copyast" | "inert" | "meta" | "static_parameter" | "boundscheck" | "inbounds" | "leave"
                 | "enter" | "the_exception" | "pop_exception" | "loopinfo" => None,
@@ -525,6 +657,9 @@ impl Search<'_> {
         let (function, args) = args.split_first()?;
         // SAFETY: as `visit`.
         unsafe {
+            if asks_box(*function, args) {
+                return None;
+            }
             let Some(function) = self.visit(*function, values, depth + 1) else {
                 self.unknown(|| "a call of what is not known".to_owned());
                 for arg in args {
@@ -561,6 +696,9 @@ impl Search<'_> {
                 self.intrinsic(function);
             } else if jl_sys::jl_isa(function, jl_sys::jl_function_type.cast()) == 0 {
                 self.called((*type_of(function)).name);
+            }
+            if HIGHER_ORDER.contains(&name) && args.len() > 1 && is_given(args[0]) {
+                self.unknown(|| format!("what a function that {name} is given does"));
             }
             let mut given = Vec::with_capacity(args.len());
             for arg in args {
@@ -604,7 +742,11 @@ impl Search<'_> {
         unsafe {
             let binding = jl_get_binding(module, name);
             let text = || format!("{}.{}", module_path(module), symbol_str(name));
-            if binding.is_null() || (*binding).value.is_null() || (*binding).constp == 0 {
+            if binding.is_null() || (*binding).value.is_null() {
+                self.undefined.get_or_insert_with(text);
+                return None;
+            }
+            if (*binding).constp == 0 {
                 self.state(text());
                 return None;
             }
@@ -645,6 +787,7 @@ impl Search<'_> {
         if !self.seen.insert(name as usize) {
             return;
         }
+        self.alive.insert(name as usize);
         // SAFETY: type names and their tables are live.
         unsafe {
             let text = symbol_str((*name).name).trim_start_matches('#');
@@ -662,26 +805,222 @@ impl Search<'_> {
                     self.unknown(|| format!("{module}.{text}"));
                 }
             }
-            let table = (*name).mt;
-            if table.is_null() || table.cast() == jl_sys::jl_nothing {
-                return;
-            }
             let mut found = Vec::new();
-            inspect::visit_typemap((*table).defs, &mut |entry| {
-                let method = (*entry).func.value;
-                if is(method, jl_sys::jl_method_type) {
-                    found.push(method.cast::<jl_method_t>());
-                }
-            });
+            let table = (*name).mt;
+            if !table.is_null() && table.cast() != jl_sys::jl_nothing {
+                inspect::visit_typemap((*table).defs, &mut |entry| {
+                    let method = (*entry).func.value;
+                    if is(method, jl_sys::jl_method_type) {
+                        found.push(method.cast::<jl_method_t>());
+                    }
+                });
+            }
+            // Its constructors, and those of what it is a subtype of.
+            let mut of = Some(name);
+            for _ in 0..100 {
+                let Some(name) = of else { break };
+                found.extend(self.states.constructors.get(&(name as usize)).into_iter().flatten());
+                let parent = unwrapped((*name).wrapper).map(|ty| (*ty).super_);
+                of = parent
+                    .filter(|parent| !parent.is_null())
+                    .map(|parent| (*parent).name)
+                    .filter(|parent| *parent != name);
+            }
+            found.extend(self.states.constructors.get(&ANY_TYPE).into_iter().flatten());
             for method in found {
                 // What other packages add to a function of the sysimage is for types of theirs.
                 let counts = !self.states.sysimage.contains(&(method as usize))
                     && (!of_sysimage || root_module((*method).module) == self.root);
-                if counts {
+                if counts && self.is_reached(method) {
                     self.add_method(method);
+                } else if counts {
+                    self.waiting.push(method);
                 }
             }
         }
+    }
+}
+
+/// What a parameter of a signature may be given.
+enum Accepts {
+    /// Types.
+    Types,
+    /// Objects of this type of a package, or of its subtypes.
+    Object(*mut jl_typename_t),
+    /// Objects of a type of the sysimage that has no subtypes in packages.
+    Plain,
+    /// What one of these may be given.
+    Either(Vec<Value>),
+    /// Any object that a package may have.
+    Anything,
+}
+
+impl Accepts {
+    /// # Safety
+    /// `ty` is a live type or type variable.
+    unsafe fn of(ty: Value, sysimage: &Range<usize>) -> Self {
+        // SAFETY: kinds are checked before casts; a Union is (a, b).
+        unsafe {
+            let ty = bound_of(ty);
+            if is(ty, jl_sys::jl_uniontype_type) {
+                let union = &*ty.cast::<jl_sys::jl_uniontype_t>();
+                return Self::Either(vec![union.a, union.b]);
+            }
+            if !is(ty, jl_sys::jl_datatype_type) {
+                return Self::Anything;
+            }
+            let datatype = ty.cast::<jl_datatype_t>();
+            let name = (*datatype).name;
+            let wrapper_name = |ty: *mut jl_sys::jl_unionall_t| type_name(ty.cast());
+            if Some(name) == wrapper_name(jl_sys::jl_type_type) {
+                return Self::Types;
+            }
+            if name == jl_sys::jl_vararg_typename {
+                return svec_items((*datatype).parameters)
+                    .first()
+                    .map_or(Self::Anything, |of| Self::Either(vec![*of]));
+            }
+            if name == jl_sys::jl_tuple_typename {
+                return Self::Either(svec_items((*datatype).parameters).to_vec());
+            }
+            if !sysimage.contains(&(name as usize)) {
+                return Self::Object(name);
+            }
+            // What has no fields and no subtypes holds nothing of packages.
+            let plain = (*datatype).abstract_ == 0 && svec_items((*datatype).parameters).is_empty();
+            if plain && !(*datatype).layout.is_null() && (*(*datatype).layout).npointers == 0 {
+                return Self::Plain;
+            }
+            Self::Anything
+        }
+    }
+}
+
+/// The key of constructors of which it is not known what types they are for.
+const ANY_TYPE: usize = 0;
+
+/// The names of the types that a constructor with this signature is for; [`ANY_TYPE`] if that could not be found out.
+///
+/// # Safety
+/// `sig` is the signature of a live method.
+unsafe fn constructed(sig: Value, found: &mut HashSet<usize>) {
+    // SAFETY: as the caller says; kinds are checked before casts.
+    unsafe {
+        let mut pending: Vec<(Value, bool)> =
+            signature_parameters(sig).first().map(|first| (*first, false)).into_iter().collect();
+        if pending.is_empty() {
+            found.insert(ANY_TYPE);
+        }
+        let mut steps = 0;
+        while let Some((ty, within)) = pending.pop() {
+            steps += 1;
+            if steps > 100 {
+                found.insert(ANY_TYPE);
+                return;
+            }
+            let ty = bound_of(ty);
+            if is(ty, jl_sys::jl_uniontype_type) {
+                let union = &*ty.cast::<jl_sys::jl_uniontype_t>();
+                pending.extend([(union.a, within), (union.b, within)]);
+            } else if !is(ty, jl_sys::jl_datatype_type) {
+                found.insert(ANY_TYPE);
+            } else if within {
+                found.insert((*ty.cast::<jl_datatype_t>()).name as usize);
+            } else if type_name(jl_sys::jl_type_type.cast()) == Some((*ty.cast::<jl_datatype_t>()).name) {
+                match svec_items((*ty.cast::<jl_datatype_t>()).parameters).first() {
+                    Some(of) => pending.push((*of, true)),
+                    None => _ = found.insert(ANY_TYPE),
+                }
+            } else {
+                found.insert(ANY_TYPE); // of `DataType`, `UnionAll` or another kind
+            }
+        }
+    }
+}
+
+/// What a type with variables, or a variable, says at most: the type within, or its upper bound.
+///
+/// # Safety
+/// `ty` is a live type or type variable.
+unsafe fn bound_of(mut ty: Value) -> Value {
+    // SAFETY: kinds are checked before casts.
+    unsafe {
+        for _ in 0..40 {
+            if is(ty, jl_sys::jl_unionall_type) {
+                ty = (*ty.cast::<jl_sys::jl_unionall_t>()).body;
+            } else if is(ty, jl_sys::jl_tvar_type) {
+                ty = (*ty.cast::<jl_sys::jl_tvar_t>()).ub;
+            } else {
+                break;
+            }
+        }
+        ty
+    }
+}
+
+/// The parameters of a method's signature.
+///
+/// # Safety
+/// `sig` is the signature of a live method.
+unsafe fn signature_parameters(sig: Value) -> Vec<Value> {
+    // SAFETY: as the caller says.
+    unsafe { unwrapped(sig).map_or_else(Vec::new, |tuple| svec_items((*tuple).parameters).to_vec()) }
+}
+
+/// Can objects of this type, whatever its parameters, hold no other object?
+///
+/// # Safety
+/// `ty` is live.
+unsafe fn holds_nothing(ty: *mut jl_datatype_t) -> bool {
+    // SAFETY: as the caller says; a type with a layout has its field types.
+    unsafe {
+        if (*ty).abstract_ != 0 || (*ty).types.is_null() {
+            return false;
+        }
+        svec_items((*ty).types).is_empty() || (!(*ty).layout.is_null() && (*(*ty).layout).npointers == 0)
+    }
+}
+
+/// The type within UnionAlls.
+///
+/// # Safety
+/// `ty` is a live type.
+unsafe fn unwrapped(mut ty: Value) -> Option<*mut jl_datatype_t> {
+    // SAFETY: kinds are checked before casts.
+    unsafe {
+        while is(ty, jl_sys::jl_unionall_type) {
+            ty = (*ty.cast::<jl_sys::jl_unionall_t>()).body;
+        }
+        is(ty, jl_sys::jl_datatype_type).then_some(ty.cast())
+    }
+}
+
+/// Is this operand a variable or type parameter, which may hold any function?
+unsafe fn is_given(operand: Value) -> bool {
+    // SAFETY: kinds are checked before casts.
+    unsafe {
+        let is_parameter = is(operand, jl_sys::jl_expr_type)
+            && symbol_str((*operand.cast::<jl_expr_t>()).head) == "static_parameter";
+        is_parameter || symbol_str((*(*type_of(operand)).name).name) == "SlotNumber"
+    }
+}
+
+/// `Core.isdefined(box, :contents)`: what lowering makes of a captured variable that may have no value yet. Written in source,
+/// `isdefined` is a name of the module that it stands in, and `Core.isdefined` a `getproperty`.
+unsafe fn asks_box(function: Value, args: &[Value]) -> bool {
+    // SAFETY: kinds are checked before casts; a GlobalRef is (module, name), a QuoteNode (value).
+    unsafe {
+        let [of, field] = args else { return false };
+        if !is(function, jl_sys::jl_globalref_type) || !is(*field, jl_sys::jl_quotenode_type) {
+            return false;
+        }
+        let (module, name) = (*function.cast::<Value>(), *function.cast::<Value>().add(1));
+        let field = *field.cast::<Value>();
+        module == jl_sys::jl_core_module.cast()
+            && symbol_str(name.cast()) == "isdefined"
+            && is(field, jl_sys::jl_symbol_type)
+            && symbol_str(field.cast()) == "contents"
+            && (is(*of, jl_sys::jl_ssavalue_type) || symbol_str((*(*type_of(*of)).name).name) == "SlotNumber")
     }
 }
 
