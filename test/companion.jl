@@ -148,31 +148,147 @@ part("inserted code follows its callees") && @testset "inserted code follows its
     remove(box)
 end
 
-# What the system image says of its own calls is in no companion: code of the system image that was invalidated before takes
-# out what depends on it, and nothing else.
-part("code of the system image that holds no more") && @testset "code of the system image that holds no more" begin
-    box = Box()
-    add_package(box, "Ends", """
-        module Ends
-        far(c::Char) = isprint(c) ? "near" : "far"      # isprint asks for the category
-        plain(x::Int) = string(x, "!")
+# A companion does not hold what code of other images calls (src/companion/edges.jl). That code may have ended before, and it
+# may end afterwards: by definitions of the session and of packages, deletions, at any depth, in images of Julia and of packages.
+const SHORTENS = VERSION < v"1.11"
+const ENDS_PACKAGES = [
+    "Deep" => """
+        module Deep
+        # What depends on the number is known only where the number is.
+        kind(::Int) = "int"
+        kind(::String) = "text"
+        kind(::Symbol) = "name"
+        kind(::Char) = "letter"
+        kind(::Float64) = "number"
+        item(i) = i == 1 ? 1 : i == 2 ? "a" : i == 3 ? :b : i == 4 ? 'c' : 5.0
+        Base.@constprop :aggressive @noinline below(i) = kind(item(i))
+        Base.@constprop :aggressive @noinline above(i) = below(i)
+        part(x) = x + 1
+        @noinline whole(x) = part(x) * 10
+        precompile(below, (Int,))
+        precompile(above, (Int,))
         end
-        """)
-    result = build(box, repr("Ends"), ["Tuple{typeof(Ends.far), Char}", "Tuple{typeof(Ends.plain), Int64}"])
-    @test length(result["compiled"]) == 2
-    change = "@eval Base.Unicode category_code(c::Char) = Cint(0)"
-    say = "println(Base.invokelatest(Ends.far, 'a'), ' ', Base.invokelatest(Ends.plain, 1))"
-    counts = "let status = NativeCache.status(\"Ends\"); print(stderr, length(status.installed), ' ', length(status.rejected)); end"
-    for (flags, early, late, out, installed) in (
-            (``, "", "", "near 1!\n", "2 0"), (``, change, "", "far 1!\n", "1 1"), (``, "", change, "far 1!\n", "1 1"),
-            # With threads one could run it meanwhile.
-            (`--threads=2`, "", "", "near 1!\n", "2 0"), (`--threads=2`, change, "", "far 1!\n", "0 2"))
-        run = julia!(box, "$early\nusing NativeCache, Ends\n$late\n$counts\n$say"; flags = flags)
-        @test (run.out, run.err) == (out, installed)
+        """ => String[],
+    "Left" => """
+        module Left
+        using Deep
+        @noinline named() = Deep.above(1)
+        @noinline sized(x::Int8) = Deep.whole(x)
+        precompile(named, ())
+        precompile(sized, (Int8,))
+        end
+        """ => ["Deep"],
+    # The same code of another package as in `Left`.
+    "Right" => """
+        module Right
+        using Deep
+        @noinline sized(x::Int8) = Deep.whole(x) + 1
+        precompile(sized, (Int8,))
+        end
+        """ => ["Deep"],
+    "Pirate" => """
+        module Pirate
+        Base.Unicode.category_code(c::Char) = Cint(0)
+        end
+        """ => String[],
+    "Ends" => """
+        module Ends
+        using Deep, Left
+        far(c::Char) = isprint(c) ? "near" : "far"          # isprint > category_code > ismalformed, category_code
+        plain(x::Int) = string(x, "!")
+        direct() = string(Deep.above(1), "?")
+        through() = string(Left.named(), "?")
+        sized(x::Int8) = string(Left.sized(x), "?")
+        end
+        """ => ["Deep", "Left"]]
+
+const ENDS_SAY = """
+    say() = println(join((try Base.invokelatest(f) catch err; typeof(err) end for f in (() -> Ends.far('a'), () -> Ends.plain(1), Ends.direct, Ends.through,
+        () -> Ends.sized(Int8(1)))), ' '))
+    """
+const ENDS_COUNTS = "let s = NativeCache.status(\"Ends\"); print(stderr, length(s.installed), ' ', length(s.rejected)); end\n"
+
+function ends_box()
+    box = Box()
+    for (name, (source, deps)) in ENDS_PACKAGES
+        add_package(box, name, source; deps = [dep => Sandbox.uuid(dep) for dep in deps])
     end
-    # NativeCache's own code as well.
-    own = julia!(box, "$change\nusing NativeCache, Ends\nprint(length(NativeCache.invalid_ends(NativeCache.OWN_ENDS)) > 0, NativeCache.SESSION.on)").out
-    @test endswith(own, "true")
+    result = build(box, repr("Ends"), ["Tuple{typeof(Ends.far), Char}", "Tuple{typeof(Ends.plain), Int64}", "Tuple{typeof(Ends.direct)}",
+        "Tuple{typeof(Ends.through)}", "Tuple{typeof(Ends.sized), Int8}"])
+    @test length(result["compiled"]) == 5
+    return box
+end
+
+# What is defined, and how many of the five entries hold no more if it is defined before.
+const ENDS_CHANGES = [
+    "@eval Base isprint(c::Char) = false" => 1,
+    "@eval Base.Unicode isprint(c::AbstractChar) = false" => 1,
+    "@eval Base.Unicode category_code(c::Char) = Cint(0)" => 1,
+    "@eval Base.Unicode category_code(c::AbstractChar) = Cint(0)" => 1,
+    "@eval Base.Unicode category_code(x::UInt32) = Cint(0)" => 1,
+    "Base.delete_method(which(Base.Unicode.category_code, (Char,)))" => 1,
+    "Base.delete_method(which(Base.Unicode.category_code, (UInt32,)))" => 1,
+    # It ends and comes back: what was compiled with it is not what there is now, and the results are the same again.
+    "m = @eval Base.Unicode category_code(c::Char) = Cint(0); Base.delete_method(which(Base.Unicode.category_code, (Char,)))" => 1,
+    "using Pirate" => 1,
+    "@eval Deep kind(::Int) = \"whole\"" => 2,
+    "@eval Deep kind(::Integer) = \"whole\"; Base.delete_method(which(Deep.kind, (Int,)))" => 2,
+    "@eval Deep part(x::Int8) = Int8(3)" => 1,
+    "@eval Deep part(x) = x + 2" => 1]
+
+part("code of other images that holds no more") && @testset "code of other images that holds no more" begin
+    box = ends_box()
+    uncached(script) = julia!(box, replace(script, "using NativeCache, " => "using ", "using NativeCache\n" => "")).out
+    # Before it is loaded, with packages loaded in several orders. With `Ends` there already, NativeCache comes last.
+    loads = ["using Deep", "using Right, Left, Deep", "using Ends, Deep"]
+    @testset "$change" for (number, (change, ended)) in enumerate(ENDS_CHANGES)
+        # After it was loaded; and what an older world sees.
+        after = "using NativeCache, Ends\nusing Deep\n$(ENDS_SAY)say(); old = Base.get_world_counter(); $change\nsay()\n" *
+            "println([Base.invoke_in_world(old, f) for f in (Ends.direct, Ends.through)], Base.invoke_in_world(old, Ends.far, 'a'), Base.invoke_in_world(old, Ends.sized, Int8(1)))\n"
+        with = julia!(box, "$after$ENDS_COUNTS")
+        @test with.out == uncached(after)
+        @test with.err == "$(5 - ended) $ended"
+        for load in loads
+            before = "$load\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say()\n"
+            with = julia!(box, "$before$ENDS_COUNTS")
+            @test with.out == uncached(before)
+            @test with.err == "$(5 - ended) $ended"
+        end
+        number % 3 == 0 || continue
+        # What has ended before must not hide what ends afterwards.
+        twice = "using Deep\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say(); $(ENDS_CHANGES[3].first); $(ENDS_CHANGES[10].first); say()"
+        @test julia!(box, twice).out == uncached(twice)
+        # With threads one of them could run what is taken out: nothing is loaded.
+        for threads in ("2", "1,1")
+            run = julia!(box, "using Deep\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say()\n$ENDS_COUNTS"; flags = `--threads=$threads`)
+            @test run.out == uncached("using Deep\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say()")
+            SHORTENS && @test run.err == "0 5"
+        end
+    end
+    @test julia!(box, "using NativeCache, Ends\n$ENDS_COUNTS"; flags = `--threads=2`).err == "5 0"
+    remove(box)
+end
+
+# NativeCache's own image is made in the same way, and Julia loads it before NativeCache can look.
+SHORTENS && part("NativeCache's own code that holds no more") && @testset "NativeCache's own code that holds no more" begin
+    box = Box()
+    add_package(box, "Plain", "module Plain\nf(x::Int) = string(x, 1)\nend\n")
+    build(box, repr("Plain"), ["Tuple{typeof(Plain.f), Int64}"])
+    # A definition below what NativeCache runs at its start.
+    change = "@eval Base isdir(path::String) = (global asked = true; ispath(path) && isdir(stat(path)))"
+    said = julia!(box, "$change\nusing NativeCache, Plain\nprint(length(NativeCache.invalid_ends(NativeCache.OWN_ENDS)) > 0, ' ', Base.asked, ' ', " *
+        "length(NativeCache.status(\"Plain\").installed))").out
+    @test said == "true true 1"
+    # Nothing of its image can be reached by others before that: all methods are NativeCache's, or for its types.
+    own = julia!(box, """
+        id = Base.identify_package("NativeCache")
+        cache = only(filter(path -> Base.stale_cachefile(Base.locate_package(id), path) !== true, Base.find_all_in_cache_path(id)))
+        modules, object = Base.stale_cachefile(Base.locate_package(id), cache)
+        parts = @lock Base.require_lock ccall(:jl_restore_package_image_from_file, Any, (Cstring, Any, Cint, Cstring), object, modules, true, "NativeCache")
+        print(length(parts[4]), ' ', count(code -> nameof(Base.moduleroot(code.def.def.module)) !== :NativeCache, parts[4]))
+        """).out
+    total, others = parse.(Int, split(own))
+    @test total > 20 && others == 0
     remove(box)
 end
 
