@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use nativecache_store::fields::{escape, fields};
+use nativecache_store::fields::{escape, fields, lines};
 use nativecache_store::profile::update::{self, Updated};
 use nativecache_store::settings::{Auto, Settings};
 use nativecache_store::{Limits, Mode, Profile};
@@ -30,8 +30,10 @@ impl Loaded {
     /// `text` is its `.companion` file.
     fn parse(folders: &[String], text: &str) -> Self {
         let mut statements = Vec::new();
-        for line in text.lines() {
-            if let ["statement", outcome, statement, ..] = fields(line).iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        for line in lines(text) {
+            if let ["statement", outcome, statement, ..] =
+                fields(line).iter().map(String::as_str).collect::<Vec<_>>()[..]
+            {
                 if matches!(outcome, "compiled" | "AlreadyNative") {
                     statements.push(statement.to_owned());
                 }
@@ -73,7 +75,7 @@ pub(crate) struct Facts {
 impl Facts {
     pub(crate) fn parse(text: &str) -> Self {
         let mut facts = Facts::default();
-        for line in text.lines() {
+        for line in lines(text) {
             let words = fields(line);
             let Some((kind, rest)) = words.split_first() else { continue };
             let first = rest.first().cloned().unwrap_or_default();
@@ -314,12 +316,8 @@ mod tests {
         let some = facts(&["package\tA-1\tA\t1", "package\tB-2\tB\t2", "named\tB-2", "named\tA-1"]);
         assert_eq!(some.members(), ["A-1", "B-2"]);
         assert_eq!(facts(&["package\tB-2\tB\t2", "package\tA-1\tA\t1"]).members(), ["B-2", "A-1"]);
-        let with_extension = facts(&[
-            "package\tE-1\tE\t1",
-            "package\tB-2\tB\t2",
-            "extension\tE-1\tB-2",
-            "asked\tE-1",
-        ]);
+        let with_extension =
+            facts(&["package\tE-1\tE\t1", "package\tB-2\tB\t2", "extension\tE-1\tB-2", "asked\tE-1"]);
         assert_eq!(with_extension.members(), ["B-2"]);
     }
 
