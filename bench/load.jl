@@ -104,13 +104,14 @@ function load_companions(settings)
     return rows
 end
 
-"`using NativeCache` with nothing to link, against an empty package that is precompiled too."
+"`using NativeCache` with nothing to link, against an empty package that is precompiled too. On Julia 1.10 and later in processor time."
 function load_using(settings)
     settings.say("load: using NativeCache")
     box = Box()
     try
         add_package(box, "Empty", "module Empty end")
-        script(name) = Measure.CLOCK * "const t = time_ns()\nusing $name\nprint((time_ns() - t) / 1e6)"
+        clock = VERSION < v"1.10" ? "time_ns() / 1e9" : "bench_clock()"
+        script(name) = Measure.CLOCK * "const t = $clock\nusing $name\nprint(1e3 * ($clock - t))"
         milliseconds(name) = parse(Float64, julia!(box, script(name)).out)
         foreach(milliseconds, ("Empty", "NativeCache"))
         empty, cache = in_turn(2 * settings.runs, () -> milliseconds("Empty"), () -> milliseconds("NativeCache"))

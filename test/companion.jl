@@ -423,6 +423,26 @@ part("companions that do not fit are left alone") && @testset "companions that d
     @test reason() in ("4 KeyDiffers", "4 Untrusted")
     write(image, bytes)
     @test reason() == "4 "
+    # Another system image, and be it the same one by another name.
+    other = joinpath(box.root, "sys.so")
+    symlink(unsafe_string(Base.JLOptions().image_file), other)
+    @test reason(`-J $other`) == "4 KeyDiffers"
+    for ends in filter(endswith(".ends"), files)
+        # What it rests on: cut short, changed, empty, of another image, and gone. Nothing of it is believed.
+        bytes = read(ends)
+        foreign = "let e = NativeCache.read_ends($(repr(ends))); write($(repr(ends)), NativeCache.words_of(NativeCache.Ends(e.checksum + 1, e.system, e.packages))); end"
+        for changed in (bytes[1:end-8], bytes[1:end-3], [bytes[1:end-1]; bytes[end] ⊻ 0x01], UInt8[])
+            write(ends, changed)
+            @test reason() == "4 LinkFailed"
+        end
+        write(ends, bytes)
+        julia!(box, "using NativeCache; $foreign")
+        @test reason() == "4 LinkFailed"
+        rm(ends)
+        @test reason() in ("4 LinkFailed", "4 Untrusted")
+        write(ends, bytes)
+        @test reason() == "4 "
+    end
     for index in filter(endswith(".companion"), files)
         write(index, "name\tx\n")
         @test startswith(reason(), "4 ")

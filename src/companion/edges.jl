@@ -33,19 +33,21 @@ function invalid_ends(ends::Ends)
         # It has been in its method instance's cache all the time.
         code.max_world == typemax(UInt) || push!(found, code)
     end
-    isempty(ends.packages) && return found
-    builds = Dict{UInt128,Module}()
-    for (_, mod) in Base.loaded_modules
-        builds[UInt128(Base.module_build_id(mod))] = mod
-    end
     for (build, distances) in ends.packages
-        start = address_of(builds[build])
+        start = address_of(module_of(build))
         for distance in distances
             code = code_at(start, distance)
             is_still_valid(code) || push!(found, code)
         end
     end
     return found
+end
+
+function module_of(build::UInt128)
+    for (_, mod) in Base.loaded_modules
+        UInt128(Base.module_build_id(mod)) == build && return mod
+    end
+    error("a package that the image rests on is not loaded")
 end
 
 function code_at(start::UInt, distance::Int)
@@ -115,7 +117,7 @@ function restore_image(id::PkgId, cache::String, object::String, modules::Vector
         restored = ccall(:jl_restore_package_image_from_file, Any, (Cstring, Any, Cint, Cstring), object, modules, true, id.name)
         # Only now: Julia's loader has not seen what another thread has ended before.
         invalid = restored isa Core.SimpleVector ? invalid_ends(ends) : Core.CodeInstance[]
-        isempty(invalid) || Base.invokelatest(take_out!, invalid, restored)
+        isempty(invalid) || Base.invokelatest(take_out!, invalid, restored::Core.SimpleVector)
         restored
     finally
         GC.enable_finalizers(true)
@@ -127,6 +129,9 @@ function restore_image(id::PkgId, cache::String, object::String, modules::Vector
     end
     return ErrorException("there is no module $(id.name) in $object")
 end
+
+# Seldom, so no part of NativeCache's image.
+prepare_take_out() = precompile(take_out!, (Vector{Core.CodeInstance}, Core.SimpleVector))
 
 # ---- the list as a file ----
 #

@@ -182,9 +182,9 @@ function restore!(found::Found)
         invalid = invalid_ends(ends)
         # Another thread could run what is taken out before it is.
         isempty(invalid) || is_alone() ||
-            return reject!(found, :Invalidated, string("with threads, all that it calls must be valid: ", first(invalid).def))
-        # Seldom, so no part of this image; and nothing is compiled later on.
-        isempty(invalid) || precompile(take_out!, (Vector{Core.CodeInstance}, Core.SimpleVector))
+            return Base.invokelatest(reject!, found, :Invalidated, "with threads, all that it calls must be valid: $(invalid[1].def)")
+        # Nothing is compiled later on.
+        isempty(invalid) || Base.invokelatest(prepare_take_out)
     end
     log, ours = begin_log()
     known = length(log)
@@ -192,7 +192,9 @@ function restore!(found::Found)
         ends === nothing ? Base._include_from_serialized(id_of(companion), cache, object, modules) :
             restore_image(id_of(companion), cache, object, modules, ends)
     finally
-        append!(found.log, @view log[known+1:end])
+        for at in known+1:length(log)
+            push!(found.log, log[at])
+        end
         ours && end_log()
     end
     restored isa Module || return reject!(found, :LinkFailed, sprint(showerror, restored))

@@ -188,45 +188,46 @@ function ends_of(images::Images)
     return Ends(0, system, sort!(packages; by = first))
 end
 
-"Forget what was compiled of this module: it is not written then."
-function leave_no_trace!()
-    for name in names(Shortening; all = true)
-        # The type of each function and closure.
-        value = getglobal(Shortening, name)
-        type = value isa Function ? typeof(value) : value isa DataType && value <: Function ? value : nothing
-        type isa DataType && type.name.module === Shortening || continue
-        table = type.name.mt
-        Base.visit(forget!, table)
-        @atomic table.cache = nothing
-        @atomic table.leafcache = Any[]
+"Forget what only builds run: it is not written then."
+function leave_no_trace!(own::Module)
+    wanted = Base.IdSet{Any}()
+    foreach(code -> push!(wanted, code.def), inferred_here())
+    helpers = Base.IdSet{Any}()
+    for table in method_tables()
+        emptied = false
+        Base.visit(table) do method
+            Base.moduleroot(method.module) === own || return
+            instances = collect(Any, Base.specializations(method))
+            others = filter(instance -> !(instance in wanted), instances)
+            foreach(instance -> push!(helpers, instance), others)
+            foreach(instance -> each_code(hide!, instance), others)
+            length(others) == length(instances) > 0 || return
+            method.specializations, method.speckeyset = Core.svec(), Any[]
+            emptied = true
+        end
+        if emptied
+            # What calls were found there before.
+            @atomic table.cache = nothing
+            @atomic table.leafcache = Any[]
+        end
     end
     for (callee, list) in edge_lists()
-        any(is_helper, list) && (callee.backedges = without_helpers(list, callee isa Core.MethodTable))
+        any(in(helpers), list) && (callee.backedges = without_helpers(list, helpers, callee isa Core.MethodTable))
     end
     BEFORE[] = nothing
     return nothing
 end
 
-is_helper(@nospecialize(caller)) = caller isa Core.MethodInstance && caller.def isa Method && caller.def.module === Shortening
-
-function without_helpers(list::Vector{Any}, of_table::Bool)
+function without_helpers(list::Vector{Any}, helpers::Base.IdSet{Any}, of_table::Bool)
     kept = Any[]
     at = 1
     while at <= length(list)
         # A caller stands alone, or behind a signature.
         last = of_table || !(list[at] isa Core.MethodInstance) ? at + 1 : at
-        is_helper(list[last]) || append!(kept, view(list, at:last))
+        list[last] in helpers || append!(kept, view(list, at:last))
         at = last + 1
     end
     return kept
-end
-
-function forget!(method::Method)
-    for instance in Base.specializations(method)
-        each_code(code -> (code.max_world = UInt(0)), instance)
-    end
-    method.specializations, method.speckeyset = Core.svec(), Any[]
-    return nothing
 end
 
 end
