@@ -235,8 +235,8 @@ const ENDS_CHANGES = [
     "@eval Base promote_typeof(x::Int64, y::Int16) = Int128" => 1,
     "@eval Base promote_type(::Type{Int64}, ::Type{Int16}) = Int128" => 1,
     "@eval Base promote_rule(::Type{Int64}, ::Type{Int16}) = Int128" => 1,
-    "@eval Base promote_typeof(x, xs...) = (@_inline_meta; Int128)" => 1,
-    "Base.delete_method(which(Base.promote_rule, (Type{Int64}, Type{Int16})))" => 1,
+    # Its own method once more.
+    "@eval Base promote_typeof(x, xs...) = (@_inline_meta; promote_type(typeof(x), promote_typeof(xs...)))" => 1,
     # It ends and comes back: what was compiled with it is not what there is now, and the results are the same again.
     "@eval Base promote_rule(::Type{Int64}, ::Type{Int16}) = Int128; Base.delete_method(which(Base.promote_rule, (Type{Int64}, Type{Int16})))" => 1,
     "using Pirate" => 1,
@@ -263,9 +263,9 @@ part("code of other images that holds no more") && @testset "code of other image
             @test with.out == uncached(before)
             @test with.err == "$(5 - ended) $ended"
         end
-        number in (3, 8) || continue
+        number in (3, 7) || continue
         # What has ended before must not hide what ends afterwards.
-        twice = "using Deep\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say(); $(ENDS_CHANGES[3].first); $(ENDS_CHANGES[8].first); say()"
+        twice = "using Deep\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say(); $(ENDS_CHANGES[3].first); $(ENDS_CHANGES[7].first); say()"
         @test julia!(box, twice).out == uncached(twice)
         # With threads one of them could run what is taken out: nothing is loaded.
         for threads in (number == 3 ? "2" : "1,1",)
