@@ -423,10 +423,11 @@ part("companions that do not fit are left alone") && @testset "companions that d
     @test reason() in ("4 KeyDiffers", "4 Untrusted")
     write(image, bytes)
     @test reason() == "4 "
-    # Another system image, and be it the same one by another name.
+    # Another system image, and be it a copy.
     other = joinpath(box.root, "sys.so")
-    symlink(unsafe_string(Base.JLOptions().image_file), other)
+    cp(unsafe_string(Base.JLOptions().image_file), other; follow_symlinks = true)
     @test reason(`-J $other`) == "4 KeyDiffers"
+    rm(other)
     for ends in filter(endswith(".ends"), files)
         # What it rests on: cut short, changed, empty, of another image, and gone. Nothing of it is believed.
         bytes = read(ends)
