@@ -1,6 +1,9 @@
 # What Julia 1.10 keeps to itself and the other files of this folder use. julia_1_11.jl and julia_1_12.jl say the same of
 # theirs: nothing else in src/companion asks for the version.
 
+# Does the image writer put what others' code calls into an image, so that edges are worth shortening (edges.jl)?
+const SHORTENS = true
+
 # What typemaps keep their parts in.
 const TYPEMAP_ARRAY = Vector{Any}
 const MEMORY = false

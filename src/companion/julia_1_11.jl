@@ -1,5 +1,7 @@
 # What Julia 1.11 keeps to itself; julia_1_10.jl says what each of these is. Untested.
 
+const SHORTENS = false
+
 const TYPEMAP_ARRAY = Memory{Any}
 const MEMORY = true
 

@@ -1,5 +1,8 @@
 # What Julia 1.12 keeps to itself; julia_1_10.jl says what each of these is.
 
+# Edges are of code instances, and the loader is Julia code: edges.jl is not for this Julia.
+const SHORTENS = false
+
 const TYPEMAP_ARRAY = Memory{Any}
 const MEMORY = true
 

@@ -1,6 +1,9 @@
 # What a session runs at its start, when a package is loaded and at its end is native code of NativeCache's own image: it is
 # run once here, on an empty session.
 
+if ccall(:jl_generating_output, Cint, ()) == 1 && SHORTENS
+    Base.invokelatest(Shortening.begin_edges!)
+end
 if ccall(:jl_generating_output, Cint, ()) == 1
     let id = PkgId(UUID(1), "Nothing"), folder = mktempdir()
         SESSION_KEY[] = ""
@@ -23,19 +26,16 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             end
             insert!(found, Any[])
             log, ours = begin_log()
-            append!(found.log, @view log[1:end])
             ours && end_log()
             reject!(found, :Nothing, "")
-            send_layout()
-            session_setting("trace")
-            asked_for(PkgId[id])
-            loads(id)
-            extensions(PkgId[id])
-            packages, text = trace_text()
-            parse_found("looked\t1\nentry\tTuple{}\t0\n", PkgId[id])
-            placed(["Tuple{}" => [id]], [Member(id, Set{PkgId}())])
-            ids = [id]
-            add_to_layer(ids, "trace", profile_text(ids, "trace", "sessions", ["Tuple{Int64}"]))
+            if SHORTENS
+                # A list of one place each, written without what only builds need.
+                words = UInt[0, 0, 1, 0, 0, 1, 1, 0]
+                words[1] = sum_of(Vector{UInt8}(reinterpret(UInt8, words)))
+                write(index * ".ends", words)
+                read_ends(index * ".ends")
+            end
+            learn(PkgId[id], folder, "trace", "sessions", "end")
         catch
             # Nothing is lost but time: libnativecache is not built yet, say.
         finally
@@ -51,7 +51,6 @@ if ccall(:jl_generating_output, Cint, ()) == 1
     precompile(start, ())
     precompile(loaded, (PkgId,))
     precompile(ended, ())
-    precompile(trace_session, ())
     precompile(load_companion!, (Found,))
 end
 
@@ -76,4 +75,14 @@ if ccall(:jl_generating_output, Cint, ()) == 1 && haskey(ENV, "NATIVECACHE_TEST_
         end
         foreach(command -> precompile(parse_options, (String, given, typeof(command[4]), typeof((command[5]..., "json", "quiet")))), COMMANDS)
     end
+end
+
+# Last of all, each on its own, so that nothing of it is inferred before the line above it has run.
+if ccall(:jl_generating_output, Cint, ()) == 1 && SHORTENS
+    precompile(take_out_own!, ())
+    Core.Compiler.track_newly_inferred.x = false
+end
+if ccall(:jl_generating_output, Cint, ()) == 1 && SHORTENS
+    append!(OWN_ENDS.system, Base.invokelatest(Shortening.end_edges!, NativeCache).system)
+    Base.invokelatest(Shortening.leave_no_trace!, NativeCache)
 end

@@ -44,7 +44,9 @@ end
 function __init__()
     ccall(:jl_generating_output, Cint, ()) != 0 && return nothing
     try
-        start()
+        SHORTENS && take_out_own!()
+        # Not what the compiler made of it when this image was made, if that was just taken out.
+        Base.invokelatest(start)
     catch err
         SESSION.on, SESSION.reason, SESSION.message = false, :StartFailed, sprint(showerror, err)
     end
@@ -120,12 +122,14 @@ function load_what_can_be()
     # Companions need NativeCache, which 1.12 knows only when its `__init__` is done: then the callback comes.
     haskey(Base.loaded_modules, PkgId(@__MODULE__)) || return nothing
     waiting = Found[]
+    most = 0
     for found in SESSION.found
-        found.state === :waiting && push!(waiting, found)
+        found.state === :waiting || continue
+        push!(waiting, found)
+        most = max(most, length(found.companion.packages))
     end
-    isempty(waiting) && return nothing
-    sort!(waiting; by = package_count, alg = InsertionSort)
-    for found in waiting
+    for count in 1:most, found in waiting
+        length(found.companion.packages) == count || continue
         fits = true
         for (id, build) in found.companion.packages
             mod = get(Base.loaded_modules, id, nothing)
@@ -136,8 +140,6 @@ function load_what_can_be()
     end
     return nothing
 end
-
-package_count(found::Found) = length(found.companion.packages)
 
 function reject!(found::Found, reason::Symbol, message::AbstractString)
     found.state, found.reason, found.message = :rejected, reason, String(message)
@@ -159,7 +161,8 @@ function restore!(found::Found)
     companion = found.companion
     cache, source = companion.base * ".ji", companion.base * ".jl"
     # A companion is code that this process runs: it must be nobody else's.
-    for path in (companion.index, source, cache, companion.base * ".so")
+    ends_path = companion.base * ".ends"
+    for path in (companion.index, source, cache, companion.base * ".so", SHORTENS ? ends_path : source)
         problem = distrust(path)
         isempty(problem) || return reject!(found, :Untrusted, problem)
     end
@@ -171,12 +174,27 @@ function restore!(found::Found)
         mod isa Module || return reject!(found, :PackageMissing, string(mod[2].name))
     end
     object === nothing && return reject!(found, :LinkFailed, "there is no native code beside $cache")
+    ends = nothing
+    if SHORTENS
+        ends = read_ends(ends_path)
+        ends isa Ends || return reject!(found, :LinkFailed, "$ends_path is damaged")
+        ends.checksum == open(Base.isvalid_cache_header, cache) || return reject!(found, :LinkFailed, "$ends_path is of another image")
+        invalid = invalid_ends(ends)
+        # Another thread could run what is taken out before it is.
+        isempty(invalid) || is_alone() ||
+            return Base.invokelatest(reject!, found, :Invalidated, "with threads, all that it calls must be valid: $(invalid[1].def)")
+        # Nothing is compiled later on.
+        isempty(invalid) || Base.invokelatest(prepare_take_out)
+    end
     log, ours = begin_log()
     known = length(log)
     restored = try
-        Base._include_from_serialized(id_of(companion), cache, object, modules)
+        ends === nothing ? Base._include_from_serialized(id_of(companion), cache, object, modules) :
+            restore_image(id_of(companion), cache, object, modules, ends)
     finally
-        append!(found.log, @view log[known+1:end])
+        for at in known+1:length(log)
+            push!(found.log, log[at])
+        end
         ours && end_log()
     end
     restored isa Module || return reject!(found, :LinkFailed, sprint(showerror, restored))

@@ -113,7 +113,7 @@ found_paths() = [item.companion.index for item in found()]
 function files_of(index::AbstractString)
     companion = companion_at(index)
     companion === nothing && return [String(index)]
-    return filter!(ispath, [String(index); [string(companion.base, ending) for ending in (".so", ".ji", ".txt", ".jl")]])
+    return filter!(ispath, [String(index); [string(companion.base, ending) for ending in (".so", ".ji", ".txt", ".jl", ".ends")]])
 end
 
 "What a `.companion` file says, or `nothing` if it is gone or not whole."

@@ -17,6 +17,9 @@ has_image_code(code) = flags_of(code) & FROM_IMAGE != 0 || is_constant(code)
 hide!(code) = set_max_world!(code, UInt(0))
 show_again!(code) = set_max_world!(code, typemax(UInt))
 
+# Code instances of images that were hidden: inference went by them until then.
+const HIDDEN = Base.IdSet{Any}()
+
 "The compiler's own methods are left alone: it runs while they would be hidden."
 function is_compilers(method::Method)
     mod = method.module
@@ -53,6 +56,7 @@ function train(@nospecialize type)
                 end
                 hide!(code)
                 push!(hidden, code)
+                push!(HIDDEN, code)
             end
             isdefined(code, :next) || break
             code = code.next
@@ -116,6 +120,7 @@ Train what the file names. The code instances that a session has to insert are p
 statement is written to the file that the environment names, if it names one.
 """
 function train_all(path::String, codes::Vector{Any})
+    SHORTENS && Base.invokelatest(Shortening.begin_edges!)
     account = IOBuffer()
     outcomes = NTuple{3,String}[]
     instances = Dict{String,Core.MethodInstance}()
@@ -143,5 +148,10 @@ function train_all(path::String, codes::Vector{Any})
     end
     out = get(ENV, "NATIVECACHE_ACCOUNT", "")
     isempty(out) || write(out, take!(account))
+    SHORTENS || return nothing
+    # Last, since it changes what this process knows.
+    ends = Base.invokelatest(Shortening.end_edges!)::Ends
+    out = get(ENV, "NATIVECACHE_ENDS", "")
+    isempty(out) || write(out, words_of(ends))
     return nothing
 end
