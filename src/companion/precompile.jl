@@ -73,7 +73,10 @@ if ccall(:jl_generating_output, Cint, ()) == 1 && haskey(ENV, "NATIVECACHE_TEST_
                            (train_all, (String, Vector{Any})), (read_value, (Any, typeof(loaded_root), Vector{Pair{Symbol,TypeVar}}))]
             precompile(f, types)
         end
-        foreach(command -> precompile(parse_options, (String, given, typeof(command[4]), typeof((command[5]..., "json", "quiet")))), COMMANDS)
+        # No function is made here: nothing may be defined while what an image rests on is gathered (shortening.jl).
+        for command in COMMANDS
+            precompile(parse_options, (String, given, typeof(command[4]), typeof((command[5]..., "json", "quiet"))))
+        end
     end
 end
 
