@@ -24,11 +24,11 @@ demo: set-up
 
 test: set-up
 	@$(julia) deps/build.jl check
-	@rust/image/fuzz/run.sh
+	@rust/native/image/fuzz/run.sh
 	@$(julia) test/runtests.jl
 
 faults: set-up
-	@rust/image/fuzz/run.sh --seconds 300
+	@rust/native/image/fuzz/run.sh --seconds 300
 	@NATIVECACHE_FAULTS=full $(julia) test/runtests.jl faults
 
 sanitize: set-up

@@ -19,8 +19,8 @@ const NAMES = COMPANIONS ? ("libnativecache.so",) : ("libnativecache.so", "libna
 # Those on which the whole test command was run. Others of the same kind are built for if JULIA_NATIVECACHE_UNTESTED=yes.
 const TESTED = (v"1.10", v"1.12")
 
-# Each supported Julia has a module of its own in the crates, behind a cargo feature.
-const FEATURES = Dict((v"1.5", 9) => "julia-1-5")
+# The Julia that the native engine is for, and the major version of its LLVM.
+const NATIVE = (v"1.5", 9)
 
 # A workspace of its own, with a folder for what is built for each Julia.
 const MANIFEST = ["--manifest-path", "rust/companion/Cargo.toml"]
@@ -31,18 +31,17 @@ struct Missing <: Exception
     message::String
 end
 
-function feature()
+"Is there an engine for this Julia?"
+function require_engine()
     julia = VersionNumber(VERSION.major, VERSION.minor)
     if COMPANIONS
         julia in TESTED || get(ENV, "JULIA_NATIVECACHE_UNTESTED", "") == "yes" ||
             throw(Missing("Julia $VERSION is untested; set JULIA_NATIVECACHE_UNTESTED=yes to build for it all the same"))
-        return "companion"
+        return
     end
     v"1.6" <= julia && throw(Missing("Julia $VERSION is not supported: package images, on which NativeCache builds, begin with 1.9; use 1.10 or later"))
-    return get(FEATURES, (julia, Int(Base.libllvm_version.major))) do
-        known = join(sort!(string.(first.(keys(FEATURES)))), ", ")
-        throw(Missing("Julia $VERSION with LLVM $(Base.libllvm_version) is not supported; supported is $known"))
-    end
+    llvm = Int(Base.libllvm_version.major)
+    (julia, llvm) == NATIVE || throw(Missing("Julia $VERSION with LLVM $llvm is not supported; supported is $NATIVE"))
 end
 
 "The folder that holds include/julia/julia.h."
@@ -97,18 +96,14 @@ end
 
 "Everything that the libraries are made from, in one number."
 function stamp()
-    sum = hash((VERSION, Base.GIT_VERSION_INFO.commit, prefix(), feature()))
+    sum = hash((VERSION, Base.GIT_VERSION_INFO.commit, prefix()))
     files = [joinpath(ROOT, name) for name in ("Cargo.toml", "Cargo.lock", "Project.toml", "deps/build.jl",
-             "src/lines.jl", "src/mutation.jl", "src/signature.jl", "src/worker.jl")]
+             "src/store/lines.jl", "src/mutation.jl", "src/store/signature.jl", "src/processes/worker.jl")]
     COMPANIONS && push!(files, joinpath(ROOT, "rust/companion/Cargo.lock"))
-    # Not the tests and the fuzzers, which write files there.
-    for crate in readdir(joinpath(ROOT, "rust"); join = true), part in ("Cargo.toml", "build.rs", "src")
-        path = joinpath(crate, part)
-        isfile(path) && push!(files, path)
-        isdir(path) || continue
-        for (folder, _, names) in walkdir(path)
-            append!(files, joinpath.(folder, names))
-        end
+    for (folder, _, names) in walkdir(joinpath(ROOT, "rust"))
+        # Not the tests and the fuzzers, which write files there.
+        isdisjoint(splitpath(relpath(folder, ROOT)), ("tests", "fuzz", "examples")) || continue
+        append!(files, joinpath(folder, name) for name in names if name in ("Cargo.toml", "build.rs") || endswith(name, ".rs"))
     end
     for file in sort!(files)
         sum = hash((relpath(file, ROOT), read(file)), sum)
@@ -129,6 +124,7 @@ end
 const REMOVABLE = ["--features", "nativecache-mutation/removable"]
 
 function build(options = String[])
+    require_engine()
     now = stamp()
     record = joinpath(LIB, "stamp")
     # Where it says which protection is taken out, the libraries are not those that users get.
@@ -138,8 +134,7 @@ function build(options = String[])
     if COMPANIONS
         cargo(["build", "--release", "--locked", MANIFEST..., options...]; target = TARGET)
     else
-        cargo(["build", "--release", "--locked", "--package", "nativecache-session", "--package", "nativecache-worker",
-               "--features", "nativecache-runtime/$(feature())", options...])
+        cargo(["build", "--release", "--locked", "--package", "nativecache-session", "--package", "nativecache-worker", options...])
     end
     mkpath(LIB)
     for name in NAMES
@@ -173,8 +168,7 @@ function sanitize()
     run(arguments) = cargo(arguments; target = "target/asan", environment = environment)
     # Not the examples in comments, which are compiled with flags of their own.
     run(["test", common..., "--lib", "--tests", "--package", "nativecache-image", "--package", "nativecache-store"])
-    run(["build", common..., "--package", "nativecache-session", "--package", "nativecache-worker",
-         "--features", "nativecache-runtime/$(feature())"])
+    run(["build", common..., "--package", "nativecache-session", "--package", "nativecache-worker"])
     folder = joinpath(ROOT, "target", "asan")
     mkpath(joinpath(folder, "lib"))
     for name in NAMES

@@ -70,7 +70,7 @@ function reasons()
     io = IOBuffer()
     print(io, "# Reasons\n\n", GENERATED, """
         Why a library or a method is not used, in the words that `NativeCache.explain` says it in, and what to do about it. The
-        table is `rust/image/src/reason.rs`; the code stands in library files and never changes.
+        table is `rust/store/src/reason.rs`; the code stands in library files and never changes.
         """)
     all = N.reasons()
     for (stage, title) in STAGES

@@ -1,4 +1,4 @@
-# src/build.jl: from statements to a library in the store.
+# src/build/build.jl: from statements to a library in the store.
 
 @testset "$package" for package in ("Dates", "Markdown")
     t = trained(package)

@@ -1,4 +1,4 @@
-# src/clean.jl: gc!, clear!.
+# src/store/clean.jl: gc!, clear!.
 
 @testset "what is of no use goes, the rest stays" begin
     box = Box()

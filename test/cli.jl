@@ -1,4 +1,4 @@
-# bin/nativecache, src/cli.jl: commands, exit codes, JSON.
+# bin/nativecache, src/show/cli.jl: commands, exit codes, JSON.
 
 "Run bin/nativecache as a shell would; (output, error output, exit code)."
 function command(box, arguments...; julia = Sandbox.julia_program(), options...)

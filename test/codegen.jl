@@ -1,10 +1,10 @@
-# rust/codegen against the JIT, in processes of its own (rust/codegen/tests/julia): 145 calls of
+# rust/native/codegen against the JIT, in processes of its own (rust/native/codegen/tests/julia): 145 calls of
 # every calling convention compare equal, and two processes write the same object.
 
 @testset "codegen" begin
     # `cargo test`, which `make test` runs first, builds it with the other examples.
     probe = joinpath(ROOT, "target", "release", "examples", "libnativecache_codegen_probe.so")
-    script = joinpath(ROOT, "rust", "codegen", "tests", "julia", "all.jl")
+    script = joinpath(ROOT, "rust", "native", "codegen", "tests", "julia", "all.jl")
     @test isfile(probe)
     mktempdir() do folder
         julia = joinpath(Sys.BINDIR, Base.julia_exename())

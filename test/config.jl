@@ -1,4 +1,4 @@
-# src/config.jl: keyword > environment > NativeCache.toml of project, of depots > default.
+# src/settings/config.jl: keyword > environment > NativeCache.toml of project, of depots > default.
 
 settings_file(folder...) = joinpath(OWN_DEPOT, folder..., "NativeCache.toml")
 

@@ -5,7 +5,9 @@
     mkpath(joinpath(clone, "deps"))
     mkpath(joinpath(clone, "rust"))
     mkpath(joinpath(clone, "src"))
-    for file in ("Cargo.toml", "Cargo.lock", "Project.toml", joinpath("src", "lines.jl"), joinpath("src", "mutation.jl"), joinpath("src", "signature.jl"), joinpath("src", "worker.jl"), joinpath("deps", "build.jl"), joinpath("deps", "julia.sh"))
+    for file in ("Cargo.toml", "Cargo.lock", "Project.toml", "src/store/lines.jl", "src/mutation.jl", "src/store/signature.jl",
+                 "src/processes/worker.jl", "deps/build.jl", "deps/julia.sh")
+        mkpath(dirname(joinpath(clone, file)))
         cp(joinpath(ROOT, file), joinpath(clone, file))
     end
     tools = joinpath(clone, "tools")

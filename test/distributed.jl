@@ -1,4 +1,4 @@
-# src/distributed.jl: workers link what the master links, and their traces are merged.
+# src/session/distributed.jl: workers link what the master links, and their traces are merged.
 
 @testset "workers" begin
     box = Box()

@@ -1,4 +1,4 @@
-# rust/runtime/src/edges.rs and verify.rs: cached code runs only when it is what Julia would
+# rust/native/runtime/src/edges/record.rs and verify.rs: cached code runs only when it is what Julia would
 # compile now. Three packages, of which the third extends functions of the first two, built in
 # one order and loaded in all; with redefinitions before loading, after it, and a deletion.
 

@@ -1,4 +1,4 @@
-# src/explain.jl: why not, for a package and for a method.
+# src/show/explain.jl: why not, for a package and for a method.
 
 @testset "every method that is not installed is named with its reason" begin
     t = trained("Dates")

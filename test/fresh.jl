@@ -1,4 +1,4 @@
-# src/fresh.jl, src/queue.jl, src/background.jl and rust/session/src/auto.rs: what builds itself.
+# src/session/stale.jl, src/processes/queue.jl, src/processes/background.jl and rust/session/src/auto.rs: what builds itself.
 
 by_itself(auto) = ["JULIA_NATIVECACHE_TRACE" => "yes", "JULIA_NATIVECACHE_AUTO" => auto]
 

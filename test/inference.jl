@@ -1,4 +1,4 @@
-# rust/runtime/src/inferred.rs: a function of the user that calls cached ones is inferred without
+# rust/native/runtime/src/objects/inferred.rs: a function of the user that calls cached ones is inferred without
 # redoing them, and optimised as it is without the cache.
 
 const CALLERS = """

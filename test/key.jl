@@ -1,4 +1,4 @@
-# rust/runtime/src/key.rs: for each component that a command line can change, a library that was put where the
+# rust/native/runtime/src/load/key.rs: for each component that a command line can change, a library that was put where the
 # session looks is refused with the name of that component, with both values; and without the flag it is used.
 
 const KEY_FLAGS = [

@@ -1,4 +1,4 @@
-# src/plan.jl, src/sources.jl, src/layers.jl: from test suites, scripts and statements to libraries.
+# src/build/plan.jl, src/build/sources.jl, src/store/profiles.jl: from test suites, scripts and statements to libraries.
 
 using .Sandbox: uuid
 

@@ -1,4 +1,4 @@
-# src/lines.jl and rust/store/src/fields.rs: one rule, in two languages. Whatever is written is read back.
+# src/store/lines.jl and rust/store/src/fields.rs: one rule, in two languages. Whatever is written is read back.
 
 @testset "fields of lines" begin
     N = NativeCache

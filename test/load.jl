@@ -1,4 +1,4 @@
-# src/load.jl and rust/session/src/hook.rs: what happens in a session.
+# src/session/load.jl and rust/session/src/hook.rs: what happens in a session.
 
 @testset "before or after NativeCache" begin
     t = trained("Dates")

@@ -1,4 +1,4 @@
-# src/profile.jl: statements.
+# src/store/statements.jl: statements.
 
 module ProfileFixture
 struct Point{T} end

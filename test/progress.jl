@@ -1,4 +1,4 @@
-# src/progress.jl: what a build shows.
+# src/show/progress.jl: what a build shows.
 
 @testset "the estimate comes down to nothing" begin
     N = NativeCache

@@ -1,4 +1,4 @@
-# rust/image/src/reason.rs: each reason is provoked, here or in the file named, and its words are those
+# rust/store/src/reason.rs: each reason is provoked, here or in the file named, and its words are those
 # of the table. A reason that cannot be provoked in a test says why.
 
 using Libdl: Libdl
@@ -14,7 +14,7 @@ const TESTED_ELSEWHERE = Dict(:NoImages => "companion.jl", :NoTypeExpression => 
 "Reasons that only a bug, or a Julia that nobody has seen yet, brings about; and what covers their code instead."
 const NOT_PROVOKED = Dict(:NotCompiled => "Julia 1.10: no statement was found for which precompile says no", :AlreadyNative => "Julia 1.10: it is no failure",
     :NotInImage => "Julia 1.10: of what its image writer drops no small package is known",
-    :UnknownAddress => "an address that no map knows is met when Julia's code generator does something new; rust/codegen/tests",
+    :UnknownAddress => "an address that no map knows is met when Julia's code generator does something new; rust/native/codegen/tests",
     :EdgesUnknown => "Julia's backedges contradict themselves, or name what cannot be described",
     :InferredCode => "inferred code that holds what cannot be described; the method itself is compiled")
 
@@ -142,7 +142,9 @@ end
         provoked(name, julia!(box, "using NativeCache, Why\n$message"; flags = flags, env = env).out)
     end
     # Julia writes these beside the sources.
-    foreach(file -> occursin(r"\.jl\.\d+\.(cov|mem)$", file) && rm(joinpath(ROOT, "src", file)), readdir(joinpath(ROOT, "src")))
+    for (folder, _, files) in walkdir(joinpath(ROOT, "src")), file in files
+        occursin(r"\.jl\.\d+\.(cov|mem)$", file) && rm(joinpath(folder, file))
+    end
     add_package(box, "Inside", "module Inside\nusing NativeCache\nconst SAID = NativeCache.status().message\nend";
         deps = ["NativeCache" => "1402d8af-b1ee-4baf-ab8c-666e41cddb50"])
     provoked(:GeneratingOutput, julia!(box, "using Inside\nprint(Inside.SAID)").out)
@@ -197,7 +199,7 @@ end
             mkpath(dirname(joinpath(copy, part)))
             cp(joinpath(ROOT, part), joinpath(copy, part))
         end
-        load = joinpath(copy, "src", "load.jl")
+        load = joinpath(copy, "src", "session", "load.jl")
         write(load, replace(read(load, String), old => new))
         provoked(name, julia!(box, "pushfirst!(LOAD_PATH, $(repr(copy)))\nusing NativeCache\nprint(NativeCache.status(\"Why\").message)").out)
     end

@@ -1,4 +1,4 @@
-# src/report.jl, src/page.jl: where the latency goes. The page is looked at in a browser by hand; here
+# src/show/report.jl, src/show/page.jl: where the latency goes. The page is looked at in a browser by hand; here
 # is what needs none.
 
 @testset "measured, as a page and in a terminal" begin

@@ -1,10 +1,10 @@
-# rust/runtime/src/statement.rs writes signatures, src/signature.jl reads them: any type that there is comes back as itself,
+# rust/julia/src/signature.rs writes signatures, src/store/signature.jl reads them: any type that there is comes back as itself,
 # or there is a reason why it has no text.
 
 const READ_BACK = raw"""
 using NativeCache, Odd
 Base.include(Main, joinpath(ENV["TEST_SOURCES"], "mutation.jl"))
-Base.include(Main, joinpath(ENV["TEST_SOURCES"], "signature.jl"))
+Base.include(Main, joinpath(ENV["TEST_SOURCES"], "store", "signature.jl"))
 
 text_of(type) = NativeCache.taken(ccall((:nativecache_signature, NativeCache.LIBRARY), Ptr{UInt8}, (Any,), type))
 why() = NativeCache.last_error()

@@ -1,4 +1,4 @@
-# src/status.jl: status, libraries.
+# src/show/status.jl: status, libraries.
 
 @testset "a status adds up" begin
     t = trained("Dates")

@@ -1,4 +1,4 @@
-# src/store.jl: where libraries lie.
+# src/store/store.jl: where libraries lie.
 
 const STORE_ID = Base.PkgId(Base.UUID("0a0b0c0d-1111-2222-3333-444444444444"), "Some")
 

@@ -1,4 +1,4 @@
-# src/trace.jl, src/layers.jl and rust/runtime/src/trace.rs: what sessions compile, and where it goes.
+# src/session/trace.jl, src/store/profiles.jl and rust/native/runtime/src/trace.rs: what sessions compile, and where it goes.
 
 const TRACING = ["JULIA_NATIVECACHE_TRACE" => "yes"]
 

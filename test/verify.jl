@@ -1,4 +1,4 @@
-# src/verify.jl: what a library holds is compiled anew and compared, on request and in verify mode.
+# src/show/verify.jl: what a library holds is compiled anew and compared, on request and in verify mode.
 
 COMPANIONS || @testset "verify" begin
     box = Box()

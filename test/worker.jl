@@ -1,4 +1,4 @@
-# src/worker.jl: how the build process reads statements, and that what it compiles is found in
+# src/processes/worker.jl: how the build process reads statements, and that what it compiles is found in
 # the session. `Odd` has what Julia writes in ways that cannot be read back as they are.
 
 @testset "type parameters that Julia writes oddly" begin

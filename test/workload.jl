@@ -1,4 +1,4 @@
-# src/workload.jl: @workload in a package, built and used by another package's tests.
+# src/session/workload.jl: @workload in a package, built and used by another package's tests.
 
 @testset "@workload" begin
     box = Box()

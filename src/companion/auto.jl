@@ -28,7 +28,7 @@ end
 
 function job_text(ids::Vector{PkgId})
     io = IOBuffer()
-    for argument in [companion_julia_command().exec; joinpath(dirname(@__DIR__), "background.jl")]
+    for argument in [companion_julia_command().exec; joinpath(SOURCES, "processes", "background.jl")]
         println(io, "argument\t", escape_field(argument))
     end
     foreach(id -> println(io, "package\t", uuid_text(id), '\t', escape_field(id.name)), ids)
@@ -47,7 +47,7 @@ function start_queue(root::String, queue::String, wait::Bool)
     log = joinpath(root, "background.log")
     filesize(log) > 1 << 20 && Base.Filesystem.rename(log, log * ".old")
     julia = joinpath(Sys.BINDIR, Base.julia_exename())
-    script = joinpath(dirname(@__DIR__), "queue.jl")
+    script = joinpath(SOURCES, "processes", "queue.jl")
     # The shell ends at once, so that the session has no child to wait for.
     how = wait ? "exec \"\$@\"" : "\"\$@\" &"
     command = `/bin/sh -c $how sh $julia --startup-file=no --history-file=no --compile=min -O0 $script $queue $(wait ? "wait" : "background")`

@@ -23,7 +23,7 @@ end
 
 id_of(companion::Companion) = PkgId(companion.uuid, companion.name)
 
-"All that Julia keys an image on besides packages, and this NativeCache, as `name => value`; in the words of rust/runtime/src/key.rs."
+"All that Julia keys an image on besides packages, and this NativeCache, as `name => value`; in the words of rust/native/runtime/src/load/key.rs."
 function key_parts()
     options = Base.JLOptions()
     return Pair{String,String}[

@@ -1,7 +1,7 @@
 # The load path on Julia 1.10 and later: companions are loaded when the last package that they need is. Nothing here throws,
 # prints, builds or waits. All of it is native code of NativeCache's own package image.
 
-const LIBRARY = normpath(joinpath(@__DIR__, "..", "..", "deps", "lib", string('v', VERSION.major, '.', VERSION.minor), "libnativecache.so"))
+const LIBRARY = normpath(joinpath(SOURCES, "..", "deps", "lib", string('v', VERSION.major, '.', VERSION.minor), "libnativecache.so"))
 
 "What became of a companion in this session."
 mutable struct Found

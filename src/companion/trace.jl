@@ -108,7 +108,7 @@ end
 
 "Does a project in the load path name it, other than NativeCache's own?"
 function is_direct(id::PkgId)
-    own = joinpath(dirname(dirname(@__DIR__)), "Project.toml")
+    own = joinpath(dirname(SOURCES), "Project.toml")
     for environment in Base.load_path()
         project = Base.env_project_file(environment)
         project isa String && project != own || continue

@@ -3,7 +3,7 @@
 # It loads NativeCache and the packages as a session does, writes the companion's source into its place in the store, has
 # Julia precompile it into a depot in the work folder, and says what came of it.
 
-include(joinpath(@__DIR__, "..", "lines.jl"))      # how texts become fields of lines
+include(joinpath(@__DIR__, "..", "store", "lines.jl"))      # how texts become fields of lines
 
 const WORK = ARGS[1]
 const REQUEST = fields_of.(eachline(joinpath(WORK, "request")))

@@ -31,7 +31,7 @@ function build_ids(name::AbstractString)
     return found
 end
 
-"Are these object files of a build? They begin with the mark of rust/worker/src/object_files.rs."
+"Are these object files of a build? They begin with the mark of rust/native/worker/src/object_files.rs."
 are_objects(path) = isfile(path) && filesize(path) >= 24 && open(io -> read(io, 5) == b"NCOBJ", path)
 
 # What `inspect_library` says of a file that is none of ours.

@@ -1,9 +1,6 @@
 # What libnativecache knows of a method on Julia 1.5.
 
-"What signatures are written by: not `show`, to which packages add methods of their own."
-signature_text(@nospecialize(signature)) = taken(ccall((:nativecache_signature, LIBRARY), Ptr{UInt8}, (Any,), signature))
-
-"The method instance that Julia compiles for a call with this signature, or what is wrong with it; as src/worker.jl finds it."
+"The method instance that Julia compiles for a call with this signature, or what is wrong with it; as src/processes/worker.jl finds it."
 function instance_of(@nospecialize(signature), world)
     entry = ccall(:jl_gf_invoke_lookup, Any, (Any, UInt), signature, world)
     entry === nothing && return "no method matches"
@@ -21,7 +18,7 @@ end
 "What libnativecache knows of a method instance: its code, and the linked libraries that have it."
 function known_of(instance::Core.MethodInstance)
     code, libraries = CodeStory[], LibraryStory[]
-    text = taken(ccall((:nativecache_method, LIBRARY), Ptr{UInt8}, (Any,), instance))
+    text = instance_lines(instance)
     for line in split(text, '\n'; keepempty = false)
         field = fields_of(line)
         if field[1] == "code"

@@ -16,7 +16,7 @@ end
 function found()
     is_on() || return Found[]
     list = Found[]
-    for line in split(taken(ccall((:nativecache_found, LIBRARY), Ptr{UInt8}, ())), '\n'; keepempty = false)
+    for line in split(found_lines(), '\n'; keepempty = false)
         field = fields_of(line)
         number(i) = parse(Int, field[i])
         uuid = UUID(parse(UInt128, field[3]; base = 16))
@@ -36,14 +36,12 @@ found_paths() = [library.path for library in found()]
 files_of(path::AbstractString) = [String(path)]
 
 "Names the store's folder for sessions like this one."
-session_key() = hex(ccall((:nativecache_key_hash, LIBRARY), UInt64, ()))
+session_key() = hex(key_hash())
 
 "Why nothing is linked in this session, as (reason, words); (nothing, \"\") if it is on."
 function session_message()
-    handle = Libdl.dlopen(LIBRARY; throw_error = false)
-    handle === nothing && return (nothing, "libnativecache is not built: $NOT_BUILT")
-    state = Libdl.dlsym(handle, :nativecache_state; throw_error = false)
-    state === nothing && return (nothing, "libnativecache was built from another version of NativeCache: $NOT_BUILT")
+    state = library_function(:nativecache_state)
+    state isa String && return (nothing, "$state: $NOT_BUILT")
     words = fields_of(taken(ccall(state, Ptr{UInt8}, ())))
     words[1] == "on" && return (nothing, "")
     words[1] == "off" && return told(reason_name(parse(Int, words[2])))
@@ -53,7 +51,7 @@ end
 
 function status_of(library::Found)
     items = library.id >= 0 ?
-        parse_entries(taken(ccall((:nativecache_entries, LIBRARY), Ptr{UInt8}, (Int64,), library.id))) :
+        parse_entries(entry_lines(library.id)) :
         rejected_whole(library)
     bucket(name) = MethodItem[item for (which, item) in items if which == name]
     layers, saved = layers_in_use([library.package], items)
@@ -73,15 +71,12 @@ function rejected_whole(library::Found)
 end
 
 "The requested methods of a library that may not be linked, with the buckets of the build."
-function peek(path::AbstractString)
-    counts = zeros(UInt64, 8)
-    return parse_entries(taken(ccall((:nativecache_peek, LIBRARY), Ptr{UInt8}, (Cstring, Ptr{UInt64}), path, counts)))
-end
+peek(path::AbstractString) = parse_entries(peek_lines(path))
 
 function inspect_library(path::AbstractString)
     facts = LibraryFacts(path, [], [], [], 0)
     functions = 0
-    for line in split(taken(ccall((:nativecache_inspect, LIBRARY), Ptr{UInt8}, (Cstring,), path)), '\n'; keepempty = false)
+    for line in split(inspection_lines(path), '\n'; keepempty = false)
         field = fields_of(line)
         if field[1] == "problem"
             push!(facts.problems, reason_name(parse(Int, field[2])) => field[3])

@@ -28,8 +28,7 @@ end
 function inferred_differently(path::String)
     library = findfirst(library -> library.path == path && library.id >= 0, found())
     library === nothing && return MethodItem[]
-    installed = Any[]
-    ccall((:nativecache_installed, LIBRARY), Cint, (Int64, Any), found()[library].id, installed)
+    installed = installed_code(found()[library].id)
     items = MethodItem[]
     params = Core.Compiler.Params(Base.get_world_counter())
     for code in installed

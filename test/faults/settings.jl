@@ -1,11 +1,11 @@
 # Settings: whatever bytes a preference file has, a session is as it would be without the bad lines, and both
-# readers, the one of src/config.jl and the one that sessions use (rust/session), find the same.
+# readers, the one of src/settings/config.jl and the one that sessions use (rust/session), find the same.
 
 # What mutations are made of: words of the grammar, bytes that tear it, and the corpus of the fuzzer of rust/session's.
 const SETTING_WORDS = ["auto", "trace", "linker", "timeout", "max_size", "fade", "nonsense", " = ", "=", "\"", "\"now\"", "now",
     "off", "no", "# a comment", "#", "\n", "\r\n", " ", "\t", "2 GB", "-1", "1e999", "[section]", "\\", "\u00e9", "\u2028", "é = é"]
 
-const SETTINGS_CORPUS = joinpath(ROOT, "rust", "image", "fuzz", "corpus", "settings")
+const SETTINGS_CORPUS = joinpath(ROOT, "rust", "native", "image", "fuzz", "corpus", "settings")
 
 "A random file: words and bytes, or one of the corpus with some of its bytes changed."
 function random_settings(rng, corpus)

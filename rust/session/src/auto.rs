@@ -1,9 +1,8 @@
 //! Building by itself: a package that has a profile and no library for its build, and a profile that has
-//! learnt something. What is to be built is a file in the store's `queue`; src/queue.jl works it off in a
+//! learnt something. What is to be built is a file in the store's `queue`; src/processes/queue.jl works it off in a
 //! process that no session waits for, one on a machine at a time.
 
-use std::error::Error;
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -13,20 +12,21 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jl_sys::jl_module_t;
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::{jl_gc_safepoint, jl_options, jl_signal_pending, Options};
-use nativecache_runtime::modules::uuid;
+use nativecache_julia::handles::{Array, Module};
+use nativecache_julia::kept::Kept;
+use nativecache_julia::process;
+use nativecache_julia::stopped::Stopped;
 use nativecache_runtime::trace::PackageName;
-use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
 use nativecache_signals::with_failing_writes;
 use nativecache_store::file;
 use nativecache_store::lines as text;
 use nativecache_store::profile::update as store;
-
-use crate::globals::{base, Global};
-use crate::tracing::{dashed, folder_name, Here};
 use nativecache_store::settings::Auto;
+
+use crate::error::SessionError;
+use crate::globals::{base, paths_of};
+use crate::hook::PROFILES;
+use crate::tracing::{active_project, dashed, folder_name, Here};
 
 /// Where jobs lie in the store.
 const QUEUE: &str = "queue";
@@ -36,47 +36,48 @@ static SAID: AtomicBool = AtomicBool::new(false);
 
 /// A package of this session without a library for its build, though a profile says what it needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Stale {
+pub(crate) struct Stale {
     /// Its root module.
-    pub module: *mut jl_module_t,
+    pub(crate) module: Kept,
     /// Of its `.ji`.
-    pub build_id: u64,
+    pub(crate) build_id: u64,
 }
-
-// SAFETY: root modules live as long as the session; only Julia threads use them.
-unsafe impl Send for Stale {}
 
 /// Packages were loaded and have no library. Returns whether there may be libraries now.
 ///
 /// # Safety
 /// On a Julia thread, without the session's locks, with Ctrl-C put off.
-pub unsafe fn loaded(stale: &[Stale]) -> Result<bool, Box<dyn Error>> {
+pub(crate) unsafe fn loaded(stale: &[Stale]) -> Result<bool, SessionError> {
     // SAFETY: as the caller says.
-    unsafe {
-        let here = Here::find()?;
-        if here.settings.auto == Auto::Off {
-            return Ok(false);
-        }
-        let root = here.writable()?;
-        let key = format!("{:016x}", crate::session::key_hash());
-        let mut wanted: Vec<Vec<PackageName>> = Vec::new();
-        for Stale { module, build_id } in stale {
-            let package = PackageName { name: module_name(*module).to_owned(), uuid: uuid(*module) };
-            let folder = root.join("profiles").join(folder_name(std::slice::from_ref(&package)));
+    let here = unsafe { Here::find()? };
+    if here.settings.auto == Auto::Off {
+        return Ok(false);
+    }
+    let root = here.writable()?;
+    let key = format!("{:016x}", nativecache_runtime::load::key::hash());
+    let mut wanted: Vec<Vec<PackageName>> = Vec::new();
+    {
+        // SAFETY: as the caller says.
+        let julia = unsafe { Stopped::new() };
+        for stale in stale {
+            let Some(module) = stale.module.as_kind::<Module<'_>>(&julia) else { continue };
+            let package = PackageName { name: module.as_str().to_owned(), uuid: module.uuid() };
+            let folder = root.join(PROFILES).join(folder_name(std::slice::from_ref(&package)));
             // Tried with this build of the package, and it came to nothing: only the user tries again.
-            if !folder.join(format!("failed-{key}-{build_id:016x}")).exists() {
+            if !folder.join(format!("failed-{key}-{:016x}", stale.build_id)).exists() {
                 wanted.push(vec![package]);
             }
         }
-        build(&here, &root, &wanted)
     }
+    // SAFETY: as the caller says.
+    unsafe { build(&here, &root, &wanted) }
 }
 
 /// The session ends and has taught these profiles something.
 ///
 /// # Safety
 /// As [`loaded`].
-pub unsafe fn ended(here: &Here, learnt: &[Vec<PackageName>]) -> Result<(), Box<dyn Error>> {
+pub(crate) unsafe fn ended(here: &Here, learnt: &[Vec<PackageName>]) -> Result<(), SessionError> {
     if matches!(here.settings.auto, Auto::Off | Auto::Ask) {
         return Ok(());
     }
@@ -92,13 +93,12 @@ pub unsafe fn ended(here: &Here, learnt: &[Vec<PackageName>]) -> Result<(), Box<
 
 /// # Safety
 /// As [`loaded`].
-unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result<bool, Box<dyn Error>> {
+unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result<bool, SessionError> {
     if wanted.is_empty() {
         return Ok(false);
     }
     if here.settings.auto == Auto::Ask {
-        // SAFETY: a plain read of what was set before any Julia code ran, or by the REPL.
-        if unsafe { jl_options.isinteractive } != 0 && !SAID.swap(true, Ordering::Relaxed) {
+        if process::options().isinteractive != 0 && !SAID.swap(true, Ordering::Relaxed) {
             let names: Vec<&str> = wanted.iter().flatten().map(|p| p.name.as_str()).collect();
             // Standard error may be closed, a full disk, or a file that must not grow.
             let _ = with_failing_writes(|| {
@@ -113,10 +113,10 @@ unsafe fn build(here: &Here, root: &Path, wanted: &[Vec<PackageName>]) -> Result
         return Ok(false);
     }
     // SAFETY: as the caller says.
-    let session = unsafe { Session::of_this()? };
+    let session = unsafe { HowStarted::of_this()? };
     let queue = root.join(QUEUE);
-    file::create_folder(&queue)?;
-    let key = crate::session::key_hash();
+    file::create_folder(&queue).map_err(SessionError::at(&queue))?;
+    let key = nativecache_runtime::load::key::hash();
     for packages in wanted {
         let job = queue.join(format!("{}-{key:016x}.job", folder_name(packages)));
         store::write(&job, session.job(here, packages).as_bytes())?;
@@ -131,48 +131,53 @@ fn waits(queue: &Path) -> bool {
 }
 
 /// The log, begun anew once it is long; what was there before stays in `background.log.old`.
-fn log(root: &Path) -> Result<File, Box<dyn Error>> {
+fn log(root: &Path) -> Result<File, SessionError> {
     const LONG: u64 = 1 << 20;
     let path = root.join("background.log");
     if path.metadata().is_ok_and(|meta| meta.len() > LONG) {
-        fs::rename(&path, root.join("background.log.old"))?;
+        fs::rename(&path, root.join("background.log.old")).map_err(SessionError::at(&path))?;
     }
-    Ok(OpenOptions::new().create(true).append(true).mode(0o644).open(path)?)
+    OpenOptions::new().create(true).append(true).mode(0o644).open(&path).map_err(SessionError::at(&path))
 }
 
 /// Starts a process that works off the queue, detached from this session unless that waits for it.
-fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), Box<dyn Error>> {
+fn start(sources: &Path, root: &Path, wait: bool) -> Result<(), SessionError> {
     let log = log(root)?;
+    let shell = Path::new("/bin/sh");
     // The shell ends at once, so that the session has no child to collect, and Ctrl-C goes past it.
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", if wait { "exec \"$@\"" } else { "\"$@\" &" }, "sh"]).arg(julia()).args([
+    let mut command = Command::new(shell);
+    command.args(["-c", if wait { "exec \"$@\"" } else { "\"$@\" &" }, "sh"]).arg(program()).args([
         "--startup-file=no",
         "--history-file=no",
         "--compile=min",
         "-O0",
     ]);
-    command.arg(sources.join("queue.jl")).arg(root.join(QUEUE)).arg(if wait { "wait" } else { "background" });
-    command.env("JULIA_NATIVECACHE", "off").env_remove("JULIA_LOAD_PATH").env_remove("JULIA_PROJECT");
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir("/");
-    if wait {
-        wait_for(command.spawn()?)
+    command.arg(sources.join("processes/queue.jl")).arg(root.join(QUEUE)).arg(if wait {
+        "wait"
     } else {
-        command.status()?;
-        Ok(())
+        "background"
+    });
+    command.env("JULIA_NATIVECACHE", "off").env_remove("JULIA_LOAD_PATH").env_remove("JULIA_PROJECT");
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().map_err(SessionError::at(root))?)
+        .stderr(log)
+        .current_dir("/");
+    if wait {
+        wait_for(command.spawn().map_err(SessionError::at(shell))?).map_err(SessionError::at(shell))
+    } else {
+        command.status().map(drop).map_err(SessionError::at(shell))
     }
 }
 
 /// Waits for the process to end, or for Ctrl-C. At a terminal that ends the process too; where the session alone got
 /// it (a notebook's), the process goes on without being waited for.
-fn wait_for(mut process: Child) -> Result<(), Box<dyn Error>> {
-    while process.try_wait()?.is_none() {
-        // SAFETY: on a Julia thread, with no Julia object held; Ctrl-C is put off, so nothing is thrown here. The
-        // number is one that Julia's signal handler sets. A collection that another thread begins waits for this one.
-        let interrupted = unsafe {
-            jl_gc_safepoint();
-            jl_signal_pending.load(Ordering::Relaxed) != 0
-        };
-        if interrupted {
+fn wait_for(mut child: Child) -> std::io::Result<()> {
+    while child.try_wait()?.is_none() {
+        // A collection that another thread begins waits for this one.
+        // SAFETY: on a Julia thread, with no Julia object held; Ctrl-C is put off, so nothing is thrown here.
+        unsafe { process::safepoint() };
+        if process::is_interrupted() {
             break;
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -181,67 +186,60 @@ fn wait_for(mut process: Child) -> Result<(), Box<dyn Error>> {
 }
 
 /// The program that runs this session.
-fn julia() -> PathBuf {
-    // SAFETY: plain reads of what was set before any Julia code ran.
-    let (folder, program) =
-        unsafe { (CStr::from_ptr(jl_options.julia_bindir), CStr::from_ptr(jl_options.julia_bin)) };
-    let program = Path::new(OsStr::from_bytes(program.to_bytes()));
-    let name = program.file_name().unwrap_or(OsStr::new("julia"));
-    Path::new(OsStr::from_bytes(folder.to_bytes())).join(name)
+fn program() -> PathBuf {
+    let path = Path::new(OsStr::from_bytes(process::text_option(|options| options.julia_bin)));
+    process::bin_folder().join(path.file_name().unwrap_or(OsStr::new("julia")))
 }
 
 /// How this session was started, for a process that must find the same packages and make code for it.
-struct Session {
+struct HowStarted {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
 }
 
-impl Session {
+impl HowStarted {
     /// # Safety
     /// On a Julia thread.
-    unsafe fn of_this() -> Result<Self, Box<dyn Error>> {
-        // SAFETY: as the caller says; the options are set before any Julia code runs, the constants of Base
-        // are arrays of strings.
-        unsafe {
-            let _off = CollectorOff::new();
-            let options: &Options = &jl_options;
-            let text = |text: *const libc::c_char| CStr::from_ptr(text).to_string_lossy().into_owned();
-            let mut arguments = vec![julia().to_string_lossy().into_owned()];
-            arguments.push(format!("-C{}", text(options.cpu_target)));
-            arguments.push(format!("-J{}", text(options.image_file)));
-            arguments.push(format!("-O{}", options.opt_level));
-            arguments.push(format!("-g{}", options.debug_level));
-            // As src/build.jl has them.
-            let mut flag = |name: &str, value: i8, values: &[(i8, &str)]| {
-                if let Some((_, word)) = values.iter().find(|(number, _)| *number == value) {
-                    arguments.push(format!("--{name}={word}"));
-                }
-            };
-            flag("check-bounds", options.check_bounds, &[(1, "yes"), (2, "no")]);
-            flag("inline", options.can_inline, &[(0, "no")]);
-            flag("math-mode", options.fast_math, &[(1, "fast"), (2, "ieee")]);
-            flag("polly", options.polly, &[(0, "no")]);
-            flag("depwarn", options.depwarn, &[(1, "yes"), (2, "error")]);
-            if let Some(project) = crate::tracing::active_project() {
-                arguments.push(format!("--project={}", project.display()));
+    unsafe fn of_this() -> Result<Self, SessionError> {
+        // SAFETY: as the caller says.
+        let julia = &unsafe { Stopped::new() };
+        let options = process::options();
+        let text = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        let mut arguments = vec![program().to_string_lossy().into_owned()];
+        arguments.push(format!("-C{}", text(process::text_option(|options| options.cpu_target))));
+        arguments.push(format!("-J{}", text(process::text_option(|options| options.image_file))));
+        arguments.push(format!("-O{}", options.opt_level));
+        arguments.push(format!("-g{}", options.debug_level));
+        // As src/build/build.jl has them.
+        let mut flag = |name: &str, value: i8, values: &[(i8, &str)]| {
+            if let Some((_, word)) = values.iter().find(|(number, _)| *number == value) {
+                arguments.push(format!("--{name}={word}"));
             }
-            arguments.extend(["--startup-file=no", "--history-file=no", "--color=no"].map(str::to_owned));
-            let mut variables = vec![
-                ("JULIA_LOAD_PATH".to_owned(), strings(base("LOAD_PATH")?)),
-                ("JULIA_DEPOT_PATH".to_owned(), strings(base("DEPOT_PATH")?)),
-                ("JULIA_NATIVECACHE".to_owned(), "off".to_owned()),
-                ("JULIA_NUM_THREADS".to_owned(), "1".to_owned()),
-            ];
-            // What is no Unicode cannot be said in a job; the process that works it off has this one's environment.
-            for (name, value) in std::env::vars_os() {
-                let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
-                let settings = name.starts_with("JULIA_NATIVECACHE_");
-                if settings || matches!(name.as_str(), "PATH" | "LD_LIBRARY_PATH" | "HOME" | "TMPDIR") {
-                    variables.push((name, value));
-                }
-            }
-            Ok(Session { arguments, variables })
+        };
+        flag("check-bounds", options.check_bounds, &[(1, "yes"), (2, "no")]);
+        flag("inline", options.can_inline, &[(0, "no")]);
+        flag("math-mode", options.fast_math, &[(1, "fast"), (2, "ieee")]);
+        flag("polly", options.polly, &[(0, "no")]);
+        flag("depwarn", options.depwarn, &[(1, "yes"), (2, "error")]);
+        if let Some(project) = active_project(julia) {
+            arguments.push(format!("--project={}", project.display()));
         }
+        arguments.extend(["--startup-file=no", "--history-file=no", "--color=no"].map(str::to_owned));
+        let mut variables = vec![
+            ("JULIA_LOAD_PATH".to_owned(), strings(base(julia, "LOAD_PATH")?)),
+            ("JULIA_DEPOT_PATH".to_owned(), strings(base(julia, "DEPOT_PATH")?)),
+            ("JULIA_NATIVECACHE".to_owned(), "off".to_owned()),
+            ("JULIA_NUM_THREADS".to_owned(), "1".to_owned()),
+        ];
+        // What is no Unicode cannot be said in a job; the process that works it off has this one's environment.
+        for (name, value) in std::env::vars_os() {
+            let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
+            let settings = name.starts_with("JULIA_NATIVECACHE_");
+            if settings || matches!(name.as_str(), "PATH" | "LD_LIBRARY_PATH" | "HOME" | "TMPDIR") {
+                variables.push((name, value));
+            }
+        }
+        Ok(HowStarted { arguments, variables })
     }
 
     /// Lines `argument<TAB>…`, `variable<TAB>NAME<TAB>…` and `package<TAB>uuid<TAB>Name`.
@@ -249,7 +247,7 @@ impl Session {
         let mut out = String::new();
         let mut argument = |text: &str| out.push_str(&format!("argument\t{}\n", text::escape(text)));
         self.arguments.iter().for_each(|text| argument(text));
-        argument(&here.sources.join("background.jl").to_string_lossy());
+        argument(&here.sources.join("processes/background.jl").to_string_lossy());
         for package in packages {
             out.push_str(&format!("package\t{}\t{}\n", dashed(package.uuid), text::escape(&package.name)));
         }
@@ -261,15 +259,6 @@ impl Session {
 }
 
 /// The strings of a vector between colons, as Julia reads them from the environment.
-unsafe fn strings(array: Global) -> String {
-    // SAFETY: LOAD_PATH and DEPOT_PATH are vectors of strings.
-    unsafe {
-        let items = array_items(array.0.cast());
-        let texts: Vec<String> = items
-            .iter()
-            .filter(|item| !item.is_null() && is(**item, jl_sys::jl_string_type))
-            .map(|item| PathBuf::from(OsStr::from_bytes(string_bytes(*item))).to_string_lossy().into_owned())
-            .collect();
-        texts.join(":")
-    }
+fn strings(array: Array<'_>) -> String {
+    paths_of(array).iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join(":")
 }

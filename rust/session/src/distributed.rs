@@ -1,17 +1,15 @@
 //! Workers of `Distributed` load what the master loads, but not what it had loaded before they came: the
 //! master sees to it that they have NativeCache.
 
-use std::error::Error;
+use nativecache_julia::calls;
+use nativecache_julia::handles::{Array, Module};
+use nativecache_julia::kept::Kept;
+use nativecache_julia::process::uninterrupted;
+use nativecache_julia::stopped::Stopped;
 
-use jl_sys::{jl_array_t, jl_value_t};
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::modules::uuid;
-use nativecache_runtime::value::{array_items, is, module_name, type_name, type_of};
-
-use crate::globals::{loaded_modules, Global};
-use crate::guard;
+use crate::error::{guard, SessionError};
+use crate::globals::{global, loaded_modules, modules_of};
 use crate::hook::with_hook;
-use crate::lock::uninterrupted;
 
 /// Packages were loaded: sees whether there are new workers.
 ///
@@ -19,57 +17,53 @@ use crate::lock::uninterrupted;
 /// On a Julia thread, without the locks.
 pub(crate) unsafe fn spread() {
     // SAFETY: as the caller says; nothing here or above is to be dropped.
-    let function = unsafe { uninterrupted(|| guard(None, || newcomers())) };
-    if let Some(function) = function {
-        // SAFETY: as the caller says. It waits for the workers, which Ctrl-C must end, with the collector on; the
-        // function is a constant of ours.
-        guard((), || unsafe { Global(function).call(&mut []).map(|_| ()) });
+    let has_newcomers = unsafe { uninterrupted(|| guard(false, || newcomers())) };
+    if has_newcomers {
+        // SAFETY: as the caller says. It waits for the workers, which Ctrl-C must end.
+        guard((), || unsafe { greet() });
     }
 }
 
-/// The function to call if there are workers that did not have NativeCache before.
+/// Has `Distributed` workers that did not have NativeCache before?
 ///
 /// # Safety
 /// On a Julia thread, without the locks.
-unsafe fn newcomers() -> Result<Option<*mut jl_value_t>, Box<dyn Error>> {
-    // SAFETY: as the caller says; the arrays are alive, the collector is off while they are read.
-    unsafe {
-        let _off = CollectorOff::new();
-        let Some(workers) = workers()? else { return Ok(None) };
-        with_hook(|hook| {
-            if workers <= hook.workers {
-                return Ok(None);
-            }
-            hook.workers = workers;
-            Ok(Some(Global::of(hook.module, "spread")?.0))
-        })
-    }
+unsafe fn newcomers() -> Result<bool, SessionError> {
+    // SAFETY: as the caller says.
+    let julia = unsafe { Stopped::new() };
+    let Some(workers) = workers(&julia)? else { return Ok(false) };
+    with_hook(|hook| {
+        let more = workers > hook.workers;
+        hook.workers = hook.workers.max(workers);
+        Ok(more)
+    })
+}
+
+/// Has them load NativeCache, with the collector on: it may take seconds.
+///
+/// # Safety
+/// On a Julia thread, without the locks.
+unsafe fn greet() -> Result<(), SessionError> {
+    let function = {
+        // SAFETY: as the caller says.
+        let julia = unsafe { Stopped::new() };
+        let module = with_hook(|hook| Ok(hook.module))?;
+        let module: Module<'_> = module.as_kind(&julia).ok_or(SessionError::NotStarted)?;
+        // SAFETY: a constant of ours.
+        unsafe { Kept::new(global(module, "spread")?) }
+    };
+    // SAFETY: as the caller says.
+    unsafe { calls::call(function) }.map_err(SessionError::from)
 }
 
 /// How many processes `Distributed` has; it is in the sysimage.
-///
-/// # Safety
-/// On a Julia thread with the collector off.
-unsafe fn workers() -> Result<Option<usize>, Box<dyn Error>> {
-    // SAFETY: as the caller says. The field is a boxed vector if it is at the place of one.
-    unsafe {
-        let modules = array_items(loaded_modules()?);
-        let found = modules.iter().copied().find(|item| {
-            !item.is_null()
-                && is(*item, jl_sys::jl_module_type)
-                && module_name(item.cast()) == "Distributed"
-                && uuid(item.cast()) == DISTRIBUTED
-        });
-        let Some(module) = found else { return Ok(None) };
-        // PGRP::ProcessGroup has its workers, this process included, in the second field.
-        let group = Global::of(module.cast(), "PGRP")?.0;
-        let Some((offset, true)) = nativecache_runtime::layout::field(type_of(group), 1) else {
-            return Ok(None);
-        };
-        let list = *group.cast::<u8>().add(offset).cast::<*mut jl_value_t>();
-        let is_array = !list.is_null() && type_name(type_of(list).cast()) == Some(jl_sys::jl_array_typename);
-        Ok(is_array.then(|| (*list.cast::<jl_array_t>()).length))
-    }
+fn workers(julia: &Stopped) -> Result<Option<usize>, SessionError> {
+    let mut modules = modules_of(loaded_modules(julia)?);
+    let found = modules.find(|module| module.as_str() == "Distributed" && module.uuid() == DISTRIBUTED);
+    let Some(module) = found else { return Ok(None) };
+    // PGRP::ProcessGroup has its workers, this process included, in the second field.
+    let list = global(module, "PGRP")?.reference(1);
+    Ok(list.and_then(|list| list.as_kind::<Array<'_>>()).map(Array::len))
 }
 
 /// 8ba89e20-285c-5b6f-9357-94700520ee1b

@@ -1,73 +1,60 @@
 //! What is asked of Julia by name: constants of modules, and what they hold.
 
-use std::error::Error;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use jl_sys::{jl_array_t, jl_module_t, jl_value_t};
-use nativecache_runtime::value::{array_items, string_bytes, symbol};
+use nativecache_julia::handles::{make, Array, Kind, Module, Object, Text};
+use nativecache_julia::stopped::Stopped;
 
-/// The value of a constant binding.
-pub(crate) struct Global(pub(crate) *mut jl_value_t);
+use crate::error::SessionError;
 
-/// A constant of Base.
-///
-/// # Safety
-/// On a Julia thread.
-pub(crate) unsafe fn base(name: &str) -> Result<Global, Box<dyn Error>> {
-    // SAFETY: Base exists from start-up on.
-    unsafe { Global::of(jl_sys::jl_base_module, name) }
+/// What `module` has under a name.
+pub(crate) fn global<'j>(module: Module<'j>, name: &str) -> Result<Object<'j>, SessionError> {
+    module.value_of(name).ok_or_else(|| SessionError::NotDefined(name.to_owned()))
 }
 
-impl Global {
-    /// # Safety
-    /// On a Julia thread; `module` is alive.
-    pub(crate) unsafe fn of(module: *mut jl_module_t, name: &str) -> Result<Self, Box<dyn Error>> {
-        // SAFETY: as the caller says; a missing binding gives null.
-        let value = unsafe { jl_sys::jl_get_global(module, symbol(name)) };
-        if value.is_null() {
-            return Err(format!("{name} is not defined").into());
-        }
-        Ok(Global(value))
-    }
+/// What `module` has under a name, of a kind that it must be.
+pub(crate) fn global_of<'j, K: Kind<'j>>(module: Module<'j>, name: &str) -> Result<K, SessionError> {
+    global(module, name)?.as_kind().ok_or_else(|| SessionError::OtherKind(name.to_owned()))
+}
 
-    /// # Safety
-    /// On a Julia thread; the arguments are alive.
-    pub(crate) unsafe fn call(
-        &self,
-        arguments: &mut [*mut jl_value_t],
-    ) -> Result<*mut jl_value_t, Box<dyn Error>> {
-        let count = u32::try_from(arguments.len())?;
-        // SAFETY: as the caller says; jl_call catches what the function throws.
-        let value = unsafe { jl_sys::jl_call(self.0, arguments.as_mut_ptr(), count as _) };
-        if value.is_null() {
-            return Err("a function of Julia's Base threw an exception".into());
-        }
-        Ok(value)
-    }
+/// What Base has under a name, of a kind that it must be.
+pub(crate) fn base<'j, K: Kind<'j>>(julia: &'j Stopped, name: &str) -> Result<K, SessionError> {
+    global_of(Module::base(julia), name)
+}
+
+/// Calls a function of Julia's Base, or of NativeCache.
+///
+/// # Safety
+/// As [`make::call`].
+pub(crate) unsafe fn call<'j>(
+    julia: &'j Stopped,
+    function: Object<'j>,
+    arguments: &[Object<'j>],
+) -> Result<Object<'j>, SessionError> {
+    // SAFETY: as the caller says.
+    unsafe { make::call(julia, function, arguments) }.ok_or(SessionError::Threw)
 }
 
 /// `Base.loaded_modules_array()`.
-///
-/// # Safety
-/// On a Julia thread; the collector is off for as long as the array is used.
-pub unsafe fn loaded_modules() -> Result<*mut jl_array_t, Box<dyn Error>> {
-    // SAFETY: as the caller says.
-    unsafe { Ok(base("loaded_modules_array")?.call(&mut [])?.cast()) }
+pub(crate) fn loaded_modules(julia: &Stopped) -> Result<Array<'_>, SessionError> {
+    // SAFETY: Base's own function, which reads a table.
+    let modules = unsafe { call(julia, base(julia, "loaded_modules_array")?, &[])? };
+    modules.as_kind().ok_or_else(|| SessionError::OtherKind("loaded_modules_array".to_owned()))
 }
 
-/// The depots of this session.
-///
-/// # Safety
-/// `array` is Base.DEPOT_PATH; on a Julia thread.
-pub(crate) unsafe fn depots(array: *mut jl_array_t) -> Vec<PathBuf> {
-    // SAFETY: the array is alive, its elements are strings.
-    unsafe {
-        array_items(array)
-            .iter()
-            .filter(|depot| !depot.is_null())
-            .map(|depot| PathBuf::from(OsStr::from_bytes(string_bytes(*depot))))
-            .collect()
-    }
+/// The modules in an array of them.
+pub(crate) fn modules_of<'j>(array: Array<'j>) -> impl Iterator<Item = Module<'j>> {
+    array.items().filter_map(Object::as_kind)
+}
+
+/// The strings of a vector, as paths.
+pub(crate) fn paths_of(array: Array<'_>) -> Vec<PathBuf> {
+    array.items().filter_map(Object::as_kind::<Text<'_>>).map(path_of).collect()
+}
+
+/// A string as a path.
+pub(crate) fn path_of(text: Text<'_>) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(text.bytes()))
 }

@@ -1,38 +1,33 @@
 //! What happens in a session when a package is loaded: find its libraries, link them, keep account.
 //!
 //! It is all done here, since Julia code on the load path would have to be compiled in every
-//! session, which costs more than it does. src/store.jl says where the libraries lie.
+//! session, which costs more than it does. src/store/store.jl says where the libraries lie.
 
-use nativecache_mutation::mutation;
 use std::collections::HashSet;
-use std::error::Error;
-use std::ffi::{c_char, c_int, c_void, OsStr};
+use std::ffi::{c_char, c_int, c_void};
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use jl_sys::{jl_array_t, jl_module_t, jl_value_t};
 use nativecache_image::Reason;
-use nativecache_runtime::frames;
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::{jl_generating_output, jl_module_build_id, jl_options};
-use nativecache_runtime::modules::uuid;
-use nativecache_runtime::sysimage::Sysimage;
-use nativecache_runtime::value::{array_items, is, module_name, string_bytes};
+use nativecache_julia::ending;
+use nativecache_julia::handles::{Array, Module, Object, RawObject, Text};
+use nativecache_julia::kept::Kept;
+use nativecache_julia::process::{self, uninterrupted};
+use nativecache_julia::stopped::Stopped;
+use nativecache_julia::sysimage::Sysimage;
+use nativecache_mutation::mutation;
+use nativecache_runtime::load::{frames, key};
+use nativecache_store::boundary::{fail, hand_out, last_error};
+use nativecache_store::{lines as text, Hex};
 
 use crate::auto::{self, Stale};
 use crate::distributed::spread;
-use crate::globals::{base, depots, loaded_modules, Global};
-use crate::lock::{acquire, uninterrupted};
-use crate::session::{key_hash, with_session, LinkCounts};
-use nativecache_store::{boundary, lines as text};
-
-use crate::{ending, fail, guard, hand_out, native, verify};
-
-extern "C" {
-    fn jl_array_ptr_1d_push(array: *mut jl_array_t, item: *mut jl_value_t);
-}
+use crate::error::{guard, SessionError};
+use crate::globals::{base, global, global_of, loaded_modules, modules_of, path_of, paths_of};
+use crate::locks::acquire;
+use crate::session::{with_session, LinkCounts};
+use crate::{own_code, verify_mode};
 
 /// A library that was found, linked or rejected.
 struct Found {
@@ -48,9 +43,9 @@ struct Found {
 
 pub(crate) struct Hook {
     /// The module NativeCache.
-    pub(crate) module: *mut jl_module_t,
+    pub(crate) module: Kept,
     /// Base.DEPOT_PATH.
-    pub(crate) depots: *mut jl_array_t,
+    depots: Kept,
     /// The store's folder in a depot.
     pub(crate) store: PathBuf,
     /// In it, the one for sessions like this one.
@@ -60,14 +55,11 @@ pub(crate) struct Hook {
     stale: Vec<Stale>,
     /// Processes of `Distributed`, this one included, that have NativeCache.
     pub(crate) workers: usize,
-    /// Modules whose libraries were looked for.
-    seen: HashSet<*mut jl_module_t>,
+    /// Addresses of modules whose libraries were looked for.
+    seen: HashSet<usize>,
     /// Frames of cached code were made visible.
     frames: bool,
 }
-
-// SAFETY: what it points to is held by constant bindings; only Julia threads use it, under the lock.
-unsafe impl Send for Hook {}
 
 enum State {
     NotStarted,
@@ -79,9 +71,9 @@ enum State {
 
 static STATE: Mutex<State> = Mutex::new(State::NotStarted);
 
-fn lock() -> Result<MutexGuard<'static, State>, Box<dyn Error>> {
+fn lock() -> Result<MutexGuard<'static, State>, SessionError> {
     // After a panic the account may lack a library; it is never inconsistent.
-    acquire(&STATE).ok_or_else(|| "another thread is loading packages".into())
+    acquire(&STATE).ok_or(SessionError::Busy("loading packages"))
 }
 
 /// Starts the session: puts the callback in place and links what is there for the packages already
@@ -90,7 +82,7 @@ fn lock() -> Result<MutexGuard<'static, State>, Box<dyn Error>> {
 /// # Safety
 /// `module` is the module NativeCache; called on a Julia thread.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_start(module: *mut jl_module_t) {
+pub unsafe extern "C" fn nativecache_start(module: RawObject) {
     let start = || {
         guard((), || {
             let state = match out_of_place() {
@@ -109,7 +101,7 @@ pub unsafe extern "C" fn nativecache_start(module: *mut jl_module_t) {
     unsafe {
         uninterrupted(start);
         compare_new();
-        uninterrupted(|| link(|hook, modules| hook.link_stored(modules)));
+        uninterrupted(|| link(|julia, hook, modules| hook.link_stored(julia, modules)));
         uninterrupted(build_stale);
     }
 }
@@ -124,9 +116,9 @@ pub unsafe extern "C" fn nativecache_loaded() {
     unsafe {
         compare_new();
         uninterrupted(|| {
-            link(|hook, modules| {
-                hook.retry(modules);
-                hook.link_new(modules);
+            link(|julia, hook, modules| {
+                hook.retry(julia, modules);
+                hook.link_new(julia, modules);
             });
         });
         uninterrupted(build_stale);
@@ -135,18 +127,15 @@ pub unsafe extern "C" fn nativecache_loaded() {
 }
 
 /// Runs `body` with the hook and the loaded modules, if cached code has a place in this session.
-fn link(body: impl FnOnce(&mut Hook, *mut jl_array_t)) {
+fn link(body: impl FnOnce(&Stopped, &mut Hook, Array<'_>)) {
     guard((), || {
-        // SAFETY: what the function of Base returns is what its name says, and is alive: the collector
-        // is off.
-        unsafe {
-            // In this order: a thread that waits for the lock must not keep a collection waiting.
-            let _off = CollectorOff::new();
-            if let State::On(hook) = &mut *lock()? {
-                let modules = loaded_modules()?;
-                body(hook, modules);
-                hook.show_frames();
-            }
+        // In this order: a thread that waits for the lock must not keep a collection waiting.
+        // SAFETY: called by Julia, on one of its threads, between the loading of packages.
+        let julia = unsafe { Stopped::new() };
+        if let State::On(hook) = &mut *lock()? {
+            let modules = loaded_modules(&julia)?;
+            body(&julia, hook, modules);
+            hook.show_frames();
         }
         Ok(())
     });
@@ -164,9 +153,10 @@ fn build_stale() {
         if stale.is_empty() || !unsafe { auto::loaded(&stale)? } {
             return Ok(());
         }
-        // SAFETY: what became stale are root modules, which live as long as the session.
-        link(|hook, modules| unsafe {
-            stale.iter().for_each(|stale| hook.link_package(stale.module, modules));
+        link(|julia, hook, modules| {
+            for module in stale.iter().filter_map(|stale| stale.module.as_kind(julia)) {
+                hook.link_package(julia, module, modules);
+            }
             // One that could not be built is not tried again here.
             hook.stale.clear();
         });
@@ -180,64 +170,70 @@ fn build_stale() {
 /// # Safety
 /// As [`nativecache_start`].
 unsafe fn compare_new() {
-    if !verify::is_on() {
+    if !verify_mode::is_on() {
         return;
     }
     guard((), || {
-        // SAFETY: as the caller says; the collector is off while the array of modules is looked at.
-        unsafe {
-            let (module, paths) = {
-                let _off = CollectorOff::new();
-                match &*lock()? {
-                    State::On(hook) => (hook.module, hook.candidates(loaded_modules()?)),
-                    _ => return Ok(()),
-                }
-            };
-            verify::run(module, &paths)
-        }
+        let (module, paths) = {
+            // SAFETY: as the caller says.
+            let julia = unsafe { Stopped::new() };
+            match &*lock()? {
+                State::On(hook) => (hook.module, hook.candidates(&julia, loaded_modules(&julia)?)),
+                _ => return Ok(()),
+            }
+        };
+        // SAFETY: as the caller says; the lock was given back.
+        unsafe { verify_mode::run(module, &paths) }
     });
 }
 
 /// # Safety
 /// On a Julia thread; `module` is the module NativeCache.
-unsafe fn start(module: *mut jl_module_t) -> Result<Hook, Box<dyn Error>> {
-    // SAFETY: the bindings are constants of the types that are asked for.
+unsafe fn start(module: RawObject) -> Result<Hook, SessionError> {
+    // SAFETY: as the caller says.
+    let julia = &unsafe { Stopped::new() };
+    // SAFETY: as the caller says.
+    let module = unsafe { Object::from_ptr(module) }
+        .and_then(Object::as_kind::<Module<'_>>)
+        .ok_or(SessionError::NotStarted)?;
+    // SAFETY: constants of a module that is loaded for ever.
+    let keep = |object: Object<'_>| unsafe { Kept::new(object) };
+    crate::session::keep_in(keep(global_of::<Array<'_>>(module, "ROOTS")?.into()))?;
+    let store = path_of(global_of::<Text<'_>>(module, "STORE")?);
+    let hook = Hook {
+        module: keep(module.into()),
+        depots: keep(base::<Array<'_>>(julia, "DEPOT_PATH")?.into()),
+        folder: store.join(format!("{:016x}", key::hash())),
+        store,
+        found: Vec::new(),
+        stale: Vec::new(),
+        workers: 1,
+        seen: HashSet::new(),
+        frames: false,
+    };
+    let (callback, ended) = (global(module, "loaded")?, global(module, "ended")?);
+    // SAFETY: functions of NativeCache, which take no arguments and return nothing. The lists are vectors of any
+    // functions, which only this thread changes now.
     unsafe {
-        let _off = CollectorOff::new();
-        crate::session::init(Global::of(module, "ROOTS")?.0.cast())?;
-        let store = Path::new(OsStr::from_bytes(string_bytes(Global::of(module, "STORE")?.0)));
-        let hook = Hook {
-            module,
-            depots: base("DEPOT_PATH")?.0.cast(),
-            store: store.to_owned(),
-            folder: store.join(format!("{:016x}", key_hash())),
-            found: Vec::new(),
-            stale: Vec::new(),
-            workers: 1,
-            seen: HashSet::new(),
-            frames: false,
-        };
-        let callback = Global::of(module, "loaded")?.0;
-        let ended = Global::of(module, "ended")?.0;
-        native::provide(callback, ended);
-        jl_array_ptr_1d_push(base("package_callbacks")?.0.cast(), callback);
+        own_code::provide(julia, callback, ended);
+        base::<Array<'_>>(julia, "package_callbacks")?.push(callback);
         if nativecache_store::settings::may_trace() {
             ending::prepare();
-            jl_array_ptr_1d_push(base("atexit_hooks")?.0.cast(), ended);
+            base::<Array<'_>>(julia, "atexit_hooks")?.push(ended);
         }
-        Ok(hook)
     }
+    Ok(hook)
 }
 
 /// Runs `body` with the hook, where cached code has a place in this session.
 pub(crate) fn with_hook<T>(
-    body: impl FnOnce(&mut Hook) -> Result<T, Box<dyn Error>>,
-) -> Result<T, Box<dyn Error>> {
+    body: impl FnOnce(&mut Hook) -> Result<T, SessionError>,
+) -> Result<T, SessionError> {
     match &mut *lock()? {
         State::On(hook) => body(hook),
-        State::Off(reason) => Err(reason.text().into()),
-        State::Failed(message) => Err(message.clone().into()),
-        State::NotStarted => Err("NativeCache was not started in this process".into()),
+        State::Off(reason) => Err(SessionError::Off(*reason)),
+        State::Failed(message) => Err(SessionError::Failed(message.clone())),
+        State::NotStarted => Err(SessionError::NotStarted),
     }
 }
 
@@ -270,31 +266,33 @@ fn out_of_place() -> Option<Reason> {
     if std::env::var_os("JULIA_NATIVECACHE").is_some_and(|value| value == "off") {
         return Some(Reason::Disabled);
     }
-    // SAFETY: a plain read of what the command line set before any Julia code ran.
-    unsafe {
-        if jl_generating_output() != 0 {
-            return Some(Reason::GeneratingOutput);
-        }
-        let options = &jl_options;
-        if mutation!("off: coverage", options.code_coverage != 0, false) {
-            return Some(Reason::Coverage);
-        }
-        if mutation!("off: allocation tracking", options.malloc_log != 0, false) {
-            return Some(Reason::AllocationTracking);
-        }
-        // 1 is yes, the default; the others are no, all and min.
-        if mutation!("off: --compile", options.compile_enabled != 1, false) {
-            return Some(Reason::CompileMode);
-        }
+    if process::is_generating_output() {
+        return Some(Reason::GeneratingOutput);
+    }
+    let options = process::options();
+    if mutation!("off: coverage", options.code_coverage != 0, false) {
+        return Some(Reason::Coverage);
+    }
+    if mutation!("off: allocation tracking", options.malloc_log != 0, false) {
+        return Some(Reason::AllocationTracking);
+    }
+    // 1 is yes, the default; the others are no, all and min.
+    if mutation!("off: --compile", options.compile_enabled != 1, false) {
+        return Some(Reason::CompileMode);
     }
     let known = Sysimage::current().is_some_and(|sysimage| sysimage.tls_offset != 0);
     (!known).then_some(Reason::ThreadState)
 }
 
-unsafe extern "C" fn instance_at(address: *mut c_void) -> *mut jl_value_t {
-    let found = guard(None, || with_session(|s| Ok(s.instance_at(address as usize))));
-    // SAFETY: `nothing` exists since Julia started.
-    found.map_or_else(|| unsafe { jl_sys::jl_nothing }, |mi| mi.cast())
+unsafe extern "C" fn instance_at(address: *mut c_void) -> RawObject {
+    let found = guard(None, || {
+        with_session(|session| {
+            // SAFETY: called by Julia, on one of its threads.
+            let julia = unsafe { Stopped::new() };
+            Ok(session.instance_at(&julia, address as usize).map(|instance| instance.get(&julia).as_ptr()))
+        })
+    });
+    found.unwrap_or(std::ptr::null_mut())
 }
 
 unsafe extern "C" fn owns(address: *mut c_void) -> c_int {
@@ -304,10 +302,7 @@ unsafe extern "C" fn owns(address: *mut c_void) -> c_int {
 impl Hook {
     /// Makes frames of cached code show, once there is such code. Without it traces lack them, and
     /// nothing else depends on it.
-    ///
-    /// # Safety
-    /// On a Julia thread.
-    unsafe fn show_frames(&mut self) {
+    fn show_frames(&mut self) {
         if !self.frames && self.found.iter().any(|found| found.counts.functions > 0) {
             self.frames = true;
             // SAFETY: both functions stay callable: this library is never unloaded.
@@ -316,75 +311,49 @@ impl Hook {
     }
 
     /// At the start: the session has many modules, the store few packages, and one look into its folder says which.
-    ///
-    /// # Safety
-    /// On a Julia thread; `modules` is a live array of modules.
-    unsafe fn link_stored(&mut self, modules: *mut jl_array_t) {
-        // SAFETY: DEPOT_PATH holds strings.
-        let stored: Vec<String> =
-            unsafe { self.depot_folders() }.iter().flat_map(|folder| names_in(folder)).collect();
-        // SAFETY: as the caller says.
-        unsafe {
-            let profiled: Vec<String> =
-                self.profile_folders().iter().flat_map(|folder| names_in(folder)).collect();
-            for module in self.new_modules(modules) {
-                let folder = package_folder(module_name(module), uuid(module));
-                if stored.contains(&folder) || profiled.contains(&folder) {
-                    self.link_package(module, modules);
-                }
+    fn link_stored(&mut self, julia: &Stopped, modules: Array<'_>) {
+        let depots = self.depots(julia);
+        let folders = depots
+            .iter()
+            .flat_map(|depot| [depot.join(&self.folder), depot.join(&self.store).join(PROFILES)]);
+        let known: HashSet<String> = folders.flat_map(|folder| names_in(&folder)).collect();
+        for module in self.new_modules(modules) {
+            if known.contains(&package_folder(module.as_str(), module.uuid())) {
+                self.link_package(julia, module, modules);
             }
         }
     }
 
-    /// # Safety
-    /// As [`Hook::link_stored`].
-    unsafe fn link_new(&mut self, modules: *mut jl_array_t) {
-        // SAFETY: as the caller says.
-        unsafe {
-            for module in self.new_modules(modules) {
-                self.link_package(module, modules);
-            }
+    fn link_new(&mut self, julia: &Stopped, modules: Array<'_>) {
+        for module in self.new_modules(modules) {
+            self.link_package(julia, module, modules);
         }
     }
 
     /// The modules that were not there the last time.
-    ///
-    /// # Safety
-    /// As [`Hook::link_stored`].
-    unsafe fn new_modules(&mut self, modules: *mut jl_array_t) -> Vec<*mut jl_module_t> {
-        // SAFETY: as the caller says; items are checked to be modules.
-        unsafe {
-            array_items(modules)
-                .iter()
-                .filter(|item| !item.is_null() && is(**item, jl_sys::jl_module_type))
-                .map(|item| item.cast::<jl_module_t>())
-                .filter(|module| self.seen.insert(*module))
-                .collect()
-        }
+    fn new_modules<'j>(&mut self, modules: Array<'j>) -> Vec<Module<'j>> {
+        modules_of(modules).filter(|module| self.seen.insert(module.address())).collect()
     }
 
-    /// # Safety
-    /// As [`Hook::link_stored`].
-    unsafe fn link_package(&mut self, module: *mut jl_module_t, modules: *mut jl_array_t) {
-        // SAFETY: `module` is live.
-        let (name, uuid, build_id) =
-            unsafe { (module_name(module), uuid(module), jl_module_build_id(module)) };
+    fn link_package(&mut self, julia: &Stopped, module: Module<'_>, modules: Array<'_>) {
+        let (name, uuid, build_id) = (module.as_str(), module.uuid(), module.build_id());
         let folder = package_folder(name, uuid);
-        // SAFETY: DEPOT_PATH holds strings.
-        let paths = unsafe { self.libraries(&folder, build_id) };
-        // SAFETY: likewise. A library of several packages is not the package's own.
+        let depots = self.depots(julia);
+        let paths = self.libraries(&depots, &folder, build_id);
+        // A library of several packages is not the package's own.
         let own = paths.iter().any(|path| path.file_stem().is_some_and(|stem| stem.len() == 16));
-        if !own && unsafe { self.profile_folders() }.iter().any(|profiles| profiles.join(&folder).is_dir()) {
-            self.stale.push(Stale { module, build_id });
+        if !own && depots.iter().any(|depot| depot.join(&self.store).join(PROFILES).join(&folder).is_dir()) {
+            // SAFETY: a loaded package's module stays.
+            self.stale.push(Stale { module: unsafe { Kept::new(module) }, build_id });
         }
         for path in paths {
             if self.found.iter().any(|found| found.path == path) {
                 continue;
             }
             let linked = with_session(|session| {
-                verify::verdict(&path, |verdict| {
-                    // SAFETY: as the caller says.
-                    Ok(unsafe { session.link(&path, modules, verdict) })
+                verify_mode::verdict(&path, |verdict| {
+                    // SAFETY: the modules that are loaded.
+                    Ok(unsafe { session.link(julia, &path, modules, verdict) })
                 })
             });
             let (id, counts) = linked.unwrap_or_else(|error| {
@@ -405,62 +374,44 @@ impl Hook {
         }
     }
 
-    /// The folder of profiles in each depot.
-    ///
-    /// # Safety
-    /// On a Julia thread.
-    unsafe fn profile_folders(&self) -> Vec<PathBuf> {
-        // SAFETY: as the caller says.
-        unsafe { depots(self.depots) }.iter().map(|depot| depot.join(&self.store).join("profiles")).collect()
+    /// The depots of this session.
+    pub(crate) fn depots(&self, julia: &Stopped) -> Vec<PathBuf> {
+        self.depots.as_kind::<Array<'_>>(julia).map_or_else(Vec::new, paths_of)
     }
 
     /// The files of a package's libraries for its build.
-    ///
-    /// # Safety
-    /// On a Julia thread.
-    unsafe fn libraries(&self, folder: &str, build_id: u64) -> Vec<PathBuf> {
+    fn libraries(&self, depots: &[PathBuf], folder: &str, build_id: u64) -> Vec<PathBuf> {
         let build_id = format!("{build_id:016x}");
         let mut found = Vec::new();
-        // SAFETY: DEPOT_PATH holds strings.
-        for depot in unsafe { self.depot_folders() } {
-            let depot = depot.join(folder);
-            let mut names = names_in(&depot);
+        for depot in depots {
+            let folder = depot.join(&self.folder).join(folder);
+            let mut names = names_in(&folder);
             names.retain(|name| name.starts_with(&build_id) && name.ends_with(".so"));
             names.sort_unstable();
-            found.extend(names.iter().map(|name| depot.join(name)));
+            found.extend(names.iter().map(|name| folder.join(name)));
         }
         found
     }
 
     /// The libraries that linking would look at now.
-    ///
-    /// # Safety
-    /// As [`Hook::link_stored`].
-    unsafe fn candidates(&self, modules: *mut jl_array_t) -> Vec<PathBuf> {
-        // SAFETY: as the caller says; items are checked to be modules.
-        unsafe {
-            array_items(modules)
-                .iter()
-                .filter(|item| !item.is_null() && is(**item, jl_sys::jl_module_type))
-                .map(|item| item.cast::<jl_module_t>())
-                .filter(|module| !self.seen.contains(module))
-                .flat_map(|m| self.libraries(&package_folder(module_name(m), uuid(m)), jl_module_build_id(m)))
-                .collect()
-        }
+    fn candidates(&self, julia: &Stopped, modules: Array<'_>) -> Vec<PathBuf> {
+        let depots = self.depots(julia);
+        modules_of(modules)
+            .filter(|module| !self.seen.contains(&module.address()))
+            .flat_map(|module| {
+                let folder = package_folder(module.as_str(), module.uuid());
+                self.libraries(&depots, &folder, module.build_id())
+            })
+            .collect()
     }
 
-    /// # Safety
-    /// As [`Hook::link_stored`].
-    unsafe fn retry(&mut self, modules: *mut jl_array_t) {
+    fn retry(&mut self, julia: &Stopped, modules: Array<'_>) {
         for found in &mut self.found {
             if found.id < 0 || found.counts.may_advance == 0 {
                 continue;
             }
-            let counts: Result<LinkCounts, Box<dyn Error>> = with_session(|session| {
-                // SAFETY: as the caller says.
-                unsafe { session.retry(found.id, modules) }
-            });
-            match counts {
+            // SAFETY: the modules that are loaded.
+            match with_session(|session| unsafe { session.retry(julia, found.id, modules) }) {
                 Ok(counts) => {
                     found.counts = counts;
                     found.message = message_of(found.id, &counts);
@@ -469,20 +420,14 @@ impl Hook {
             }
         }
     }
-
-    /// The store's folder in each depot.
-    ///
-    /// # Safety
-    /// On a Julia thread.
-    unsafe fn depot_folders(&self) -> Vec<PathBuf> {
-        // SAFETY: as the caller says.
-        unsafe { depots(self.depots) }.iter().map(|depot| depot.join(&self.folder)).collect()
-    }
 }
+
+/// The folder of profiles in the store.
+pub(crate) const PROFILES: &str = "profiles";
 
 impl Found {
     fn line(&self) -> String {
-        let uuid: String = self.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+        let uuid = Hex(&self.uuid).to_string();
         let c = &self.counts;
         let numbers =
             [c.requested, c.installed, c.waiting, c.skipped, c.rejected, c.failed, c.functions, c.slots]
@@ -503,13 +448,13 @@ impl Found {
 
 fn message_of(id: i64, counts: &LinkCounts) -> String {
     if id < 0 || counts.reason_code != 0 {
-        boundary::last_error()
+        last_error()
     } else {
         String::new()
     }
 }
 
-/// The folder of a package in the store, as `package_folder` of src/store.jl names it: `Name-` and all digits of its
+/// The folder of a package in the store, as `package_folder` of src/store/store.jl names it: `Name-` and all digits of its
 /// uuid, so that packages of one name share nothing.
 pub(crate) fn package_folder(name: &str, uuid: [u8; 16]) -> String {
     if uuid == [0; 16] {

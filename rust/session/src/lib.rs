@@ -6,117 +6,93 @@
 
 mod auto;
 mod distributed;
-mod ending;
+mod error;
 mod globals;
 mod hook;
-mod lock;
-mod native;
+mod locks;
+mod own_code;
 mod session;
 mod story;
 mod tracing;
-mod verify;
+mod verify_mode;
 
 use std::ffi::{c_char, c_int, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use jl_sys::jl_array_t;
-use jlrs::value::array::Array;
-use nativecache_runtime::julia::jl_array_ptr_1d_push;
+use jlrs::value::array::Array as ArrayArgument;
+use nativecache_julia::handles::{Array, Object, RawObject};
+use nativecache_julia::process::uninterrupted;
+use nativecache_julia::signature;
+use nativecache_julia::stopped::Stopped;
+use nativecache_runtime::load::library;
+use nativecache_runtime::load::outcomes::Outcomes;
+use nativecache_store::boundary::{self, hand_out};
+use nativecache_store::{lines as text, settings, trust};
 
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::{library, statement};
-use nativecache_store::{boundary, lines as text, settings, trust};
-
-pub use boundary::{fail, guard, hand_out};
-use lock::uninterrupted;
-pub use session::key;
+pub use boundary::guard;
+use error::{guard as session_guard, SessionError};
 use session::{with_session, LinkCounts};
 
-/// Tells the library which Julia array keeps its objects alive. Called once, first.
+/// An array that Julia gave us as an argument.
 ///
 /// # Safety
-/// `roots` is a `Vector{Any}` that a constant binding holds.
-#[no_mangle]
-pub unsafe extern "C" fn nativecache_init(roots: Array<'_, 'static>) -> c_int {
-    guard(-1, || {
-        // SAFETY: as the caller says.
-        let roots: *mut jl_array_t = unsafe { roots.ptr() };
-        session::init(roots)?;
-        Ok(0)
-    })
-}
-
-/// The session's key as lines `name<TAB>value`.
-#[no_mangle]
-pub extern "C" fn nativecache_key() -> *mut c_char {
-    guard(std::ptr::null_mut(), || Ok(hand_out(&text::key_lines(session::key()))))
+/// It is alive for `'j`.
+unsafe fn array<'j>(
+    _julia: &'j Stopped,
+    argument: ArrayArgument<'_, 'static>,
+) -> Result<Array<'j>, SessionError> {
+    // SAFETY: as the caller says.
+    unsafe { Array::from_ptr(argument.ptr()) }
+        .ok_or_else(|| SessionError::OtherKind("an argument".to_owned()))
 }
 
 /// A number that differs when the key differs, for the name of the store's folder.
 #[no_mangle]
 pub extern "C" fn nativecache_key_hash() -> u64 {
-    guard(0, || Ok(session::key_hash()))
+    guard(0, || Ok(nativecache_runtime::load::key::hash()))
 }
 
 /// A number that differs when the set of root modules, or a build id of one, differs.
 ///
 /// # Safety
-/// `modules` is a `Vector{Any}` or `Vector{Module}`.
+/// On a Julia thread; `modules` is a `Vector{Any}` or `Vector{Module}`.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_module_set(modules: Array<'_, 'static>) -> u64 {
-    // SAFETY: as the caller says.
-    guard(0, || Ok(unsafe { session::module_set(modules.ptr()) }))
+pub unsafe extern "C" fn nativecache_module_set(modules: ArrayArgument<'_, 'static>) -> u64 {
+    session_guard(0, || {
+        // SAFETY: as the caller says.
+        let julia = unsafe { Stopped::new() };
+        // SAFETY: as the caller says.
+        Ok(session::module_set(&julia, unsafe { array(&julia, modules)? }))
+    })
 }
 
 /// Links the library at `path` for the loaded root modules. Returns its number, or -1 when not even
-/// its tables could be read; `out` has the counts in any case that it has a number.
+/// its tables could be read; `out` has the counts in any case that it has a number. Only tests call it: sessions link in
+/// `hook`.
 ///
 /// # Safety
-/// `path` is NUL-terminated; `modules` an array of modules; `out` points to a `LinkCounts`.
+/// On a Julia thread; `path` is NUL-terminated; `modules` an array of modules; `out` points to a `LinkCounts`.
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_link(
     path: *const c_char,
-    modules: Array<'_, 'static>,
+    modules: ArrayArgument<'_, 'static>,
     out: *mut LinkCounts,
 ) -> i64 {
     // SAFETY: as the caller says.
-    let (path, modules) = unsafe { (path_of(path), modules.ptr()) };
+    let path = unsafe { path_of(path) };
     let body = || {
-        guard(-1, || {
-            with_session(|s| {
+        session_guard(-1, || {
+            // SAFETY: as the caller says.
+            let julia = unsafe { Stopped::new() };
+            // SAFETY: as the caller says.
+            let modules = unsafe { array(&julia, modules)? };
+            with_session(|session| {
                 // SAFETY: as the caller says.
-                let (id, counts) = unsafe { s.link(path, modules, Ok(&[])) };
+                let (id, counts) = unsafe { session.link(&julia, path, modules, Ok(&[])) };
                 // SAFETY: as the caller says.
                 unsafe { out.write(counts) };
                 Ok(id)
-            })
-        })
-    };
-    // SAFETY: as the caller says.
-    unsafe { uninterrupted(body) }
-}
-
-/// Tries what waits in library `id` again. Returns the number of functions installed in it, or -1.
-///
-/// # Safety
-/// As [`nativecache_link`].
-#[no_mangle]
-pub unsafe extern "C" fn nativecache_retry(
-    id: i64,
-    modules: Array<'_, 'static>,
-    out: *mut LinkCounts,
-) -> i64 {
-    // SAFETY: as the caller says.
-    let modules = unsafe { modules.ptr() };
-    let body = || {
-        guard(-1, || {
-            with_session(|s| {
-                // SAFETY: as the caller says.
-                let counts = unsafe { s.retry(id, modules) }?;
-                // SAFETY: as the caller says.
-                unsafe { out.write(counts) };
-                Ok(i64::from(counts.functions))
             })
         })
     };
@@ -128,10 +104,10 @@ pub unsafe extern "C" fn nativecache_retry(
 #[no_mangle]
 pub extern "C" fn nativecache_steps(id: i64) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
-        with_session(|s| {
-            let steps = s.library(id)?.steps.named();
+        Ok(with_session(|session| {
+            let steps = session.library(id)?.steps.named();
             Ok(hand_out(&steps.map(|(name, seconds)| format!("{name}\t{seconds}\n")).concat()))
-        })
+        })?)
     })
 }
 
@@ -156,15 +132,17 @@ pub unsafe extern "C" fn nativecache_peek(path: *const c_char, out: *mut LinkCou
 /// # Safety
 /// On a Julia thread; `out` is a `Vector{Any}`.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_installed(id: i64, out: Array<'_, 'static>) -> c_int {
-    // SAFETY: as the caller says.
-    let out: *mut jl_array_t = unsafe { out.ptr() };
+pub unsafe extern "C" fn nativecache_installed(id: i64, out: ArrayArgument<'_, 'static>) -> c_int {
     let body = || {
-        guard(-1, || {
-            with_session(|s| {
-                for code in s.library(id)?.code_instances() {
-                    // SAFETY: code instances are alive as long as their methods.
-                    unsafe { jl_array_ptr_1d_push(out, code.cast()) };
+        session_guard(-1, || {
+            // SAFETY: as the caller says.
+            let julia = unsafe { Stopped::new() };
+            // SAFETY: as the caller says.
+            let out = unsafe { array(&julia, out)? };
+            with_session(|session| {
+                for code in Outcomes::of(session.library(id)?, &julia).code_instances() {
+                    // SAFETY: a `Vector{Any}`.
+                    unsafe { out.push(code.object()) };
                 }
                 Ok(0)
             })
@@ -208,15 +186,17 @@ pub unsafe extern "C" fn nativecache_preference(path: *const c_char, name: *cons
 /// # Safety
 /// On a Julia thread; `value` is a live type.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_signature(value: *mut jl_sys::jl_value_t) -> *mut c_char {
+pub unsafe extern "C" fn nativecache_signature(value: RawObject) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
-        let _off = CollectorOff::new();
         // SAFETY: as the caller says.
-        Ok(hand_out(&unsafe { statement::print(value, None) }?))
+        let _julia = unsafe { Stopped::new() };
+        // SAFETY: as the caller says.
+        let value = unsafe { Object::from_ptr(value) }.ok_or("there is no type")?;
+        Ok(hand_out(&signature::text(value, None)?))
     })
 }
 
-/// A text as a field of a line: what src/lines.jl must agree with.
+/// A text as a field of a line: what src/store/lines.jl must agree with.
 ///
 /// # Safety
 /// `text` is NUL-terminated.

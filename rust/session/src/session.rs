@@ -1,23 +1,29 @@
 //! What this session knows: its key, and the libraries that it has linked.
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
-use jl_sys::{jl_array_t, jl_method_instance_t};
-use nativecache_image::{content_hash, BucketRef, EntryId, FunctionId, Reason, FORMAT_VERSION};
+use nativecache_image::{BucketRef, EntryId, FunctionId, Reason};
+use nativecache_julia::handles::Array;
+use nativecache_julia::kept::Kept;
+use nativecache_julia::stopped::Stopped;
+use nativecache_julia::walk;
 use nativecache_runtime::error::Rejected;
-use nativecache_runtime::library::LibraryFile;
-use nativecache_runtime::link::{Counts, Linked};
-use nativecache_runtime::{key as runtime_key, modules};
+use nativecache_runtime::load::key;
+use nativecache_runtime::load::library::LibraryFile;
+use nativecache_runtime::load::link::Linked;
+use nativecache_runtime::load::loaded;
+use nativecache_runtime::load::moment::Moment;
+use nativecache_runtime::load::outcomes::{Counts, Outcomes};
 
-use crate::lock::acquire;
+use nativecache_store::boundary::fail;
 use nativecache_store::lines as text;
 
-use crate::fail;
+use crate::error::SessionError;
+use crate::locks::acquire;
 
-/// What a link has come to; the layout is known to src/load.jl.
+/// What a link has come to; the layout is known to src/session/load.jl.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct LinkCounts {
@@ -37,16 +43,10 @@ pub struct LinkCounts {
     pub bytes: u64,
 }
 
-/// A Julia array that is alive for as long as the process.
-#[derive(Clone, Copy)]
-struct Roots(*mut jl_array_t);
-
-// SAFETY: only handed to Julia threads, under the session's lock.
-unsafe impl Send for Roots {}
-
 #[derive(Default)]
-pub struct Session {
-    roots: Option<Roots>,
+pub(crate) struct Session {
+    /// The Julia array that keeps objects of libraries alive.
+    roots: Option<Kept>,
     libraries: Vec<Linked>,
 }
 
@@ -59,72 +59,49 @@ const REPLACED_AT_MOST: usize = 3;
 static SESSION: OnceLock<Mutex<Session>> = OnceLock::new();
 
 /// A panic while linking leaves at worst a library that is not in the list.
-fn lock() -> Result<MutexGuard<'static, Session>, Box<dyn Error>> {
-    acquire(SESSION.get_or_init(Mutex::default)).ok_or_else(|| "another thread is linking".into())
+fn lock() -> Result<MutexGuard<'static, Session>, SessionError> {
+    acquire(SESSION.get_or_init(Mutex::default)).ok_or(SessionError::Busy("linking"))
 }
 
-pub fn with_session<T>(
-    body: impl FnOnce(&mut Session) -> Result<T, Box<dyn Error>>,
-) -> Result<T, Box<dyn Error>> {
+pub(crate) fn with_session<T>(
+    body: impl FnOnce(&mut Session) -> Result<T, SessionError>,
+) -> Result<T, SessionError> {
     body(&mut *lock()?)
 }
 
-pub fn init(roots: *mut jl_array_t) -> Result<(), Box<dyn Error>> {
-    lock()?.roots = Some(Roots(roots));
+/// Says which Julia array keeps objects of libraries alive.
+pub(crate) fn keep_in(roots: Kept) -> Result<(), SessionError> {
+    lock()?.roots = Some(roots);
     Ok(())
 }
 
-/// This version of NativeCache, and a hash of the sources that its code generator was built from (deps/build.jl):
-/// what another one has made may lack a check of this one, or a correction.
-const BUILD: &str = match option_env!("NATIVECACHE_BUILD") {
-    Some(build) => build,
-    None => concat!(env!("CARGO_PKG_VERSION"), " (built without deps/build.jl)"),
-};
-
-/// The key of this process; constant, so made once.
-pub fn key() -> &'static [(String, String)] {
-    static KEY: OnceLock<Vec<(String, String)>> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let mut key = vec![
-            ("format".to_owned(), FORMAT_VERSION.to_string()),
-            ("NativeCache".to_owned(), BUILD.to_owned()),
-        ];
-        key.extend(runtime_key::current());
-        key
-    })
-}
-
-pub fn key_hash() -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = content_hash(text::key_lines(key()).as_bytes()).0;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
-}
-
-/// # Safety
-/// `loaded` is a live array of modules.
-pub unsafe fn module_set(loaded: *mut jl_array_t) -> u64 {
-    // SAFETY: as the caller says.
-    unsafe { modules::set(&modules::roots(loaded)).0 }
+/// A number that differs when the set of root modules, or a build id of one, differs.
+pub(crate) fn module_set(julia: &Stopped, loaded: Array<'_>) -> u64 {
+    loaded::hash_of_set(&walk::root_modules(julia, loaded))
 }
 
 impl Session {
+    /// Links a library for the loaded modules. Its number, -1 when not even its tables could be read, and what came of it.
+    ///
     /// # Safety
-    /// On a Julia thread; `loaded` is a live array of modules.
-    pub unsafe fn link(
+    /// `loaded` are the modules that are loaded.
+    pub(crate) unsafe fn link(
         &mut self,
+        julia: &Stopped,
         path: &Path,
-        loaded: *mut jl_array_t,
+        loaded: Array<'_>,
         verdict: Result<&[FunctionId], Rejected>,
     ) -> (i64, LinkCounts) {
         let Some(roots) = self.roots else {
-            fail("nativecache_init was not called");
+            fail(SessionError::NotStarted.to_string());
             return (-1, LinkCounts::default());
         };
         // SAFETY: as the caller says.
-        match unsafe { self.link_once(path, loaded, roots, &verdict) } {
+        match unsafe { self.link_once(julia, path, loaded, roots, &verdict) } {
             Ok(found) => found,
             Err(rejected) => {
                 fail(rejected.to_string());
-                let reason_code = i32::from(rejected.reason.code());
+                let reason_code = i32::from(rejected.reason().code());
                 (-1, LinkCounts { reason_code, ..LinkCounts::default() })
             }
         }
@@ -134,9 +111,10 @@ impl Session {
     /// As [`Session::link`].
     unsafe fn link_once(
         &mut self,
+        julia: &Stopped,
         path: &Path,
-        loaded: *mut jl_array_t,
-        roots: Roots,
+        loaded: Array<'_>,
+        roots: Kept,
         verdict: &Result<&[FunctionId], Rejected>,
     ) -> Result<(i64, LinkCounts), Rejected> {
         // Another process may put a new library in this place at any moment.
@@ -148,62 +126,72 @@ impl Session {
             let index = if let Some(known) = known {
                 known
             } else {
-                // SAFETY: as the caller says.
-                let linked = unsafe { Linked::open(file, start, loaded, roots.0, key(), verdict.clone()) }?;
-                if linked.rejection().is_some_and(|rejected| rejected.reason == Reason::Replaced) {
+                let roots = roots.as_kind::<Array<'_>>(julia).ok_or(Rejected::Unrooted)?;
+                // SAFETY: the roots are an array that a constant of NativeCache keeps; linking is done under the session's
+                // lock, which no Julia code waits for without a safepoint.
+                let moment = unsafe { Moment::now(julia, loaded, roots) };
+                let linked = Linked::open(file, start, &moment, key::of_process(), verdict.clone())?;
+                if linked.rejection().is_some_and(|rejected| rejected.reason() == Reason::Replaced) {
                     continue;
                 }
                 self.libraries.push(linked);
                 self.libraries.len() - 1
             };
-            let counts = self.libraries.get(index).map(counts_of).unwrap_or_default();
+            let counts = self.libraries.get(index).map(|linked| counts_of(julia, linked)).unwrap_or_default();
             return Ok((i64::try_from(index).unwrap_or(-1), counts));
         }
-        Err(Rejected::new(Reason::Replaced, path.display().to_string()))
+        Err(Rejected::Replaced(path.to_owned()))
     }
 
+    /// Tries again what waits in a library.
+    ///
     /// # Safety
     /// As [`Session::link`].
-    pub unsafe fn retry(&mut self, id: i64, loaded: *mut jl_array_t) -> Result<LinkCounts, Box<dyn Error>> {
-        let roots = self.roots.ok_or("nativecache_init was not called")?;
-        let linked = usize::try_from(id)
-            .ok()
-            .and_then(|i| self.libraries.get_mut(i))
-            .ok_or_else(|| format!("no library {id}"))?;
-        // SAFETY: as the caller says.
-        unsafe { linked.retry(loaded, roots.0) };
-        Ok(counts_of(linked))
+    pub(crate) unsafe fn retry(
+        &mut self,
+        julia: &Stopped,
+        id: i64,
+        loaded: Array<'_>,
+    ) -> Result<LinkCounts, SessionError> {
+        let roots =
+            self.roots.and_then(|roots| roots.as_kind::<Array<'_>>(julia)).ok_or(SessionError::NotStarted)?;
+        let index = usize::try_from(id).map_err(|_| SessionError::NoLibrary(id))?;
+        let linked = self.libraries.get_mut(index).ok_or(SessionError::NoLibrary(id))?;
+        if linked.may_advance() {
+            // SAFETY: as in `link_once`.
+            linked.retry(&unsafe { Moment::now(julia, loaded, roots) });
+        }
+        Ok(counts_of(julia, linked))
     }
 
-    pub fn library(&self, id: i64) -> Result<&Linked, Box<dyn Error>> {
-        usize::try_from(id)
-            .ok()
-            .and_then(|i| self.libraries.get(i))
-            .ok_or_else(|| format!("no library {id}").into())
+    /// The library with this number.
+    pub(crate) fn library(&self, id: i64) -> Result<&Linked, SessionError> {
+        let index = usize::try_from(id).map_err(|_| SessionError::NoLibrary(id))?;
+        self.libraries.get(index).ok_or(SessionError::NoLibrary(id))
     }
 
-    pub fn libraries(&self) -> &[Linked] {
+    pub(crate) fn libraries(&self) -> &[Linked] {
         &self.libraries
     }
 
     /// The library whose code holds `address`.
-    pub fn path_at(&self, address: usize) -> Option<String> {
+    pub(crate) fn path_at(&self, address: usize) -> Option<String> {
         let linked = self.libraries.iter().find(|linked| linked.owns(address))?;
         Some(linked.path().to_string_lossy().into_owned())
     }
 
     /// The method instance whose cached code holds `address`.
-    pub fn instance_at(&self, address: usize) -> Option<*mut jl_method_instance_t> {
-        self.libraries.iter().find(|l| l.owns(address))?.instance_at(address)
+    pub(crate) fn instance_at(&self, julia: &Stopped, address: usize) -> Option<Kept> {
+        self.libraries.iter().find(|l| l.owns(address))?.instance_at(address, julia)
     }
 }
 
-fn counts_of(linked: &Linked) -> LinkCounts {
+fn counts_of(julia: &Stopped, linked: &Linked) -> LinkCounts {
     let Counts { requested, installed, waiting, skipped, rejected, failed, functions, slots } =
-        linked.counts();
+        Outcomes::of(linked, julia).counts();
     let reason_code = linked.rejection().map_or(0, |rejected| {
         fail(rejected.to_string());
-        i32::from(rejected.reason.code())
+        i32::from(rejected.reason().code())
     });
     LinkCounts {
         requested,
@@ -222,7 +210,7 @@ fn counts_of(linked: &Linked) -> LinkCounts {
 }
 
 /// The requested methods of a library that is not linked, with the buckets of the build.
-pub fn peek(path: &Path) -> Result<(String, LinkCounts), Rejected> {
+pub(crate) fn peek(path: &Path) -> Result<(String, LinkCounts), Rejected> {
     let file = LibraryFile::open(path)?;
     let image = file.image()?;
     let mut counts = LinkCounts {
@@ -234,7 +222,7 @@ pub fn peek(path: &Path) -> Result<(String, LinkCounts), Rejected> {
     };
     let mut lines = String::new();
     for i in 0..image.entry_count() {
-        let entry = image.entry(EntryId(i)).map_err(|e| Rejected::new(Reason::Malformed, e.to_string()))?;
+        let entry = image.entry(EntryId(i))?;
         lines.push_str(&match entry.bucket {
             BucketRef::Compiled(_) => text::line("compiled", None, entry.statement, ""),
             BucketRef::Skipped { reason, detail } => {

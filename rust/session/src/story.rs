@@ -1,54 +1,52 @@
 //! What is told of one method and of one file: the questions of `status` and `explain`. None of this
 //! runs while packages load.
 
-use std::error::Error;
 use std::ffi::{c_char, CStr, OsStr};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use jl_sys::{jl_code_instance_t, jl_method_instance_t};
 use nativecache_image::PackageId;
-use nativecache_runtime::definitions::Definitions;
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::jl_fptr_const_return;
-use nativecache_runtime::library::LibraryFile;
-use nativecache_runtime::link::Outcome;
-use nativecache_runtime::sysimage::Sysimage;
-use nativecache_runtime::{inspect, key as runtime_key};
+use nativecache_julia::definitions::Definitions;
+use nativecache_julia::handles::{CodeInstance, Invoke, MethodInstance, Object, RawObject};
+use nativecache_julia::stopped::Stopped;
+use nativecache_julia::sysimage::Sysimage;
+use nativecache_runtime::load::key;
+use nativecache_runtime::load::library::LibraryFile;
+use nativecache_runtime::load::outcomes::{Outcome, Outcomes};
+use nativecache_store::boundary::hand_out;
+use nativecache_store::{lines as text, Hex};
 
+use crate::error::{guard, SessionError};
 use crate::globals::loaded_modules;
-use crate::session::{key, with_session};
-use nativecache_store::lines as text;
-
-use crate::{guard, hand_out};
+use crate::session::with_session;
 
 /// Says which definition ended what, reading all methods at the first question only.
-#[derive(Default)]
-struct Ends(Option<Definitions>);
+struct Ends<'j> {
+    julia: &'j Stopped,
+    definitions: Option<Definitions<'j>>,
+}
 
-impl Ends {
-    /// # Safety
-    /// On a Julia thread, collector off.
-    unsafe fn after(&mut self, world: usize) -> Result<String, Box<dyn Error>> {
-        // SAFETY: as the caller says; the methods are in live tables.
-        unsafe {
-            if self.0.is_none() {
-                self.0 = Some(Definitions::read(loaded_modules()?));
-            }
-            Ok(self.0.as_ref().map_or_else(String::new, |definitions| definitions.after(world)))
-        }
+impl<'j> Ends<'j> {
+    fn new(julia: &'j Stopped) -> Self {
+        Ends { julia, definitions: None }
     }
 
-    /// # Safety
-    /// As [`Ends::after`].
-    unsafe fn line(&mut self, outcome: &Outcome) -> Result<String, Box<dyn Error>> {
+    /// What happened right after `world`.
+    fn after(&mut self, world: usize) -> Result<String, SessionError> {
+        let definitions = match self.definitions.take() {
+            Some(known) => known,
+            None => Definitions::read(self.julia, loaded_modules(self.julia)?),
+        };
+        Ok(self.definitions.insert(definitions).after(world))
+    }
+
+    fn line(&mut self, outcome: &Outcome) -> Result<String, SessionError> {
         let detail = match outcome.ended {
-            // SAFETY: as the caller says.
-            Some(world) => unsafe { self.after(world) }?,
+            Some(world) => self.after(world)?,
             None => outcome.detail.clone(),
         };
-        Ok(text::line(outcome.bucket, outcome.reason, &outcome.statement, &detail))
+        Ok(text::line(outcome.bucket.name(), outcome.reason, &outcome.statement, &detail))
     }
 }
 
@@ -59,12 +57,12 @@ impl Ends {
 #[no_mangle]
 pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
-        let _off = CollectorOff::new();
+        // SAFETY: as the caller says.
+        let julia = unsafe { Stopped::new() };
         with_session(|session| {
-            let (mut ends, mut lines) = (Ends::default(), String::new());
-            for outcome in session.library(id)?.outcomes() {
-                // SAFETY: as the caller says.
-                lines.push_str(&unsafe { ends.line(&outcome) }?);
+            let (mut ends, mut lines) = (Ends::new(&julia), String::new());
+            for outcome in Outcomes::of(session.library(id)?, &julia).requested() {
+                lines.push_str(&ends.line(&outcome)?);
             }
             Ok(hand_out(&lines))
         })
@@ -77,30 +75,34 @@ pub unsafe extern "C" fn nativecache_entries(id: i64) -> *mut c_char {
 /// library that has it.
 ///
 /// # Safety
-/// On a Julia thread; `mi` is a live method instance.
+/// On a Julia thread; `instance` is a live method instance.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_method(mi: *mut jl_method_instance_t) -> *mut c_char {
+pub unsafe extern "C" fn nativecache_method(instance: RawObject) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
-        let _off = CollectorOff::new();
+        // SAFETY: as the caller says.
+        let julia = unsafe { Stopped::new() };
+        // SAFETY: as the caller says.
+        let Some(instance) =
+            unsafe { Object::from_ptr(instance) }.and_then(Object::as_kind::<MethodInstance<'_>>)
+        else {
+            return Ok(hand_out(""));
+        };
         let sysimage = Sysimage::current();
         with_session(|session| {
-            let (mut ends, mut lines) = (Ends::default(), String::new());
-            // SAFETY: as the caller says.
-            unsafe {
-                for ci in inspect::code_instances(mi) {
-                    let (kind, path) = code_kind(ci, sysimage.as_ref(), &|address| session.path_at(address));
-                    let last = (*ci).max_world;
-                    let (last, by) =
-                        if last == usize::MAX { (0, String::new()) } else { (last, ends.after(last)?) };
-                    let first = (*ci).min_world;
-                    let (path, by) = (text::escape(&path), text::escape(&by));
-                    writeln!(lines, "code\t{kind}\t{path}\t{first}\t{last}\t{by}")?;
-                }
-                for library in session.libraries() {
-                    let path = text::escape(&library.path().to_string_lossy());
-                    for outcome in library.of_method_instance(mi) {
-                        write!(lines, "library\t{path}\t{}", ends.line(&outcome)?)?;
-                    }
+            let (mut ends, mut lines) = (Ends::new(&julia), String::new());
+            for code in instance.code_instances() {
+                let (kind, path) = code_kind(code, sysimage.as_ref(), &|address| session.path_at(address));
+                let last = code.max_world();
+                let (last, by) =
+                    if last == usize::MAX { (0, String::new()) } else { (last, ends.after(last)?) };
+                let (path, by) = (text::escape(&path), text::escape(&by));
+                // Writing to a String cannot fail.
+                let _ = writeln!(lines, "code\t{kind}\t{path}\t{}\t{last}\t{by}", code.min_world());
+            }
+            for library in session.libraries() {
+                let path = text::escape(&library.path().to_string_lossy());
+                for outcome in Outcomes::of(library, &julia).of_method_instance(instance) {
+                    let _ = write!(lines, "library\t{path}\t{}", ends.line(&outcome)?);
                 }
             }
             Ok(hand_out(&lines))
@@ -109,18 +111,17 @@ pub unsafe extern "C" fn nativecache_method(mi: *mut jl_method_instance_t) -> *m
 }
 
 /// Where the native code of a code instance lies.
-unsafe fn code_kind(
-    ci: *mut jl_code_instance_t,
+fn code_kind(
+    code: CodeInstance<'_>,
     sysimage: Option<&Sysimage>,
     library: &dyn Fn(usize) -> Option<String>,
 ) -> (&'static str, String) {
-    // SAFETY: `ci` is live.
-    let (invoke, spec) = unsafe { ((*ci).invoke.map_or(0, |f| f as usize), (*ci).specptr.fptr as usize) };
     let none = |kind| (kind, String::new());
-    if invoke == jl_fptr_const_return as *const () as usize {
-        return none("constant");
-    }
-    let address = if spec == 0 { invoke } else { spec };
+    let invoke = match code.invoke() {
+        Some(Invoke::ConstReturn) => return none("constant"),
+        invoke => invoke.map_or(0, Invoke::address),
+    };
+    let address = if code.specptr() == 0 { invoke } else { code.specptr() };
     if address == 0 {
         return none("inferred");
     }
@@ -152,7 +153,8 @@ fn inspection(path: &Path) -> String {
     let mut lines = String::new();
     let problem = |lines: &mut String, rejected: &nativecache_runtime::error::Rejected| {
         // Writing to a String cannot fail.
-        let _ = writeln!(lines, "problem\t{}\t{}", rejected.reason.code(), text::escape(&rejected.detail));
+        let _ =
+            writeln!(lines, "problem\t{}\t{}", rejected.reason().code(), text::escape(&rejected.detail()));
     };
     let file = match LibraryFile::open(path) {
         Ok(file) => file,
@@ -172,11 +174,11 @@ fn inspection(path: &Path) -> String {
         .filter_map(|i| image.key_component(i).ok())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    if let Err(rejected) = runtime_key::check(&built, key()) {
-        problem(&mut lines, &rejected);
+    if let Err(difference) = key::check(&built, key::of_process()) {
+        problem(&mut lines, &difference.into());
     }
     for (name, value) in &built {
-        let here = key().iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
+        let here = key::of_process().iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
         let fields = [name.as_str(), value, here].map(text::escape).join("\t");
         let _ = writeln!(lines, "key\t{fields}");
     }
@@ -184,7 +186,7 @@ fn inspection(path: &Path) -> String {
         if package.in_sysimage {
             continue;
         }
-        let uuid: String = package.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+        let uuid = Hex(&package.uuid);
         let _ = writeln!(lines, "package\t{}\t{uuid}\t{:016x}", text::escape(package.name), package.build_id);
     }
     let _ = writeln!(lines, "functions\t{}", image.function_count());

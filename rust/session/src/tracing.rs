@@ -2,35 +2,30 @@
 //! suite, a script or a workload that runs in a process of its own.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::ffi::{c_char, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use jl_sys::jl_module_t;
-use nativecache_runtime::gc::CollectorOff;
-use nativecache_runtime::julia::{jl_generating_output, jl_options, jl_ver_string};
-use nativecache_runtime::modules::{roots, uuid};
+use nativecache_julia::ending::is_orderly;
+use nativecache_julia::handles::{Module, Text};
+use nativecache_julia::kept::Kept;
+use nativecache_julia::process::{self, uninterrupted};
+use nativecache_julia::stopped::Stopped;
+use nativecache_julia::walk;
 use nativecache_runtime::trace::{trace, Mark, Options, PackageName, Trace};
-use nativecache_runtime::value::{is, module_name, string_bytes};
+use nativecache_store::boundary::hand_out;
+use nativecache_store::lines as text;
 use nativecache_store::profile::update::{self as store, Updated};
+use nativecache_store::settings::Settings;
 use nativecache_store::trust;
-use nativecache_store::{file, Limits, Mode, Profile, Stats};
+use nativecache_store::{file, Hex, Limits, Mode, Profile, Stats};
 
 use crate::auto;
-use crate::ending::is_orderly;
-use crate::globals::{base, depots, loaded_modules, Global};
-use crate::hook::{package_folder, with_hook};
-use crate::lock::uninterrupted;
-use nativecache_store::lines as text;
-use nativecache_store::settings::Settings;
-
-use crate::{guard, hand_out};
-
-/// The folder of profiles in the store.
-const PROFILES: &str = "profiles";
+use crate::error::{guard, SessionError};
+use crate::globals::{base, call, global_of, loaded_modules, path_of};
+use crate::hook::{package_folder, with_hook, PROFILES};
 
 /// What was compiled before a workload.
 static MARK: Mutex<Option<Mark>> = Mutex::new(None);
@@ -51,11 +46,11 @@ pub(crate) struct Summary {
 pub extern "C" fn nativecache_ended() {
     let body = || {
         guard((), || {
-            // SAFETY: on a Julia thread.
+            if !is_orderly() {
+                return Ok(());
+            }
+            // SAFETY: on a Julia thread, in an exit hook.
             unsafe {
-                if !is_orderly() {
-                    return Ok(());
-                }
                 let here = Here::find()?;
                 if here.settings.trace {
                     let learnt = session(&here)?.learnt();
@@ -69,7 +64,7 @@ pub extern "C" fn nativecache_ended() {
     unsafe { uninterrupted(body) }
 }
 
-/// The same at any other time; lines of what came of it, or null.
+/// Writes what the session has compiled so far into its profiles; lines of what came of it, or null.
 #[no_mangle]
 pub extern "C" fn nativecache_trace() -> *mut c_char {
     let body = || {
@@ -85,7 +80,7 @@ pub extern "C" fn nativecache_trace() -> *mut c_char {
 /// What a trace of this session needs to know of it.
 pub(crate) struct Here {
     /// The module NativeCache.
-    module: *mut jl_module_t,
+    module: Kept,
     depots: Vec<PathBuf>,
     store: PathBuf,
     /// The folder of its Julia sources.
@@ -96,48 +91,42 @@ pub(crate) struct Here {
 impl Here {
     /// # Safety
     /// On a Julia thread.
-    pub(crate) unsafe fn find() -> Result<Self, Box<dyn Error>> {
-        // SAFETY: as the caller says; the hook knows these from the session's start.
-        unsafe {
-            let (module, depots, store) =
-                with_hook(|hook| Ok((hook.module, depots(hook.depots), hook.store.clone())))?;
-            let settings = Settings::read(active_project().as_deref(), &depots);
-            let library = PathBuf::from(OsStr::from_bytes(string_bytes(Global::of(module, "LIBRARY")?.0)));
-            // deps/lib/libnativecache.so
-            let root = library.ancestors().nth(3).ok_or("NativeCache lies nowhere")?;
-            Ok(Here { module, depots, store, sources: root.join("src"), settings })
-        }
+    pub(crate) unsafe fn find() -> Result<Self, SessionError> {
+        // SAFETY: as the caller says.
+        let julia = unsafe { Stopped::new() };
+        let (module, depots, store) =
+            with_hook(|hook| Ok((hook.module, hook.depots(&julia), hook.store.clone())))?;
+        let settings = Settings::read(active_project(&julia).as_deref(), &depots);
+        let this: Module<'_> = module.as_kind(&julia).ok_or(SessionError::NotStarted)?;
+        let library = path_of(global_of::<Text<'_>>(this, "LIBRARY")?);
+        // deps/lib/libnativecache.so
+        let root = library.ancestors().nth(3).ok_or(SessionError::NoHome)?;
+        Ok(Here { module, depots, store, sources: root.join("src"), settings })
     }
 
     /// The store in the depot that is written to.
-    pub(crate) fn writable(&self) -> Result<PathBuf, Box<dyn Error>> {
-        writable(&self.depots, &self.store).ok_or_else(|| "no depot can be written to".into())
+    pub(crate) fn writable(&self) -> Result<PathBuf, SessionError> {
+        writable(&self.depots, &self.store).ok_or(SessionError::NoDepot)
     }
 }
 
-/// # Safety
-/// On a Julia thread.
-pub(crate) unsafe fn active_project() -> Option<PathBuf> {
+/// The file of the project that is active.
+pub(crate) fn active_project(julia: &Stopped) -> Option<PathBuf> {
     // SAFETY: Base's own function, compiled in the sysimage; it returns a string or nothing.
-    unsafe {
-        let _off = CollectorOff::new();
-        let path = base("active_project").ok()?.call(&mut []).ok()?;
-        is(path, jl_sys::jl_string_type).then(|| PathBuf::from(OsStr::from_bytes(string_bytes(path))))
-    }
+    let path = unsafe { call(julia, base(julia, "active_project").ok()?, &[]).ok()? };
+    path.as_kind::<Text<'_>>().map(path_of)
 }
 
 /// # Safety
 /// On a Julia thread.
-unsafe fn session(here: &Here) -> Result<Summary, Box<dyn Error>> {
+unsafe fn session(here: &Here) -> Result<Summary, SessionError> {
     let started = Instant::now();
-    // SAFETY: as the caller says.
-    let trace = unsafe {
-        let _off = CollectorOff::new();
-        trace(
-            loaded_modules()?,
-            Options { focus: None, home: Some(here.module), marked: false, inferred: false },
-            None,
-        )
+    let trace = {
+        // SAFETY: as the caller says.
+        let julia = unsafe { Stopped::new() };
+        let home = here.module.as_kind(&julia);
+        let options = Options { focus: None, home, marked: false, inferred: false };
+        trace(&julia, loaded_modules(&julia)?, options, None)
     };
     let limits = here.settings.limits;
     let folder = here.writable()?.join(PROFILES);
@@ -163,10 +152,8 @@ pub extern "C" fn nativecache_trace_mark() {
     let body = || {
         guard((), || {
             // SAFETY: on a Julia thread.
-            let mark = unsafe {
-                let _off = CollectorOff::new();
-                Mark::now(loaded_modules()?)
-            };
+            let julia = unsafe { Stopped::new() };
+            let mark = Mark::now(&julia, loaded_modules(&julia)?);
             *MARK.lock().unwrap_or_else(PoisonError::into_inner) = Some(mark);
             Ok(())
         });
@@ -188,43 +175,44 @@ pub unsafe extern "C" fn nativecache_trace_into(
     focus: *const c_char,
     from: *const c_char,
 ) -> *mut c_char {
+    // SAFETY: as the caller says.
+    let [folder, layer, focus, from] =
+        unsafe { [folder, layer, focus, from].map(|text| CStr::from_ptr(text)) };
     let body = || {
         guard(std::ptr::null_mut(), || {
-            // SAFETY: as the caller says; the collector is off while the array of modules is used.
-            unsafe {
-                let folder = Path::new(OsStr::from_bytes(CStr::from_ptr(folder).to_bytes()));
-                let [layer, focus, from] =
-                    [layer, focus, from].map(|text| CStr::from_ptr(text).to_string_lossy());
-                let started = Instant::now();
-                let _off = CollectorOff::new();
-                let modules = loaded_modules()?;
-                let roots = roots(modules);
-                let named = |name: &str, id: &str| {
-                    roots
-                        .iter()
-                        .copied()
-                        .rfind(|m| module_name(*m) == name && (id.is_empty() || hex(uuid(*m)) == id))
+            let started = Instant::now();
+            // SAFETY: as the caller says.
+            let julia = unsafe { Stopped::new() };
+            let modules = loaded_modules(&julia)?;
+            let roots = walk::root_modules(&julia, modules);
+            let named = |name: &str, id: &str| {
+                let is_meant = |module: &Module<'_>| {
+                    module.as_str() == name && (id.is_empty() || Hex(&module.uuid()).to_string() == id)
                 };
-                let focus = match focus.split_once('\t') {
-                    None => None,
-                    Some((name, id)) => {
-                        Some(named(name, id).ok_or_else(|| format!("package {name} was not loaded"))?)
-                    }
-                };
-                let mark = MARK.lock().unwrap_or_else(PoisonError::into_inner);
-                let options = Options {
-                    focus,
-                    home: named("NativeCache", ""),
-                    marked: mark.is_some(),
-                    inferred: jl_generating_output() != 0,
-                };
-                let trace = trace(modules, options, mark.as_ref());
-                let unlimited = Limits { methods: 0, sessions: 0 };
-                let mut summary = write(folder, &layer, &from, &trace, Mode::Replace, unlimited)?;
-                summary.trace = trace;
-                summary.seconds = started.elapsed().as_secs_f64();
-                Ok(hand_out(&summary.lines()))
-            }
+                roots.iter().copied().rfind(is_meant)
+            };
+            let focus = focus.to_string_lossy();
+            let focus = match focus.split_once('\t') {
+                None => None,
+                Some((name, id)) => {
+                    Some(named(name, id).ok_or_else(|| SessionError::NotLoaded(name.to_owned()))?)
+                }
+            };
+            let mark = MARK.lock().unwrap_or_else(PoisonError::into_inner);
+            let options = Options {
+                focus,
+                home: named("NativeCache", ""),
+                marked: mark.is_some(),
+                inferred: process::is_generating_output(),
+            };
+            let trace = trace(&julia, modules, options, mark.as_ref());
+            let unlimited = Limits { methods: 0, sessions: 0 };
+            let folder = Path::new(OsStr::from_bytes(folder.to_bytes()));
+            let (layer, from) = (layer.to_string_lossy(), from.to_string_lossy());
+            let mut summary = write(folder, &layer, &from, &trace, Mode::Replace, unlimited)?;
+            summary.trace = trace;
+            summary.seconds = started.elapsed().as_secs_f64();
+            Ok(hand_out(&summary.lines()))
         })
     };
     // SAFETY: as the caller says; this frame has nothing to drop.
@@ -251,7 +239,8 @@ pub unsafe extern "C" fn nativecache_profile_merge(
             let path = |text| Path::new(OsStr::from_bytes(CStr::from_ptr(text).to_bytes()));
             (path(into), path(file), CStr::from_ptr(layer).to_string_lossy())
         };
-        let found = Profile::parse(&String::from_utf8_lossy(&file::read(file)?));
+        let bytes = file::read(file).map_err(SessionError::at(file))?;
+        let found = Profile::parse(&String::from_utf8_lossy(&bytes));
         let mode = match mode {
             0 => Mode::Add,
             1 => Mode::Replace,
@@ -281,7 +270,7 @@ pub unsafe extern "C" fn nativecache_profile_read(
             (folder, CStr::from_ptr(layer).to_string_lossy())
         };
         if folder.exists() {
-            trust::check(folder)?;
+            trust::check(folder).map_err(nativecache_runtime::error::Rejected::from)?;
         }
         Ok(hand_out(&store::load(folder, &layer)?.to_string()))
     })
@@ -295,7 +284,7 @@ fn write(
     trace: &Trace,
     mode: Mode,
     limits: Limits,
-) -> Result<Summary, Box<dyn Error>> {
+) -> Result<Summary, SessionError> {
     let mut profiles: BTreeMap<&[PackageName], Profile> = BTreeMap::new();
     for entry in &trace.entries {
         for packages in &entry.profiles {
@@ -310,7 +299,7 @@ fn write(
         profile.set("layer", layer);
         profile.set("from", from);
         profile.set("when", &now());
-        profile.set("julia", &julia_version());
+        profile.set("julia", &process::version());
         match store::update(&folder.join(folder_name(packages)), layer, &profile, mode, limits)? {
             Updated::Merged { methods, new } => summary.profiles.push((packages.to_vec(), methods, new)),
             Updated::Pending => summary.pending.push(packages.to_vec()),
@@ -350,7 +339,7 @@ impl Summary {
 
 /// A folder for each package, and for each set of packages that must be loaded together.
 pub(crate) fn folder_name(packages: &[PackageName]) -> String {
-    /// A name may have 255 bytes; src/layers.jl does the same.
+    /// A name may have 255 bytes; src/store/profiles.jl does the same.
     const LONGEST: usize = 240;
     let name = packages.iter().map(|p| package_folder(&p.name, p.uuid)).collect::<Vec<_>>().join("+");
     if name.len() <= LONGEST {
@@ -366,9 +355,7 @@ pub(crate) fn folder_name(packages: &[PackageName]) -> String {
 /// The store in the first depot that can be written to. Julia's own folder is a place only if it is
 /// the first.
 fn writable(depots: &[PathBuf], store: &Path) -> Option<PathBuf> {
-    // SAFETY: a plain read of what the command line set before any Julia code ran.
-    let bindir = unsafe { CStr::from_ptr(jl_options.julia_bindir) };
-    let julia = Path::new(OsStr::from_bytes(bindir.to_bytes())).parent();
+    let julia = process::bin_folder().parent();
     depots.iter().enumerate().find_map(|(at, depot)| {
         if at > 0 && julia.is_some_and(|julia| depot.starts_with(julia)) {
             return None;
@@ -379,18 +366,9 @@ fn writable(depots: &[PathBuf], store: &Path) -> Option<PathBuf> {
     })
 }
 
-fn hex(uuid: [u8; 16]) -> String {
-    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 pub(crate) fn dashed(uuid: [u8; 16]) -> String {
-    let hex = hex(uuid);
+    let hex = Hex(&uuid).to_string();
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
-fn julia_version() -> String {
-    // SAFETY: a constant string of libjulia.
-    unsafe { CStr::from_ptr(jl_ver_string()) }.to_string_lossy().into_owned()
 }
 
 /// Date and time, UTC.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::error::Error;
 use std::ffi::c_char;
+use std::fmt::Display;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 thread_local! {
@@ -20,8 +21,13 @@ pub fn last_error() -> String {
     LAST_ERROR.with(|last| last.borrow().clone())
 }
 
-/// Runs `body`; an error or a panic becomes `otherwise` and a text.
+/// [`guard_as`] of a body in which anything may fail.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> Result<T, Box<dyn Error>>) -> T {
+    guard_as(otherwise, body)
+}
+
+/// Runs `body`; an error or a panic becomes `otherwise` and a text.
+pub fn guard_as<T, E: Display>(otherwise: T, body: impl FnOnce() -> Result<T, E>) -> T {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => {

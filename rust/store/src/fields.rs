@@ -1,5 +1,5 @@
 //! How a text becomes a field of a line. Every file and every answer that consists of lines of fields between tabs is
-//! written and read by these functions; src/lines.jl is the same for Julia.
+//! written and read by these functions; src/store/lines.jl is the same for Julia.
 //!
 //! Backslash, tab, newline, carriage return and NUL become `\\`, `\t`, `\n`, `\r` and `\0`. All else stands as it is, so
 //! that most fields read as what they say.

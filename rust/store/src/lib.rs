@@ -5,6 +5,7 @@ pub mod boundary;
 pub mod error;
 pub mod fields;
 pub mod file;
+pub mod hex;
 pub mod lines;
 pub mod profile;
 pub mod reason;
@@ -13,6 +14,7 @@ pub mod settings;
 pub mod trust;
 
 pub use error::ProfileError;
+pub use hex::Hex;
 pub use profile::{Limits, Mode, Profile, Stats};
 pub use reason::{Reason, Stage};
 pub use rejected::Rejected;

@@ -1,5 +1,5 @@
 //! Settings that a session needs without Julia: environment, then preference file, then default, as
-//! src/config.jl has them.
+//! src/settings/config.jl has them.
 
 use std::path::{Path, PathBuf};
 
@@ -75,13 +75,13 @@ fn is_no(text: &str) -> bool {
     matches!(text.trim().to_ascii_lowercase().as_str(), "no" | "off" | "false" | "0")
 }
 
-/// As src/progress.jl has it.
+/// As src/show/progress.jl has it.
 fn is_ci(value: Option<&str>) -> bool {
     !matches!(value, None | Some("" | "false" | "0"))
 }
 
 /// The value of a setting in a preference file: of the first line that gives it one. A line that is not of the form
-/// `name = value`, with or without quotes, is passed over, as `read_preferences` of src/config.jl does.
+/// `name = value`, with or without quotes, is passed over, as `read_preferences` of src/settings/config.jl does.
 pub fn preference(file: &[u8], name: &str) -> Option<String> {
     file.split(|byte| *byte == b'\n').find_map(|line| {
         let line = std::str::from_utf8(line).ok().filter(|line| !line.contains('\0'))?;

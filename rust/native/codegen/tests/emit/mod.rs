@@ -1,0 +1,3 @@
+mod finish;
+mod object;
+mod split;

@@ -1,0 +1,190 @@
+//! Which names code mentions: what inference may have looked up without an edge.
+//!
+//! A name can stand in the source, in the types for which it was compiled (`Val{:x}`), and in a constant that the
+//! source names. What is asked here is answered with yes too often, never too seldom.
+
+use nativecache_mutation::mutation;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use nativecache_julia::handles::{
+    CodeInfo, DataType, Expr, GlobalRef, MethodInstance, Module, Object, QuoteNode, Symbol, Text, TypeName,
+    TypeVar, Union,
+};
+
+use nativecache_julia::stopped::Stopped;
+use nativecache_runtime::edges::generator::generated_body;
+
+/// The names in one source.
+#[derive(Default)]
+pub(crate) struct Names<'j> {
+    /// Every name: of a global, quoted, or the head of an `Expr`.
+    all: HashSet<&'j str>,
+    /// Those that are values, symbols, which code can hand on or ask for.
+    symbols: HashSet<&'j str>,
+    /// Types that stand there as objects, and those of objects.
+    types: HashSet<TypeName<'j>>,
+    /// Does `Main` stand there?
+    pub(crate) main: bool,
+}
+
+impl<'j> Names<'j> {
+    /// The types that stand there as objects.
+    pub(crate) fn types(&self) -> impl Iterator<Item = TypeName<'j>> + '_ {
+        self.types.iter().copied()
+    }
+
+    /// Every name that stands there.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'j str> + '_ {
+        self.all.iter().copied()
+    }
+
+    /// Does this name stand there, as whatever?
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.all.contains(name)
+    }
+
+    /// Does it stand there as a value?
+    pub(crate) fn has_symbol(&self, name: &str) -> bool {
+        self.symbols.contains(name)
+    }
+}
+
+/// The names in the sources that were looked at.
+pub(crate) struct MentionedNames<'j> {
+    julia: &'j Stopped,
+    of: RefCell<HashMap<Object<'j>, Rc<Names<'j>>>>,
+}
+
+impl<'j> MentionedNames<'j> {
+    /// Nothing has been looked at.
+    pub(crate) fn new(julia: &'j Stopped) -> Self {
+        MentionedNames { julia, of: RefCell::default() }
+    }
+
+    /// The names in the source from which `instance` is compiled.
+    pub(crate) fn names(&self, instance: MethodInstance<'j>) -> Rc<Names<'j>> {
+        let Some(method) = instance.method() else { return Rc::default() };
+        let generated = method.generator().is_some();
+        // Generated code is another for each instance.
+        let key = if generated { instance.object() } else { method.object() };
+        if let Some(known) = self.of.borrow().get(&key) {
+            return Rc::clone(known);
+        }
+        let source = if generated {
+            // SAFETY: in a build process nothing else runs, and what a generator reads is looked at in reads_state.rs.
+            unsafe { generated_body(self.julia, instance) }
+        } else {
+            method.source()
+        };
+        let code = source.and_then(|source| CodeInfo::from_kept(method, source));
+        let mut names = Names::default();
+        for statement in code.and_then(CodeInfo::statements).into_iter().flat_map(|list| list.items()) {
+            add_names(statement, 0, &mut names);
+        }
+        let names = Rc::new(names);
+        self.of.borrow_mut().insert(key, Rc::clone(&names));
+        names
+    }
+
+    /// The first of `wanted` that `instance` mentions; only as a symbol, if so said.
+    pub(crate) fn find<'a>(
+        &self,
+        instance: MethodInstance<'j>,
+        wanted: &'a BTreeMap<String, String>,
+        as_symbol: bool,
+    ) -> Option<(&'a String, &'a String)> {
+        let mut in_types = HashSet::new();
+        held_by(instance.types(), &mut |held| {
+            if let Some(symbol) = held.as_kind::<Symbol<'j>>() {
+                in_types.insert(symbol.as_str());
+            } else if let Some(ty) = held.as_kind::<DataType<'j>>() {
+                // Inference knows the name of a type as well: `getfield(M, nameof(T))`.
+                in_types.insert(ty.name().as_str().trim_start_matches('#'));
+            }
+        });
+        let source = self.names(instance);
+        let names = if as_symbol { &source.symbols } else { &source.all };
+        wanted.iter().find(|(name, _)| {
+            names.contains(name.as_str())
+                || mutation!("init: a name in a type is none", in_types.contains(name.as_str()), false)
+        })
+    }
+}
+
+fn add_names<'j>(node: Object<'j>, depth: u32, names: &mut Names<'j>) {
+    if depth > 200 {
+        return;
+    }
+    if let Some(global) = node.as_kind::<GlobalRef<'j>>() {
+        let name = global.name().map_or("", Symbol::as_str);
+        names.all.insert(name);
+        names.main |= name == "Main" || global.module().is_some_and(Module::is_main);
+    } else if let Some(quoted) = node.as_kind::<QuoteNode<'j>>() {
+        quoted.value().into_iter().for_each(|value| add_names(value, depth + 1, names));
+    } else if let Some(expr) = node.as_kind::<Expr<'j>>() {
+        let head = expr.head().as_str();
+        names.all.insert(head);
+        for argument in expr.argument_places().flatten() {
+            add_names(argument, depth + 1, names);
+            if let Some(global) = argument.as_kind::<GlobalRef<'j>>().filter(|_| head == "isdefined") {
+                names.symbols.insert(global.name().map_or("", Symbol::as_str));
+            }
+        }
+    } else {
+        // Itself, or what a tuple that was put into the code holds.
+        held_by(node, &mut |held| {
+            if let Some(symbol) = held.as_kind::<Symbol<'j>>() {
+                names.all.insert(symbol.as_str());
+                names.symbols.insert(symbol.as_str());
+            } else if let Some(ty) = held.as_kind::<DataType<'j>>() {
+                names.all.insert(ty.name().as_str().trim_start_matches('#'));
+                names.types.insert(ty.name());
+            } else {
+                names.main |= held.as_kind::<Module<'j>>().is_some_and(Module::is_main);
+            }
+        });
+    }
+}
+
+/// Calls `f` with what inference can take out of a constant `value`, itself included: fields that cannot
+/// change, and the parameters of types.
+pub(crate) fn held_by<'j>(value: Object<'j>, f: &mut dyn FnMut(Object<'j>)) {
+    held(value, 0, f);
+}
+
+fn held<'j>(value: Object<'j>, depth: u32, f: &mut dyn FnMut(Object<'j>)) {
+    if depth > 12 {
+        return;
+    }
+    if value.is_type() {
+        let body = value.without_wheres();
+        f(body);
+        if let Some(ty) = body.as_kind::<DataType<'j>>() {
+            ty.parameters().items().for_each(|parameter| held(parameter, depth + 1, f));
+        } else if let Some(union) = body.as_kind::<Union<'j>>() {
+            let [first, rest] = union.members();
+            held(first, depth + 1, f);
+            held(rest, depth, f);
+        }
+        return;
+    }
+    f(value);
+    let ty = value.type_of();
+    let leaf = value.is::<Symbol<'j>>()
+        || value.is::<Text<'j>>()
+        || value.is::<Module<'j>>()
+        || value.is::<TypeVar<'j>>();
+    if leaf || ty.is_mutable() || !ty.has_layout() {
+        return;
+    }
+    held(ty.into(), depth + 1, f);
+    value.references().for_each(|field| held(field, depth + 1, f));
+}
+
+/// The constants that these modules own, with their names.
+pub(crate) fn constants<'j>(modules: &[Module<'j>]) -> Vec<(&'j str, Object<'j>)> {
+    let bindings = modules.iter().flat_map(|module| module.own_bindings());
+    bindings.filter_map(|(name, binding)| Some((name, binding.constant()?))).collect()
+}
