@@ -148,6 +148,22 @@ part("inserted code follows its callees") && @testset "inserted code follows its
     remove(box)
 end
 
+part("code that no call reaches any more") && @testset "code that no call reaches any more" begin
+    box = Box()
+    build(box, repr("Chain"), chain(box)[1:2])
+    show_status = "show(stdout, MIME(\"text/plain\"), NativeCache.status(\"Chain\"))"
+    taken = julia!(box, "using NativeCache, Chain; @eval Chain f(x::Int) = -1; $show_status").out
+    @test occursin("1 of 2 methods installed", taken) && occursin("1 rejected, Invalidated", taken)
+    told = julia!(box, "using NativeCache, Chain; @eval Chain f(x::Int) = -1; show(stdout, MIME(\"text/plain\"), NativeCache.explain(Chain.f, (Int,)))").out
+    @test occursin("Invalidated", told) && occursin("f(::Int64) in Chain", told)
+    # The method that takes its place was there before, and hidden.
+    add_package(box, "Hidden", "module Hidden; f(x) = 1; f(x::Int) = 2; end")
+    build(box, repr("Hidden"), ["Tuple{typeof(Hidden.f), Int64}"])
+    gone = julia!(box, "using NativeCache, Hidden; Base.delete_method(which(Hidden.f, (Int,))); show(stdout, MIME(\"text/plain\"), NativeCache.explain(Hidden.f, (Int,)))").out
+    @test occursin("Invalidated", gone) && occursin("f(::Int64) in Hidden", gone) && occursin("which was deleted", gone)
+    remove(box)
+end
+
 # A companion does not hold what code of other images calls (src/companion/edges.jl). That code may have ended before, and it
 # may end afterwards: by definitions of the session and of packages, deletions, at any depth, in images of Julia and of packages.
 const SHORTENS = VERSION < v"1.11"

@@ -1,5 +1,5 @@
 # What a session does by itself about companions that are not up to date: the setting `auto`. The queue is the one of the
-# native engine (queue.jl); jobs are files of lines "argument\t...", "variable\tNAME\t..." and "package\tuuid\tName".
+# native engine (processes/queue.jl); jobs are files of lines "argument\t...", "variable\tNAME\t..." and "package\tuuid\tName".
 
 """
 The session has ended and has taught the profiles of some packages something: `text` is what `learn` returned. With

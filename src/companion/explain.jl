@@ -1,32 +1,5 @@
 # What is known of a method on Julia 1.10 and later: where its code lies, and why code that there was is not valid.
 
-"What signatures are written by: not `show`, to which packages add methods of their own."
-function signature_text(@nospecialize(signature))
-    send_layout()
-    return taken(ccall((:nativecache_statement, LIBRARY), Ptr{UInt8}, (Any,), signature))
-end
-
-"The method instance that `precompile` compiles for this signature, or what is wrong with it."
-function instance_of(@nospecialize(signature), world)
-    matches = Base._methods_by_ftype(signature, -1, world)
-    (matches isa Vector && !isempty(matches)) || return "no method matches"
-    if length(matches) > 1
-        # As Julia does: a signature that is compiled as it stands for a method that takes anything of it.
-        several = length(matches)
-        compiled(match) = ccall(:jl_isa_compileable_sig, Cint, (Any, Any, Any), signature, match.sparams, match.method) != 0
-        signature isa DataType ? filter!(compiled, matches) : empty!(matches)
-        filter!(one -> !any(other -> other !== one && Base.morespecific(one.method.sig, other.method.sig), matches), matches)
-        length(matches) == 1 || return "its arguments are too abstract: $several methods match"
-    end
-    match = matches[1]::Core.MethodMatch
-    # Julia compiles one for several signatures where the method says so.
-    types = Core.Compiler.get_compileable_sig(match.method, match.spec_types, match.sparams)
-    (types === nothing || types === match.spec_types) && return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
-        match.method, match.spec_types, match.sparams)::Core.MethodInstance
-    meet = ccall(:jl_type_intersection_with_env, Any, (Any, Any), types, match.method.sig)::Core.SimpleVector
-    return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any), match.method, types, meet[2])::Core.MethodInstance
-end
-
 # ---- where code lies ----
 
 "The files that are mapped into this process: where each begins and ends. Read from the kernel, whose list takes no lock."

@@ -14,7 +14,7 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             write(index, "name\tN\nuuid\t$(UUID(2))\nbase\t$(hex128(UInt128(1)))-$(hex(UInt64(1)))\npackage\t$(UUID(1))\tNothing\t$(hex128(UInt128(1)))\nstatement\tcompiled\tTuple{}\t\n")
             companion = companions_of(id, UInt128(1))[1]
             account(companion)
-            found = Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[])
+            found = Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[], UInt(0))
             push!(SESSION.found, found)
             any_store()
             is_outermost()

@@ -14,6 +14,7 @@ mutable struct Found
     dropped::Int                # of those, the ones that were not valid any more
     mod::Union{Nothing,Module}
     log::Vector{Any}            # what Julia's loader said of code that it did not take
+    world::UInt                 # the first in which its code was there
 end
 
 mutable struct Session
@@ -112,7 +113,7 @@ function look_for(id::PkgId)
     build == 0 && return nothing
     for companion in companions_of(id, UInt128(build))
         any(found -> found.companion.uuid == companion.uuid, SESSION.found) && continue
-        push!(SESSION.found, Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[]))
+        push!(SESSION.found, Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[], UInt(0)))
     end
     return nothing
 end
@@ -200,6 +201,7 @@ function restore!(found::Found)
     restored isa Module || return reject!(found, :LinkFailed, sprint(showerror, restored))
     found.mod = restored
     insert!(found, constant_of(restored, :CODE)::Vector{Any})
+    found.world = Base.get_world_counter()
     found.state = :loaded
     return nothing
 end

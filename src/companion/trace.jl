@@ -91,8 +91,7 @@ function learn(asked::Vector{PkgId}, root::String, layer::String, from::String, 
     fact(facts, "when", utc_text())
     fact(facts, "julia", string(VERSION))
     fact(facts, "mode", mode)
-    text = taken(ccall((:nativecache_learn, LIBRARY), Ptr{UInt8}, (Any, Ptr{Int32}, Cstring),
-        modules, homes, String(take!(facts))))
+    text = learn_lines(modules, homes, String(take!(facts)))
     isempty(text) && mode != "end" && error(last_error())
     return text
 end

@@ -40,8 +40,8 @@ Compile one signature: what became of it, and the code instance that the session
 function train(@nospecialize type)
     matches = Base._methods_by_ftype(type, -1, Base.get_world_counter())
     (matches === nothing || matches === false || isempty(matches)) && return ("NoSuchMethod", nothing)
-    instance = instance_of_type(type)
-    (instance === nothing || is_compilers(instance.def)) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
+    instance = instance_of(type, Base.get_world_counter())
+    (!(instance isa Core.MethodInstance) || is_compilers(instance.def)) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
     hidden = Core.CodeInstance[]
     if isdefined(instance, :cache)
         code = instance.cache
@@ -131,8 +131,8 @@ function train_all(path::String, codes::Vector{Any})
             type = read_statement(text, loaded_root)
             outcome, code = train(type)
             code === nothing || push!(codes, code)
-            instance = outcome == "compiled" ? instance_of_type(type) : nothing
-            instance === nothing || (instances[text] = instance)
+            instance = outcome == "compiled" ? instance_of(type, Base.get_world_counter()) : nothing
+            instance isa Core.MethodInstance && (instances[text] = instance)
         catch err
             outcome = err isa Unreadable ? "NoTypeExpression" : "CompilerThrew"
             detail = first(replace(sprint(showerror, err), r"\s+" => ' '), 300)

@@ -1,6 +1,6 @@
 //! Where the fields of Julia's objects lie, as the running Julia says.
 //!
-//! src/engine/companion/layout.jl sends `fieldoffset` of each field named here, so that no layout of a Julia version
+//! src/companion/layout.jl sends `fieldoffset` of each field named here, so that no layout of a Julia version
 //! is written down in Rust. A field that this Julia lacks has no offset, and who needs it says what follows.
 
 use std::sync::OnceLock;

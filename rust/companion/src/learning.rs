@@ -277,7 +277,7 @@ pub(crate) fn learn(
 /// A folder name may have 255 bytes; layers add to none.
 const LONGEST_FOLDER: usize = 240;
 
-/// As `profile_folder` of src/layers.jl.
+/// As `profile_folder` of src/store/profiles.jl.
 fn profile_folder(place: &[&str]) -> String {
     let name = place.join("+");
     if name.len() <= LONGEST_FOLDER {

@@ -1,7 +1,7 @@
 //! libnativecache for Julia 1.10 and later.
 //!
 //! On these Julias the code itself is kept by companions: packages that NativeCache generates and Julia compiles
-//! (src/engine/companion). What is done here is what a session must not wait for: finding out, among all live code
+//! (src/companion). What is done here is what a session must not wait for: finding out, among all live code
 //! instances, what the session had to compile ([`trace`]), saying it in text that reads back ([`statement`]), and
 //! merging profiles.
 //!

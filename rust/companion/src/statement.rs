@@ -1,7 +1,7 @@
 //! Signatures as text that reads back to the same type.
 //!
 //! What `--trace-compile` writes does not: a struct inside a type parameter, for one, is printed as no expression gives
-//! it. The grammar here is a small part of Julia's, so that Julia's parser reads it; src/engine/companion/statement.jl
+//! it. The grammar here is a small part of Julia's, so that Julia's parser reads it; src/companion/statement.jl
 //! evaluates what was parsed, and nothing but these forms:
 //!
 //! ```text
