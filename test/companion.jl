@@ -467,6 +467,41 @@ part("companions that do not fit are left alone") && @testset "companions that d
     remove(box)
 end
 
+part("what a project's sessions do not use") && @testset "what a project's sessions do not use" begin
+    box = Box()
+    # Nothing that anything else calls.
+    build(box, repr("Chain"), chain(box)[1:2])
+    project(name) = (folder = mkpath(joinpath(box.root, name)); touch(joinpath(folder, "Project.toml")); folder)
+    one, two = project("one"), project("two")
+    session(project, script) = julia!(box, "using NativeCache, Chain\n$script"; flags = `--project=$project`, env = ["JULIA_NATIVECACHE_TRACE" => "yes"])
+    call = "println(Base.invokelatest(Chain.f, 1))"
+    show_status = "println(NativeCache.status(\"Chain\")); show(stdout, MIME(\"text/plain\"), NativeCache.status(\"Chain\"))"
+    for number in 1:5
+        said = session(one, number == 5 ? show_status : "")
+        @test isempty(said.err) && (number < 5 || occursin("2 of 2 installed", said.out))
+        @test session(two, call).out == "4\n"
+    end
+    # The sixth of the one leaves it alone; those of the other have it.
+    @test occursin("NotUsedHere", session(one, show_status).out)
+    @test occursin("2 of 2 installed", session(two, "$call; $show_status").out)
+    # What a session has to compile brings it back, for its project only.
+    missed = session(one, call)
+    @test missed.out == "4\n" && isempty(missed.err)
+    @test occursin("2 of 2 installed", session(one, "$call; $show_status").out)
+    # So does a build.
+    foreach(_ -> session(one, ""), 1:5)
+    @test occursin("NotUsedHere", session(one, show_status).out)
+    records = joinpath(box.depot, NativeCache.STORE, "projects")
+    @test !isempty(readdir(records))
+    @test session(one, "NativeCache.build(\"Chain\"; quiet = true)").err == ""
+    @test !occursin("NotUsedHere", session(one, show_status).out)
+    # Nothing of it is left.
+    foreach(_ -> session(one, ""), 1:2)
+    session(one, "NativeCache.clear!()")
+    @test !isdir(records) || isempty(readdir(records))
+    remove(box)
+end
+
 part("a session builds by itself") && @testset "a session builds by itself" begin
     box = Box()
     chain(box)

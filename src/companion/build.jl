@@ -83,9 +83,24 @@ function put_companion(job::Job, work::String, folder::String)
     write_whole(index, join([head; key; packages; lines], '\n') * '\n')
     # What was there for these builds before.
     remove_in(name -> startswith(name, facts["stem"] * "-") && !startswith(name, facts["base"]), folder)
+    forget_record()
     retire(job.packages[1])
     keep_within_cap()
     return Success(index, library_size(index), items, Dict{String,Float64}(), Int[], Dict{Int,Tuple{String,Vector{PkgId}}}(), Dict{Int,Float64}())
+end
+
+"Sessions of this project load what was built, whatever those before them did without."
+function forget_record()
+    project = Base.active_project()
+    project isa String || return nothing
+    for depot in DEPOT_PATH
+        try
+            rm(joinpath(depot, record_of(project)); force = true)
+        catch err
+            err isa Base.IOError || rethrow()       # another's depot
+        end
+    end
+    return nothing
 end
 
 "Julia gives them the rights of the source, which others may read and nobody else may write."

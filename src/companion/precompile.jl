@@ -25,6 +25,11 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             catch
             end
             insert!(found, Any[])
+            record = joinpath(folder, record_of("nothing"))
+            mkpath(dirname(record))
+            write(record, "project\tnothing\nidle\t1\tnothing\n")
+            read_record("nothing")
+            is_idle(companion)
             log, ours = begin_log()
             ours && end_log()
             reject!(found, :Nothing, "")
@@ -44,6 +49,8 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             empty!(SESSION.found)
             empty!(SESSION.looked)
             empty!(SESSION.asked)
+            SESSION.project = ""
+            empty!(SESSION.idle)
             SESSION_KEY[] = ""
         end
     end

@@ -25,10 +25,12 @@ mutable struct Session
     looked::Set{PkgId}          # packages whose companions were looked for
     asked::Vector{PkgId}        # packages that the user asked for, in that order
     present::Set{PkgId}         # packages that were there before NativeCache
+    project::String             # whose record was read
+    idle::Vector{String}        # companions that its sessions load and do not run
     lock::ReentrantLock
 end
 
-const SESSION = Session(false, :NotStarted, "", Found[], Set{PkgId}(), PkgId[], Set{PkgId}(), ReentrantLock())
+const SESSION = Session(false, :NotStarted, "", Found[], Set{PkgId}(), PkgId[], Set{PkgId}(), "", String[], ReentrantLock())
 
 "Why cached code has no place in this process, or `nothing`."
 function out_of_place()
@@ -137,10 +139,46 @@ function load_what_can_be()
             mod isa Module || (fits = false; break)
             UInt128(Base.module_build_id(mod)) == build || (reject!(found, :PackageBuild, id.name); fits = false; break)
         end
-        fits && load_companion!(found)
+        fits || continue
+        is_idle(found.companion) ? reject!(found, :NotUsedHere, "NativeCache.build loads it again") : load_companion!(found)
     end
     return nothing
 end
+
+# ---- what this project's sessions do not use ----
+
+# So many sessions in a row may load a companion and not run it.
+const MOST_IDLE = 5
+
+"""
+Have the last sessions of this project loaded it in vain? A companion holds what the sessions of all projects have needed;
+rust/companion/src/idle.rs writes down which of them those of this one run.
+"""
+function is_idle(companion::Companion)
+    project = Base.active_project()
+    project isa String || return false
+    project == SESSION.project || read_record(project)
+    return basename(companion.index) in SESSION.idle
+end
+
+function read_record(project::String)
+    SESSION.project = project
+    empty!(SESSION.idle)
+    for depot in DEPOT_PATH
+        path = joinpath(depot, record_of(project))
+        isfile(path) || continue
+        for line in eachline(IOBuffer(read(path, String)))
+            words = fields_of(line)
+            length(words) == 3 && words[1] == "idle" || continue
+            count = tryparse(Int, words[2])
+            count isa Int && count >= MOST_IDLE && push!(SESSION.idle, String(words[3]))
+        end
+    end
+    return nothing
+end
+
+"The record of a project, below a depot."
+record_of(project::String) = joinpath(STORE, "projects", hex(hash(project)))
 
 function reject!(found::Found, reason::Symbol, message::AbstractString)
     found.state, found.reason, found.message = :rejected, reason, String(message)

@@ -73,6 +73,16 @@ function learn(asked::Vector{PkgId}, root::String, layer::String, from::String, 
             line = string(line, '\t', package_folder(id))
         end
         fact(facts, "loaded", line)
+        fact(facts, "used", string(escape_field(basename(found.companion.index)), '\t', escape_field(string(found.companion.base, ".so"))))
+    end
+    # What its project's sessions do not run, and this one may have missed.
+    for found in SESSION.found
+        found.reason === :NotUsedHere || continue
+        line = string(escape_field(basename(found.companion.index)), '\t', escape_field(found.companion.text))
+        for (id, _) in found.companion.packages
+            line = string(line, '\t', package_folder(id))
+        end
+        fact(facts, "skipped", line)
     end
     for statement in without
         fact(facts, "without", escape_field(statement))
@@ -84,7 +94,12 @@ function learn(asked::Vector{PkgId}, root::String, layer::String, from::String, 
         fact(facts, "depot", escape_field(depot))
     end
     project = Base.active_project()
-    project isa String && fact(facts, "project", escape_field(project))
+    if project isa String
+        fact(facts, "project", escape_field(project))
+        # Workers are part of the session that has started them.
+        mode == "end" && Base.JLOptions().worker == 0 &&
+            fact(facts, "record", escape_field(joinpath(dirname(root), "projects", basename(record_of(project)))))
+    end
     fact(facts, "root", escape_field(root))
     fact(facts, "layer", layer)
     fact(facts, "from", escape_field(from))

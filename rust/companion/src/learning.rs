@@ -11,6 +11,7 @@ use nativecache_store::profile::update::{self, Updated};
 use nativecache_store::settings::{Auto, Settings};
 use nativecache_store::{Limits, Mode, Profile};
 
+use crate::idle::{self, Skipped, Used};
 use crate::trace::Trace;
 
 /// A package of the session, by its folder in the store.
@@ -24,24 +25,29 @@ struct Package {
 struct Loaded {
     folders: Vec<String>,
     statements: Vec<String>,
+    /// What it was to hold and does not.
+    left_out: Vec<String>,
 }
 
 impl Loaded {
     /// `text` is its `.companion` file.
     fn parse(folders: &[String], text: &str) -> Self {
-        let mut statements = Vec::new();
+        let (mut statements, mut left_out) = (Vec::new(), Vec::new());
         for line in lines(text) {
             if let ["statement", outcome, statement, ..] =
                 fields(line).iter().map(String::as_str).collect::<Vec<_>>()[..]
             {
-                if matches!(outcome, "compiled" | "AlreadyNative") {
-                    statements.push(statement.to_owned());
-                }
+                let list = if matches!(outcome, "compiled" | "AlreadyNative") {
+                    &mut statements
+                } else {
+                    &mut left_out
+                };
+                list.push(statement.to_owned());
             }
         }
         let mut folders = folders.to_vec();
         folders.sort_unstable();
-        Loaded { folders, statements }
+        Loaded { folders, statements, left_out }
     }
 }
 
@@ -59,6 +65,12 @@ pub(crate) struct Facts {
     extensions: BTreeMap<String, Vec<String>>,
     /// Companions that the session has loaded.
     loaded: Vec<Loaded>,
+    /// The same ones, as files.
+    used: Vec<Used>,
+    /// Companions that sessions of this project do not run.
+    skipped: Vec<Skipped>,
+    /// Where it is written down which these are, if it is to be.
+    record: Option<PathBuf>,
     /// Statements that are not wanted.
     without: HashSet<String>,
     /// Statements of the first package asked for, whatever was found of them.
@@ -96,6 +108,19 @@ impl Facts {
                     facts.extensions.insert(folder.clone(), parents.to_vec());
                 }
                 ("loaded", [text, folders @ ..]) => facts.loaded.push(Loaded::parse(folders, text)),
+                ("used", [name, image]) => {
+                    facts.used.push(Used { name: name.clone(), image: image.into() });
+                }
+                ("skipped", [name, text, folders @ ..]) => {
+                    let Loaded { folders, statements, left_out } = Loaded::parse(folders, text);
+                    facts.skipped.push(Skipped {
+                        name: name.clone(),
+                        held: statements.into_iter().collect(),
+                        left_out: left_out.into_iter().collect(),
+                        folders,
+                    });
+                }
+                ("record", _) => facts.record = Some(first.into()),
                 ("without", _) => {
                     facts.without.insert(first);
                 }
@@ -238,6 +263,16 @@ pub(crate) fn learn(
         if !place.is_empty() {
             groups.entry(place).or_default().push(&entry.statement);
         }
+    }
+    let missed: Vec<&str> = facts
+        .skipped
+        .iter()
+        .filter(|skipped| groups.iter().any(|(place, statements)| skipped.is_missed(place, statements)))
+        .map(|skipped| skipped.name.as_str())
+        .collect();
+    if let (Some(record), Some(project)) = (&facts.record, &facts.project) {
+        // What is not written down costs sessions a moment, and nothing else.
+        let _ = idle::note(record, project, &facts.used, &missed);
     }
     if let Some(focus) = facts.asked.first() {
         groups.entry(vec![focus]).or_default().extend(facts.also.iter().map(String::as_str));

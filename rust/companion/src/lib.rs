@@ -9,6 +9,7 @@
 //! `nativecache_last_error` hands out.
 
 mod error;
+mod idle;
 mod images;
 mod layout;
 mod learning;
