@@ -206,7 +206,7 @@ reasons! {
         313 NotInImage: "Julia's image writer did not keep its code",
             "nothing can be done: Julia drops code that it cannot relocate; the method is compiled as ever";
         314 NotUsedHere: "the last sessions of this project have loaded it and run none of its code",
-            "nothing: it is loaded again when a session of the project had to compile what it holds, or NativeCache.build was called";
+            "nothing: it is back once a session has compiled what it holds, or NativeCache.build was called";
     }
     Session {
         400 NotRequested: "no library was asked to hold it",
