@@ -467,7 +467,8 @@ part("companions that do not fit are left alone") && @testset "companions that d
     remove(box)
 end
 
-part("what a project's sessions do not use") && @testset "what a project's sessions do not use" begin
+# On 1.12 loading an image touches its code, so that all of them count as run.
+VERSION < v"1.11" && part("what a project's sessions do not use") && @testset "what a project's sessions do not use" begin
     box = Box()
     # Nothing that anything else calls.
     build(box, repr("Chain"), chain(box)[1:2])

@@ -4,6 +4,9 @@
 # Does the image writer put what others' code calls into an image, so that edges are worth shortening (edges.jl)?
 const SHORTENS = true
 
+# Does loading leave the pages of an image's code alone, so that one that is there was run (rust/companion/src/idle.rs)?
+const TELLS_WHAT_RUNS = true
+
 # What typemaps keep their parts in.
 const TYPEMAP_ARRAY = Vector{Any}
 const MEMORY = false

@@ -2,6 +2,8 @@
 
 const SHORTENS = false
 
+const TELLS_WHAT_RUNS = false
+
 const TYPEMAP_ARRAY = Memory{Any}
 const MEMORY = true
 

@@ -3,6 +3,8 @@
 # Edges are of code instances, and the loader is Julia code: edges.jl is not for this Julia.
 const SHORTENS = false
 
+const TELLS_WHAT_RUNS = false
+
 const TYPEMAP_ARRAY = Memory{Any}
 const MEMORY = true
 

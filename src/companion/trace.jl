@@ -97,7 +97,7 @@ function learn(asked::Vector{PkgId}, root::String, layer::String, from::String, 
     if project isa String
         fact(facts, "project", escape_field(project))
         # Workers are part of the session that has started them.
-        mode == "end" && Base.JLOptions().worker == 0 &&
+        TELLS_WHAT_RUNS && mode == "end" && Base.JLOptions().worker == 0 &&
             fact(facts, "record", escape_field(joinpath(dirname(root), "projects", basename(record_of(project)))))
     end
     fact(facts, "root", escape_field(root))

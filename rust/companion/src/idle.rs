@@ -5,8 +5,8 @@
 //! companion and run none of its code. src/companion/session.jl loads none for which these were too many, until a session of the
 //! project has compiled what it holds.
 //!
-//! Whether code was run, the kernel tells: Julia and the loader of libraries read nothing of it, so a page of it that is mapped
-//! was jumped to.
+//! Whether code was run, the kernel tells: Julia 1.10 and the loader of libraries read nothing of it, so a page of it that is
+//! mapped was jumped to. On 1.12 loading an image touches its code; there nothing is written down (`TELLS_WHAT_RUNS` of julia_1_12.jl).
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
