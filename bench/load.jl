@@ -28,6 +28,7 @@ end
 
 function load(settings)
     rows = load_using(settings)
+    VERSION >= v"1.10" && return append!(rows, load_companions(settings))
     for count in settings.sizes
         settings.say("load: $count statements")
         box = generated_box(count)
@@ -74,17 +75,48 @@ function load(settings, box, count, result)
     return rows
 end
 
-"`using NativeCache` with nothing to link, against an empty package that is precompiled too."
+# On Julia 1.10 and later: what a companion adds to `using` its package, in processor time.
+function load_companions(settings)
+    rows = Row[]
+    for count in (64, 304)
+        settings.say("load: a companion of $count statements")
+        box = Box()
+        try
+            add_package(box, "Generated", package_source("Generated", count))
+            result = build(box, repr("Generated"), package_statements("Generated", count))
+            result.library === nothing && error(result.message)
+            script = Measure.CLOCK * "using NativeCache\nconst t = bench_clock()\nusing Generated\nprint(1e3 * (bench_clock() - t), ' ', " *
+                "length(NativeCache.SESSION.found) == 1 && NativeCache.SESSION.found[1].state === :loaded)"
+            function milliseconds(on)
+                said = split(julia!(box, script; env = on ? Pair{String,String}[] : ["JULIA_NATIVECACHE" => "off"]).out)
+                said[2] == string(on) || error("the companion was loaded: $(said[2]), expected $on")
+                return parse(Float64, said[1])
+            end
+            foreach(milliseconds, (false, true))
+            off, on = in_turn(2 * settings.runs, () -> milliseconds(false), () -> milliseconds(true))
+            push!(rows, row("load", "a companion of $count statements", "ms", "" => "loading", [], on .- off; budget = 30.0))
+            push!(rows, row("load", "a companion of $count statements, each", "µs", "" => "loading", [], 1e3 .* (on .- off) ./ count; budget = 100.0))
+            push!(rows, row("load", "a companion of $count statements, size", "B per statement", "" => "size", [], [result.bytes / count]))
+        finally
+            remove(box)
+        end
+    end
+    return rows
+end
+
+"`using NativeCache` with nothing to link, against an empty package that is precompiled too. On Julia 1.10 and later in processor time."
 function load_using(settings)
     settings.say("load: using NativeCache")
     box = Box()
     try
         add_package(box, "Empty", "module Empty end")
-        script(name) = Measure.CLOCK * "const t = time_ns()\nusing $name\nprint((time_ns() - t) / 1e6)"
+        clock = VERSION < v"1.10" ? "time_ns() / 1e9" : "bench_clock()"
+        script(name) = Measure.CLOCK * "const t = $clock\nusing $name\nprint(1e3 * ($clock - t))"
         milliseconds(name) = parse(Float64, julia!(box, script(name)).out)
         foreach(milliseconds, ("Empty", "NativeCache"))
         empty, cache = in_turn(2 * settings.runs, () -> milliseconds("Empty"), () -> milliseconds("NativeCache"))
-        return [row("load", "using NativeCache, more than an empty package", "ms", "" => "using", [], cache .- empty; budget = 15.0)]
+        return [row("load", "using NativeCache, more than an empty package", "ms", "" => "using", [], cache .- empty;
+            budget = VERSION < v"1.10" ? 15.0 : 10.0)]
     finally
         remove(box)
     end

@@ -33,6 +33,7 @@ else
     # internals of this version of Julia
     VERSION < v"1.12" && Base.include(NativeCache, "companion/julia_before_1_12.jl")
     Base.include(NativeCache, VERSION < v"1.11" ? "companion/julia_1_10.jl" : VERSION < v"1.12" ? "companion/julia_1_11.jl" : "companion/julia_1_12.jl")
+    SHORTENS && Base.include(NativeCache, "companion/edges.jl")     # what code of images depends on
     Base.include(NativeCache, "companion/session.jl")          # what runs in every session
 end
 Base.include(NativeCache, "library.jl")                        # the calls into libnativecache
@@ -73,6 +74,7 @@ else
     Base.include(NativeCache, "companion/layout.jl")           # the layout of Julia's objects
     Base.include(NativeCache, "companion/statement.jl")        # reads statements
     Base.include(NativeCache, "companion/trainer.jl")          # compiles statements while a companion is precompiled
+    SHORTENS && Base.include(NativeCache, "companion/shortening.jl")    # makes images cheaper to load
     Base.include(NativeCache, "companion/trace.jl")            # what this session has compiled
     Base.include(NativeCache, "companion/build.jl")            # one companion: the worker process and its result
     Base.include(NativeCache, "companion/auto.jl")             # builds that a session starts by itself

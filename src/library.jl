@@ -90,4 +90,24 @@ function installed_code(id::Int)
     return installed
 end
 
+else
+
+"Where the fields of Julia's objects lie (companion/layout.jl): was it understood?"
+keep_layout(offsets::Vector{UInt32}, types::Vector{Ptr{Cvoid}}, words::Vector{UInt}, memory::Bool) =
+    ccall((:nativecache_layout, LIBRARY), Cint, (Ptr{UInt32}, Csize_t, Ptr{Ptr{Cvoid}}, Csize_t, Ptr{UInt}, Cint),
+        offsets, length(offsets), types, length(types), words, memory) == 0
+
+"""
+What this session has compiled, put into profiles: lines of what came of it, empty if it failed. For each of `modules` the
+number in `homes` says where it is from; `facts` are lines.
+"""
+learn_lines(modules::Vector{Any}, homes::Vector{Int32}, facts::String) =
+    taken(ccall((:nativecache_learn, LIBRARY), Ptr{UInt8}, (Any, Ptr{Int32}, Cstring), modules, homes, facts))
+
+"A type in the words of a profile, not in those of `show`, to which packages add methods; empty if it has none."
+function signature_text(@nospecialize(signature))
+    send_layout()
+    return taken(ccall((:nativecache_statement, LIBRARY), Ptr{UInt8}, (Any,), signature))
+end
+
 end

@@ -148,6 +148,175 @@ part("inserted code follows its callees") && @testset "inserted code follows its
     remove(box)
 end
 
+part("code that no call reaches any more") && @testset "code that no call reaches any more" begin
+    box = Box()
+    build(box, repr("Chain"), chain(box)[1:2])
+    show_status = "show(stdout, MIME(\"text/plain\"), NativeCache.status(\"Chain\"))"
+    taken = julia!(box, "using NativeCache, Chain; @eval Chain f(x::Int) = -1; $show_status").out
+    @test occursin("1 of 2 methods installed", taken) && occursin("1 rejected, Invalidated", taken)
+    told = julia!(box, "using NativeCache, Chain; @eval Chain f(x::Int) = -1; show(stdout, MIME(\"text/plain\"), NativeCache.explain(Chain.f, (Int,)))").out
+    @test occursin("Invalidated", told) && occursin("f(::Int64) in Chain", told)
+    # The method that takes its place was there before, and hidden.
+    add_package(box, "Hidden", "module Hidden; f(x) = 1; f(x::Int) = 2; end")
+    build(box, repr("Hidden"), ["Tuple{typeof(Hidden.f), Int64}"])
+    gone = julia!(box, "using NativeCache, Hidden; Base.delete_method(which(Hidden.f, (Int,))); show(stdout, MIME(\"text/plain\"), NativeCache.explain(Hidden.f, (Int,)))").out
+    @test occursin("Invalidated", gone) && occursin("f(::Int64) in Hidden", gone) && occursin("which was deleted", gone)
+    remove(box)
+end
+
+# A companion does not hold what code of other images calls (src/companion/edges.jl). That code may have ended before, and it
+# may end afterwards: by definitions of the session and of packages, deletions, at any depth, in images of Julia and of packages.
+const SHORTENS = VERSION < v"1.11"
+const ENDS_PACKAGES = [
+    "Deep" => """
+        module Deep
+        # What depends on the number is known only where the number is.
+        kind(::Int) = :int
+        kind(::String) = :text
+        kind(::Symbol) = :name
+        kind(::Char) = :letter
+        kind(::Float64) = :number
+        item(i) = i == 1 ? 1 : i == 2 ? "a" : i == 3 ? :b : i == 4 ? 'c' : 5.0
+        Base.@constprop :aggressive @noinline below(i) = kind(item(i))
+        Base.@constprop :aggressive @noinline above(i) = below(i)
+        part(x) = x + 1
+        @noinline whole(x) = part(x) * 10
+        precompile(below, (Int,))
+        precompile(above, (Int,))
+        end
+        """ => String[],
+    "Left" => """
+        module Left
+        using Deep
+        @noinline named() = Deep.above(1)
+        @noinline sized(x::Int8) = Deep.whole(x)
+        precompile(named, ())
+        precompile(sized, (Int8,))
+        end
+        """ => ["Deep"],
+    # The same code of another package as in `Left`.
+    "Right" => """
+        module Right
+        using Deep
+        @noinline sized(x::Int8) = Deep.whole(x) + 1
+        precompile(sized, (Int8,))
+        end
+        """ => ["Deep"],
+    "Pirate" => """
+        module Pirate
+        Base.promote_rule(::Type{Int64}, ::Type{Int16}) = Int128
+        end
+        """ => String[],
+    "Ends" => """
+        module Ends
+        using Deep, Left
+        # promote_typeof > promote_type > promote_rule: that it is Int64 is a constant in Julia's image.
+        far(x::Int64, y::Int16) = string(Base.promote_typeof(x, y))
+        plain(x::Int) = string(x, "!")
+        direct() = Deep.above(1) === :int ? "int" : "other"
+        through() = Left.named() === :int ? "int" : "other"
+        sized(x::Int8) = string(Deep.whole(x), "?")
+        end
+        """ => ["Deep", "Left"]]
+
+# Each entry as it runs, and as the compiler knows it when it compiles a caller.
+const ENDS_SAY = """
+    far(x, y) = Ends.far(x, y); plain(x) = Ends.plain(x); direct() = Ends.direct(); through() = Ends.through(); sized(x) = Ends.sized(x)
+    calls() = (("far", 1, Int16(1)), ("plain", 1), ("direct",), ("through",), ("sized", Int8(1)))
+    ask(mod, name, arguments...) = try Base.invokelatest(getfield(mod, Symbol(name)), arguments...) catch err; typeof(err) end
+    say() = println(join((ask(mod, call...) for mod in (Ends, Main) for call in calls()), ' '))
+    """
+# How many of the entries run code of an image, and how many do not.
+const ENDS_COUNTS = """
+    let N = NativeCache, types = [N.read_statement(text, N.loaded_root) for (_, text, _) in N.account(N.SESSION.found[1].companion)]
+        held = count(type -> (i = N.instance_of(type, Base.get_world_counter()); i isa Core.MethodInstance &&
+            N.any_code(code -> N.is_valid(code) && N.has_image_code(code), i)), types)
+        print(stderr, held, ' ', length(types) - held)
+    end
+    """
+
+function ends_box()
+    box = Box()
+    for (name, (source, deps)) in ENDS_PACKAGES
+        add_package(box, name, source; deps = [dep => Sandbox.uuid(dep) for dep in deps])
+    end
+    result = build(box, repr("Ends"), ["Tuple{typeof(Ends.far), Int64, Int16}", "Tuple{typeof(Ends.plain), Int64}", "Tuple{typeof(Ends.direct)}",
+        "Tuple{typeof(Ends.through)}", "Tuple{typeof(Ends.sized), Int8}"])
+    @test length(result["compiled"]) == 5
+    return box
+end
+
+# What is defined, and how many of the five entries hold no more if it is defined before.
+const ENDS_CHANGES = [
+    "@eval Base promote_typeof(x::Int64, y::Int16) = Int128" => 1,
+    "@eval Base promote_type(::Type{Int64}, ::Type{Int16}) = Int128" => 1,
+    "@eval Base promote_rule(::Type{Int64}, ::Type{Int16}) = Int128" => 1,
+    # Its own method once more: `string` of two entries rests on it, too.
+    "@eval Base promote_typeof(x, xs...) = (@_inline_meta; promote_type(typeof(x), promote_typeof(xs...)))" => 3,
+    # It ends and comes back: what was compiled with it is not what there is now, and the results are the same again.
+    "@eval Base promote_rule(::Type{Int64}, ::Type{Int16}) = Int128; Base.delete_method(which(Base.promote_rule, (Type{Int64}, Type{Int16})))" => 1,
+    "using Pirate" => 1,
+    "@eval Deep kind(::Int) = :whole" => 2,
+    "@eval Deep kind(::Integer) = :whole; Base.delete_method(which(Deep.kind, (Int,)))" => 2,
+    "@eval Deep part(x::Int8) = 2.5" => 1,
+    "@eval Deep part(x) = x + 2.5" => 1]
+
+part("code of other images that holds no more") && @testset "code of other images that holds no more" begin
+    box = ends_box()
+    uncached(script) = julia!(box, replace(script, "using NativeCache, " => "using ", "using NativeCache\n" => "")).out
+    # Before it is loaded, with packages loaded in several orders. With `Ends` there already, NativeCache comes last.
+    loads = ["using Right, Deep", "using Ends, Deep"]
+    @testset "$change" for (number, (change, ended)) in enumerate(ENDS_CHANGES)
+        # After it was loaded; and what an older world sees.
+        after = "using NativeCache, Ends\nusing Deep\n$(ENDS_SAY)say(); old = Base.get_world_counter(); $change\nsay()\n" *
+            "println([Base.invoke_in_world(old, f) for f in (Ends.direct, Ends.through)], Base.invoke_in_world(old, Ends.far, 1, Int16(1)), Base.invoke_in_world(old, Ends.sized, Int8(1)))\n"
+        with = julia!(box, "$after$ENDS_COUNTS")
+        @test with.out == uncached(after)
+        SHORTENS && @test with.err == "$(5 - ended) $ended"
+        for load in loads
+            before = "$load\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say()\n"
+            with = julia!(box, "$before$ENDS_COUNTS")
+            @test with.out == uncached(before)
+            SHORTENS && @test with.err == "$(5 - ended) $ended"
+        end
+        number in (3, 7) || continue
+        # What has ended before must not hide what ends afterwards.
+        twice = "using Deep\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say(); $(ENDS_CHANGES[3].first); $(ENDS_CHANGES[7].first); say()"
+        @test julia!(box, twice).out == uncached(twice)
+        # With threads one of them could run what is taken out: nothing is loaded.
+        for threads in (number == 3 ? "2" : "1,1",)
+            run = julia!(box, "using Deep\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say()\n$ENDS_COUNTS"; flags = `--threads=$threads`)
+            @test run.out == uncached("using Deep\n$change\nusing NativeCache, Ends\n$(ENDS_SAY)say()")
+            SHORTENS && @test run.err == "0 5"
+        end
+    end
+    SHORTENS && @test julia!(box, "using NativeCache, Ends\n$ENDS_COUNTS"; flags = `--threads=2`).err == "5 0"
+    remove(box)
+end
+
+# NativeCache's own image is made in the same way, and Julia loads it before NativeCache can look.
+SHORTENS && part("NativeCache's own code that holds no more") && @testset "NativeCache's own code that holds no more" begin
+    box = Box()
+    add_package(box, "Plain", "module Plain\nf(x::Int) = string(x, 1)\nend\n")
+    build(box, repr("Plain"), ["Tuple{typeof(Plain.f), Int64}"])
+    # A definition below what NativeCache runs at its start.
+    change = "@eval Base.Filesystem isdir(path::String) = (global asked = true; ispath(path) && isdir(stat(path)))"
+    said = julia!(box, "$change\nusing NativeCache, Plain\nprint(length(NativeCache.invalid_ends(NativeCache.OWN_ENDS)) > 0, ' ', Base.Filesystem.asked, ' ', " *
+        "length(NativeCache.status(\"Plain\").installed))").out
+    @test said == "true true 1"
+    # Nothing of its image can be reached by others before that: all methods are NativeCache's, or for its types.
+    own = julia!(box, """
+        id = Base.identify_package("NativeCache")
+        cache = only(filter(path -> Base.stale_cachefile(Base.locate_package(id), path) !== true, Base.find_all_in_cache_path(id)))
+        modules, object = Base.stale_cachefile(Base.locate_package(id), cache)
+        parts = @lock Base.require_lock ccall(:jl_restore_package_image_from_file, Any, (Cstring, Any, Cint, Cstring), object, modules, true, "NativeCache")
+        print(length(parts[4]), ' ', count(code -> nameof(Base.moduleroot(code.def.def.module)) !== :NativeCache, parts[4]))
+        """).out
+    total, others = parse.(Int, split(own))
+    @test total > 20 && others == 0
+    remove(box)
+end
+
 part("a traced session starts warm") && @testset "a traced session starts warm" begin
     box = Box()
     add_stdlib_copy(box, "Dates")
@@ -270,10 +439,67 @@ part("companions that do not fit are left alone") && @testset "companions that d
     @test reason() in ("4 KeyDiffers", "4 Untrusted")
     write(image, bytes)
     @test reason() == "4 "
+    # Another system image, and be it a copy.
+    other = joinpath(box.root, "sys.so")
+    cp(unsafe_string(Base.JLOptions().image_file), other; follow_symlinks = true)
+    @test reason(`-J $other`) == "4 KeyDiffers"
+    rm(other)
+    for ends in filter(endswith(".ends"), files)
+        # What it rests on: cut short, changed, empty, of another image, and gone. Nothing of it is believed.
+        bytes = read(ends)
+        foreign = "let e = NativeCache.read_ends($(repr(ends))); write($(repr(ends)), NativeCache.words_of(NativeCache.Ends(e.checksum + 1, e.system, e.packages))); end"
+        for changed in (bytes[1:end-8], bytes[1:end-3], [bytes[1:end-1]; bytes[end] ⊻ 0x01], UInt8[])
+            write(ends, changed)
+            @test reason() == "4 LinkFailed"
+        end
+        write(ends, bytes)
+        julia!(box, "using NativeCache; $foreign")
+        @test reason() == "4 LinkFailed"
+        rm(ends)
+        @test reason() in ("4 LinkFailed", "4 Untrusted")
+        write(ends, bytes)
+        @test reason() == "4 "
+    end
     for index in filter(endswith(".companion"), files)
         write(index, "name\tx\n")
         @test startswith(reason(), "4 ")
     end
+    remove(box)
+end
+
+# On 1.12 loading an image touches its code, so that all of them count as run.
+VERSION < v"1.11" && part("what a project's sessions do not use") && @testset "what a project's sessions do not use" begin
+    box = Box()
+    # Nothing that anything else calls.
+    build(box, repr("Chain"), chain(box)[1:2])
+    project(name) = (folder = mkpath(joinpath(box.root, name)); touch(joinpath(folder, "Project.toml")); folder)
+    one, two = project("one"), project("two")
+    session(project, script) = julia!(box, "using NativeCache, Chain\n$script"; flags = `--project=$project`, env = ["JULIA_NATIVECACHE_TRACE" => "yes"])
+    call = "println(Base.invokelatest(Chain.f, 1))"
+    show_status = "println(NativeCache.status(\"Chain\")); show(stdout, MIME(\"text/plain\"), NativeCache.status(\"Chain\"))"
+    for number in 1:5
+        said = session(one, number == 5 ? show_status : "")
+        @test isempty(said.err) && (number < 5 || occursin("2 of 2 installed", said.out))
+        @test session(two, call).out == "4\n"
+    end
+    # The sixth of the one leaves it alone; those of the other have it.
+    @test occursin("NotUsedHere", session(one, show_status).out)
+    @test occursin("2 of 2 installed", session(two, "$call; $show_status").out)
+    # What a session has to compile brings it back, for its project only.
+    missed = session(one, call)
+    @test missed.out == "4\n" && isempty(missed.err)
+    @test occursin("2 of 2 installed", session(one, "$call; $show_status").out)
+    # So does a build.
+    foreach(_ -> session(one, ""), 1:5)
+    @test occursin("NotUsedHere", session(one, show_status).out)
+    records = joinpath(box.depot, NativeCache.STORE, "projects")
+    @test !isempty(readdir(records))
+    @test session(one, "NativeCache.build(\"Chain\"; quiet = true)").err == ""
+    @test !occursin("NotUsedHere", session(one, show_status).out)
+    # Nothing of it is left.
+    foreach(_ -> session(one, ""), 1:2)
+    session(one, "NativeCache.clear!()")
+    @test !isdir(records) || isempty(readdir(records))
     remove(box)
 end
 

@@ -4,7 +4,7 @@
 using Libdl: Libdl
 
 "Where a reason is tested, if not here."
-const TESTED_ELSEWHERE = Dict(:NoImages => "companion.jl", :NoTypeExpression => "companion.jl",
+const TESTED_ELSEWHERE = Dict(:NoImages => "companion.jl", :NoTypeExpression => "companion.jl", :NotUsedHere => "companion.jl",
     :Truncated => "faults/libraries.jl", :BadMagic => "faults/libraries.jl", :FormatVersion => "faults/libraries.jl",
     :HashMismatch => "faults/libraries.jl", :Untrusted => "faults/trust.jl",
     :CompilerAborted => "build.jl", :CompilerThrew => "build.jl", :EdgeChanged => "load.jl",

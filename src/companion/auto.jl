@@ -1,11 +1,19 @@
-# What a session does by itself about companions that are out of date: the setting `auto`. Both engines use the same queue
-# (queue.jl). Jobs are files with lines "argument\t...", "variable\tNAME\t..." and "package\tuuid\tName".
+# What a session does by itself about companions that are not up to date: the setting `auto`. The queue is the one of the
+# native engine (processes/queue.jl); jobs are files of lines "argument\t...", "variable\tNAME\t..." and "package\tuuid\tName".
 
 """
-Called at the end of a session that has added methods to the profiles of these packages. With `auto = "background"`, a
-separate process, which outlives the session, builds their companions. With `"now"`, the session waits for it.
+The session has ended and has taught the profiles of some packages something: `text` is what `learn` returned. With
+`auto = "background"` a process of its own, which outlives the session, builds their companions; with `"now"` the session
+waits for it.
 """
-function build_learnt(learnt::Vector{Vector{PkgId}})
+function build_learnt(text::String)
+    learnt = Vector{PkgId}[]
+    for line in split(text, '\n'; keepempty = false)
+        words = fields_of(line)
+        words[1] == "profile" && parse(Int, words[4]) > 0 || continue
+        ids = PkgId[id for id in keys(Base.loaded_modules) if package_folder(id) in words[5:end]]
+        push!(learnt, sort!(ids; by = package_folder))
+    end
     auto = session_setting("auto")
     (isempty(learnt) || !(auto in ("background", "now"))) && return nothing
     root = joinpath(writable_depot(), STORE)

@@ -71,11 +71,11 @@ function put_companion(job::Job, work::String, folder::String)
     job.compare === nothing || return compare_companion(job, facts, items)
     base = joinpath(folder, facts["base"])
     index = joinpath(folder, facts["stem"] * ".companion")
-    for (from, to) in (facts["object"] => base * ".so", facts["cache"] => base * ".ji")
-        # Julia gives them the permissions of the source. Others may read the files, but not write them.
-        chmod(from, 0o644)
-        Base.Filesystem.rename(from, to)
-    end
+    ends = joinpath(work, "ends")
+    SHORTENS && seal_ends(ends, ends, facts["cache"])
+    SHORTENS && move_in(ends, base * ".ends")
+    move_in(facts["object"], base * ".so")
+    move_in(facts["cache"], base * ".ji")
     head = [string(name, '\t', facts[name]) for name in ("name", "uuid", "base")]
     key = [string("key\t", name, '\t', escape_field(value)) for (name, value) in key_parts()]
     lines = [string("statement\t", item.second.reason === nothing ? item.first : item.second.reason, '\t',
@@ -83,12 +83,34 @@ function put_companion(job::Job, work::String, folder::String)
     write_whole(index, join([head; key; packages; lines], '\n') * '\n')
     # Remove an earlier companion for these builds.
     remove_in(name -> startswith(name, facts["stem"] * "-") && !startswith(name, facts["base"]), folder)
+    forget_record()
     retire(job.packages[1])
     keep_within_cap()
     return Success(index, library_size(index), items, Dict{String,Float64}(), Int[], Dict{Int,Tuple{String,Vector{PkgId}}}(), Dict{Int,Float64}())
 end
 
-"The outcome of each statement: bucket => method."
+"Sessions of this project load what was built, whatever those before them did without."
+function forget_record()
+    project = Base.active_project()
+    project isa String || return nothing
+    for depot in DEPOT_PATH
+        try
+            rm(joinpath(depot, record_of(project)); force = true)
+        catch err
+            err isa Base.IOError || rethrow()       # another's depot
+        end
+    end
+    return nothing
+end
+
+"Julia gives them the rights of the source, which others may read and nobody else may write."
+function move_in(from::String, to::String)
+    chmod(from, 0o644)
+    Base.Filesystem.rename(from, to)
+    return nothing
+end
+
+"What became of each statement: bucket => method."
 function companion_items(job::Job, path::String)
     outcomes = Dict{String,Tuple{String,String}}()
     for line in eachline(path)

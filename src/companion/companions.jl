@@ -1,7 +1,7 @@
 # Companions in the store: their places, and the text file beside their code.
 #
 #   <depot>/nativecache/v1.10/<key>/<Name>-<uuid>/<build id>[+<others>].companion
-#                                                 <build id>[+<others>]-<content>.{jl,txt,ji,so}
+#                                                 <build id>[+<others>]-<content>.{jl,txt,ji,so,ends}
 #
 # key       hash of everything besides packages that decides whether Julia accepts an image
 # build id  the build of the package that the companion belongs to
@@ -67,7 +67,7 @@ function read_companion(index::String)
     name, uuid, base, whole = "", nothing, "", false
     packages = Pair{PkgId,UInt128}[]
     for line in eachline(IOBuffer(text))
-        words = split(line, '\t')
+        words = fields_of(line)
         if words[1] == "package" && length(words) == 4
             number = tryparse(UUID, words[2])
             build = tryparse(UInt128, words[4]; base = 16)
@@ -94,8 +94,8 @@ const COMPANION_BASE = r"^[0-9a-f]{32}(\+[0-9a-f]{16})?-[0-9a-f]{16}$"
 function account(companion::Companion)
     found = NTuple{3,String}[]
     for line in eachline(IOBuffer(companion.text))
-        words = split(line, '\t')
-        words[1] == "statement" && length(words) == 4 && push!(found, (words[2], unescape_field(words[3]), unescape_field(words[4])))
+        words = fields_of(line)
+        words[1] == "statement" && length(words) == 4 && push!(found, (words[2], words[3], words[4]))
     end
     return found
 end

@@ -1,33 +1,6 @@
 # What is known about a method on Julia 1.10 and later: where its code is, and why earlier code is not valid any more.
 
-"The text of a signature. `show` is not used, since packages add methods to it."
-function signature_text(@nospecialize(signature))
-    send_layout()
-    return taken(ccall((:nativecache_statement, LIBRARY), Ptr{UInt8}, (Any,), signature))
-end
-
-"The method instance that `precompile` compiles for this signature, or a text that says why there is none."
-function instance_of(@nospecialize(signature), world)
-    matches = Base._methods_by_ftype(signature, -1, world)
-    (matches isa Vector && !isempty(matches)) || return "no method matches"
-    if length(matches) > 1
-        # As in Julia: keep the methods for which the signature is compiled as it is, and of these the most specific one.
-        several = length(matches)
-        compiled(match) = ccall(:jl_isa_compileable_sig, Cint, (Any, Any, Any), signature, match.sparams, match.method) != 0
-        signature isa DataType ? filter!(compiled, matches) : empty!(matches)
-        filter!(one -> !any(other -> other !== one && Base.morespecific(one.method.sig, other.method.sig), matches), matches)
-        length(matches) == 1 || return "its arguments are too abstract: $several methods match"
-    end
-    match = matches[1]::Core.MethodMatch
-    # Julia may compile one method instance for several signatures, depending on the method.
-    types = Core.Compiler.get_compileable_sig(match.method, match.spec_types, match.sparams)
-    (types === nothing || types === match.spec_types) && return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
-        match.method, match.spec_types, match.sparams)::Core.MethodInstance
-    meet = ccall(:jl_type_intersection_with_env, Any, (Any, Any), types, match.method.sig)::Core.SimpleVector
-    return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any), match.method, types, meet[2])::Core.MethodInstance
-end
-
-# ---- where code is ----
+# ---- where code lies ----
 
 "The files that are mapped into this process, each with its start and end. The list comes from the kernel, which needs no lock of the loader."
 function mapped_ranges()

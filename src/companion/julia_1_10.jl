@@ -1,7 +1,13 @@
 # Internals of Julia 1.10 that the other files of this folder use. julia_1_11.jl and julia_1_12.jl define the same names for
 # their versions. No other file in src/companion checks the version.
 
-# The type of the arrays in typemaps.
+# Does the image writer put what others' code calls into an image, so that edges are worth shortening (edges.jl)?
+const SHORTENS = true
+
+# Does loading leave the pages of an image's code alone, so that one that is there was run (rust/companion/src/idle.rs)?
+const TELLS_WHAT_RUNS = true
+
+# What typemaps keep their parts in.
 const TYPEMAP_ARRAY = Vector{Any}
 const MEMORY = false
 

@@ -1,5 +1,9 @@
 # Internals of Julia 1.11; julia_1_10.jl documents each of these names. Untested.
 
+const SHORTENS = false
+
+const TELLS_WHAT_RUNS = false
+
 const TYPEMAP_ARRAY = Memory{Any}
 const MEMORY = true
 

@@ -1,5 +1,10 @@
 # Internals of Julia 1.12; julia_1_10.jl documents each of these names.
 
+# Edges are of code instances, and the loader is Julia code: edges.jl is not for this Julia.
+const SHORTENS = false
+
+const TELLS_WHAT_RUNS = false
+
 const TYPEMAP_ARRAY = Memory{Any}
 const MEMORY = true
 

@@ -27,9 +27,6 @@ function send_layout()
     words = UInt[global_table(), UInt(unsafe_load(cglobal(:jl_fptr_const_return_addr, Ptr{Cvoid}))),
                  UInt(unsafe_load(cglobal(:jl_fptr_interpret_call_addr, Ptr{Cvoid})))]
     types = Ptr{Cvoid}[pointer_from_objref(type) for type in LAYOUT_TYPES]
-    sent = GC.@preserve words types ccall((:nativecache_layout, LIBRARY), Cint,
-        (Ptr{UInt32}, Csize_t, Ptr{Ptr{Cvoid}}, Csize_t, Ptr{UInt}, Cint),
-        OFFSETS, length(OFFSETS), types, length(types), words, MEMORY)
-    sent == 0 || error(last_error())
+    keep_layout(OFFSETS, types, words, MEMORY) || error(last_error())
     return nothing
 end

@@ -1,6 +1,9 @@
 # Code that a session runs at its start, when a package is loaded, and at its end should be native code in NativeCache's own
 # image. So it runs once here, on an empty session, while the image is made.
 
+if ccall(:jl_generating_output, Cint, ()) == 1 && SHORTENS
+    Base.invokelatest(Shortening.begin_edges!)
+end
 if ccall(:jl_generating_output, Cint, ()) == 1
     let id = PkgId(UUID(1), "Nothing"), folder = mktempdir()
         SESSION_KEY[] = ""
@@ -11,7 +14,7 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             write(index, "name\tN\nuuid\t$(UUID(2))\nbase\t$(hex128(UInt128(1)))-$(hex(UInt64(1)))\npackage\t$(UUID(1))\tNothing\t$(hex128(UInt128(1)))\nstatement\tcompiled\tTuple{}\t\n")
             companion = companions_of(id, UInt128(1))[1]
             account(companion)
-            found = Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[])
+            found = Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[], UInt(0))
             push!(SESSION.found, found)
             any_store()
             is_outermost()
@@ -22,20 +25,22 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             catch
             end
             insert!(found, Any[])
+            record = joinpath(folder, record_of("nothing"))
+            mkpath(dirname(record))
+            write(record, "project\tnothing\nidle\t1\tnothing\n")
+            read_record("nothing")
+            is_idle(companion)
             log, ours = begin_log()
-            append!(found.log, @view log[1:end])
             ours && end_log()
             reject!(found, :Nothing, "")
-            send_layout()
-            session_setting("trace")
-            asked_for(PkgId[id])
-            loads(id)
-            extensions(PkgId[id])
-            packages, text = trace_text()
-            parse_found("looked\t1\nentry\tTuple{}\t0\n", PkgId[id])
-            placed(["Tuple{}" => [id]], [Member(id, Set{PkgId}())])
-            ids = [id]
-            add_to_layer(ids, "trace", profile_text(ids, "trace", "sessions", ["Tuple{Int64}"]))
+            if SHORTENS
+                # A list of one place each, written without what only builds need.
+                words = UInt[0, 0, 1, 0, 0, 1, 1, 0]
+                words[1] = sum_of(Vector{UInt8}(reinterpret(UInt8, words)))
+                write(index * ".ends", words)
+                read_ends(index * ".ends")
+            end
+            learn(PkgId[id], folder, "trace", "sessions", "end")
         catch
             # Only time is lost, for example because libnativecache is not built yet.
         finally
@@ -44,6 +49,8 @@ if ccall(:jl_generating_output, Cint, ()) == 1
             empty!(SESSION.found)
             empty!(SESSION.looked)
             empty!(SESSION.asked)
+            SESSION.project = ""
+            empty!(SESSION.idle)
             SESSION_KEY[] = ""
         end
     end
@@ -51,7 +58,6 @@ if ccall(:jl_generating_output, Cint, ()) == 1
     precompile(start, ())
     precompile(loaded, (PkgId,))
     precompile(ended, ())
-    precompile(trace_session, ())
     precompile(load_companion!, (Found,))
 end
 
@@ -74,6 +80,19 @@ if ccall(:jl_generating_output, Cint, ()) == 1 && haskey(ENV, "NATIVECACHE_TEST_
                            (train_all, (String, Vector{Any})), (read_value, (Any, typeof(loaded_root), Vector{Pair{Symbol,TypeVar}}))]
             precompile(f, types)
         end
-        foreach(command -> precompile(parse_options, (String, given, typeof(command[4]), typeof((command[5]..., "json", "quiet")))), COMMANDS)
+        # No function is made here: nothing may be defined while what an image rests on is gathered (shortening.jl).
+        for command in COMMANDS
+            precompile(parse_options, (String, given, typeof(command[4]), typeof((command[5]..., "json", "quiet"))))
+        end
     end
+end
+
+# Last of all, each on its own, so that nothing of it is inferred before the line above it has run.
+if ccall(:jl_generating_output, Cint, ()) == 1 && SHORTENS
+    precompile(take_out_own!, ())
+    Core.Compiler.track_newly_inferred.x = false
+end
+if ccall(:jl_generating_output, Cint, ()) == 1 && SHORTENS
+    append!(OWN_ENDS.system, Base.invokelatest(Shortening.end_edges!, NativeCache).system)
+    Base.invokelatest(Shortening.leave_no_trace!, NativeCache)
 end

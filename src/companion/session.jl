@@ -13,7 +13,8 @@ mutable struct Found
     inserted::Int               # code instances that NativeCache inserted, since Julia's loader does not
     dropped::Int                # code instances that were not valid any more, so that they were not inserted
     mod::Union{Nothing,Module}
-    log::Vector{Any}            # what Julia's loader logged about code that it refused
+    log::Vector{Any}            # what Julia's loader said of code that it did not take
+    world::UInt                 # the first in which its code was there
 end
 
 mutable struct Session
@@ -21,13 +22,15 @@ mutable struct Session
     reason::Symbol              # why it is off
     message::String
     found::Vector{Found}
-    looked::Set{PkgId}          # packages for which companions were looked up
-    asked::Vector{PkgId}        # packages that the user loaded, in order
-    present::Set{PkgId}         # packages that were loaded before NativeCache
+    looked::Set{PkgId}          # packages whose companions were looked for
+    asked::Vector{PkgId}        # packages that the user asked for, in that order
+    present::Set{PkgId}         # packages that were there before NativeCache
+    project::String             # whose record was read
+    idle::Vector{String}        # companions that its sessions load and do not run
     lock::ReentrantLock
 end
 
-const SESSION = Session(false, :NotStarted, "", Found[], Set{PkgId}(), PkgId[], Set{PkgId}(), ReentrantLock())
+const SESSION = Session(false, :NotStarted, "", Found[], Set{PkgId}(), PkgId[], Set{PkgId}(), "", String[], ReentrantLock())
 
 "Why this process cannot use cached code, or `nothing` if it can."
 function out_of_place()
@@ -44,7 +47,9 @@ end
 function __init__()
     ccall(:jl_generating_output, Cint, ()) != 0 && return nothing
     try
-        start()
+        SHORTENS && take_out_own!()
+        # Not what the compiler made of it when this image was made, if that was just taken out.
+        Base.invokelatest(start)
     catch err
         SESSION.on, SESSION.reason, SESSION.message = false, :StartFailed, sprint(showerror, err)
     end
@@ -110,7 +115,7 @@ function look_for(id::PkgId)
     build == 0 && return nothing
     for companion in companions_of(id, UInt128(build))
         any(found -> found.companion.uuid == companion.uuid, SESSION.found) && continue
-        push!(SESSION.found, Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[]))
+        push!(SESSION.found, Found(companion, :waiting, :Nothing, "", 0.0, 0, 0, nothing, Any[], UInt(0)))
     end
     return nothing
 end
@@ -120,24 +125,60 @@ function load_what_can_be()
     # Companions need NativeCache. Julia 1.12 registers it only after its `__init__`; then the callback comes.
     haskey(Base.loaded_modules, PkgId(@__MODULE__)) || return nothing
     waiting = Found[]
+    most = 0
     for found in SESSION.found
-        found.state === :waiting && push!(waiting, found)
+        found.state === :waiting || continue
+        push!(waiting, found)
+        most = max(most, length(found.companion.packages))
     end
-    isempty(waiting) && return nothing
-    sort!(waiting; by = package_count, alg = InsertionSort)
-    for found in waiting
+    for count in 1:most, found in waiting
+        length(found.companion.packages) == count || continue
         fits = true
         for (id, build) in found.companion.packages
             mod = get(Base.loaded_modules, id, nothing)
             mod isa Module || (fits = false; break)
             UInt128(Base.module_build_id(mod)) == build || (reject!(found, :PackageBuild, id.name); fits = false; break)
         end
-        fits && load_companion!(found)
+        fits || continue
+        is_idle(found.companion) ? reject!(found, :NotUsedHere, "NativeCache.build loads it again") : load_companion!(found)
     end
     return nothing
 end
 
-package_count(found::Found) = length(found.companion.packages)
+# ---- what this project's sessions do not use ----
+
+# So many sessions in a row may load a companion and not run it.
+const MOST_IDLE = 5
+
+"""
+Have the last sessions of this project loaded it in vain? A companion holds what the sessions of all projects have needed;
+rust/companion/src/idle.rs writes down which of them those of this one run.
+"""
+function is_idle(companion::Companion)
+    project = Base.active_project()
+    project isa String || return false
+    project == SESSION.project || read_record(project)
+    return basename(companion.index) in SESSION.idle
+end
+
+function read_record(project::String)
+    SESSION.project = project
+    empty!(SESSION.idle)
+    for depot in DEPOT_PATH
+        path = joinpath(depot, record_of(project))
+        isfile(path) || continue
+        for line in eachline(IOBuffer(read(path, String)))
+            words = fields_of(line)
+            length(words) == 3 && words[1] == "idle" || continue
+            count = tryparse(Int, words[2])
+            count isa Int && count >= MOST_IDLE && push!(SESSION.idle, String(words[3]))
+        end
+    end
+    return nothing
+end
+
+"The record of a project, below a depot."
+record_of(project::String) = joinpath(STORE, "projects", hex(hash(project)))
 
 function reject!(found::Found, reason::Symbol, message::AbstractString)
     found.state, found.reason, found.message = :rejected, reason, String(message)
@@ -158,8 +199,9 @@ end
 function restore!(found::Found)
     companion = found.companion
     cache, source = companion.base * ".ji", companion.base * ".jl"
-    # This process runs the code of a companion, so nobody else may have written it.
-    for path in (companion.index, source, cache, companion.base * ".so")
+    # A companion is code that this process runs: it must be nobody else's.
+    ends_path = companion.base * ".ends"
+    for path in (companion.index, source, cache, companion.base * ".so", SHORTENS ? ends_path : source)
         problem = distrust(path)
         isempty(problem) || return reject!(found, :Untrusted, problem)
     end
@@ -171,17 +213,33 @@ function restore!(found::Found)
         mod isa Module || return reject!(found, :PackageMissing, string(mod[2].name))
     end
     object === nothing && return reject!(found, :LinkFailed, "there is no native code beside $cache")
+    ends = nothing
+    if SHORTENS
+        ends = read_ends(ends_path)
+        ends isa Ends || return reject!(found, :LinkFailed, "$ends_path is damaged")
+        ends.checksum == open(Base.isvalid_cache_header, cache) || return reject!(found, :LinkFailed, "$ends_path is of another image")
+        invalid = invalid_ends(ends)
+        # Another thread could run what is taken out before it is.
+        isempty(invalid) || is_alone() ||
+            return Base.invokelatest(reject!, found, :Invalidated, "with threads, all that it calls must be valid: $(invalid[1].def)")
+        # Nothing is compiled later on.
+        isempty(invalid) || Base.invokelatest(prepare_take_out)
+    end
     log, ours = begin_log()
     known = length(log)
     restored = try
-        Base._include_from_serialized(id_of(companion), cache, object, modules)
+        ends === nothing ? Base._include_from_serialized(id_of(companion), cache, object, modules) :
+            restore_image(id_of(companion), cache, object, modules, ends)
     finally
-        append!(found.log, @view log[known+1:end])
+        for at in known+1:length(log)
+            push!(found.log, log[at])
+        end
         ours && end_log()
     end
     restored isa Module || return reject!(found, :LinkFailed, sprint(showerror, restored))
     found.mod = restored
     insert!(found, constant_of(restored, :CODE)::Vector{Any})
+    found.world = Base.get_world_counter()
     found.state = :loaded
     return nothing
 end

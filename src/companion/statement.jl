@@ -158,3 +158,30 @@ function loaded_root(name::Symbol)
     end
     return found
 end
+
+"The method instance that `precompile` compiles for this signature, or what is wrong with it."
+function instance_of(@nospecialize(signature), world)
+    matches = Base._methods_by_ftype(signature, -1, world)
+    (matches isa Vector && !isempty(matches)) || return "no method matches"
+    match = length(matches) == 1 ? matches[1]::Core.MethodMatch : most_general(signature, matches)
+    match === nothing && return "its arguments are too abstract: $(length(matches)) methods match"
+    # Julia compiles one for several signatures where the method says so.
+    types = Core.Compiler.get_compileable_sig(match.method, match.spec_types, match.sparams)
+    (types === nothing || types === match.spec_types) && return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
+        match.method, match.spec_types, match.sparams)::Core.MethodInstance
+    meet = ccall(:jl_type_intersection_with_env, Any, (Any, Any), types, match.method.sig)::Core.SimpleVector
+    return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any), match.method, types, meet[2])::Core.MethodInstance
+end
+
+"""
+Which of several matches `precompile` takes, as `jl_get_compile_hint_specialization` says: of those that this signature is
+compiled for as it stands, the one that is more specific than no other.
+"""
+function most_general(@nospecialize(signature), matches::Vector)
+    signature isa DataType || return nothing
+    compiled = Core.MethodMatch[match for match in matches if
+        ccall(:jl_isa_compileable_sig, Int32, (Any, Any, Any), signature, match.sparams, match.method) != 0]
+    general = Core.MethodMatch[match for match in compiled if
+        !any(other -> other !== match && Base.morespecific(match.method.sig, other.method.sig), compiled)]
+    return length(general) == 1 ? general[1] : nothing
+end

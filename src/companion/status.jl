@@ -50,6 +50,8 @@ function in_session(text::String, item::Found)
     instance isa Core.MethodInstance || return "rejected" => MethodItem(text, :NoSuchMethod, instance)
     # Code that this session has compiled itself does not count.
     any_code(code -> is_valid(code) && has_image_code(code), instance) && return "installed" => MethodItem(text)
+    superseded = superseded_by(instance, type, item)
+    isempty(superseded) || return "rejected" => MethodItem(text, :Invalidated, superseded)
     why = refused(instance, item.log)
     isempty(why) || return "rejected" => MethodItem(text, :EdgeChanged, why)
     ended = was_native(instance)
@@ -58,6 +60,17 @@ function in_session(text::String, item::Found)
     held = item.mod === nothing ? Any[] : getglobal(item.mod, :CODE)::Vector{Any}
     any(code -> code.def === instance, held) && is_compiled(instance) && return "rejected" => MethodItem(text, :AlreadyCompiled, "")
     return "rejected" => MethodItem(text, :NotInImage, "")
+end
+
+"""
+The definition that has taken a signature away from the method whose code the companion brought, in words; empty if none
+has. That code may be valid still: no call with these types reaches it.
+"""
+function superseded_by(instance::Core.MethodInstance, @nospecialize(type), item::Found)
+    before = instance_of(type, item.world)
+    before isa Core.MethodInstance && before.def !== instance.def && any_code(has_image_code, before) || return ""
+    now = instance.def::Method
+    return now.primary_world > item.world ? definition_text(now) : string(definition_text(before.def::Method), ", which was deleted")
 end
 
 function any_code(condition, instance::Core.MethodInstance)
@@ -77,30 +90,6 @@ function was_native(instance::Core.MethodInstance)
     return newest
 end
 
-"The method instance that `precompile` compiles for this signature, or `nothing`."
-function instance_of_type(@nospecialize(type))
-    matches = Base._methods_by_ftype(type, -1, Base.get_world_counter())
-    matches isa Vector && !isempty(matches) || return nothing
-    match = length(matches) == 1 ? matches[1]::Core.MethodMatch : most_general(type, matches)
-    match === nothing && return nothing
-    return ccall(:jl_specializations_get_linfo, Any, (Any, Any, Any),
-        match.method, match.spec_types, match.sparams)::Core.MethodInstance
-end
-
-"""
-The match that `precompile` uses if there are several, as in `jl_get_compile_hint_specialization`: of the matches for which
-this signature is compiled, the most general one.
-"""
-function most_general(@nospecialize(type), matches::Vector)
-    compiled = Core.MethodMatch[match for match in matches if
-        ccall(:jl_isa_compileable_sig, Int32, (Any, Any, Any), type, match.sparams, match.method) != 0]
-    general = Core.MethodMatch[]
-    for (number, match) in enumerate(compiled)
-        any(later -> Base.morespecific(match.method.sig, later.method.sig), @view compiled[number+1:end]) || push!(general, match)
-    end
-    return length(general) == 1 ? general[1] : nothing
-end
-
 # ---- companions in the store ----
 
 "Paths of the companions that this session uses."
@@ -113,7 +102,7 @@ found_paths() = [item.companion.index for item in found()]
 function files_of(index::AbstractString)
     companion = companion_at(index)
     companion === nothing && return [String(index)]
-    return filter!(ispath, [String(index); [string(companion.base, ending) for ending in (".so", ".ji", ".txt", ".jl")]])
+    return filter!(ispath, [String(index); [string(companion.base, ending) for ending in (".so", ".ji", ".txt", ".jl", ".ends")]])
 end
 
 "Read a `.companion` file; `nothing` if it is gone or incomplete."

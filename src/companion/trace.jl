@@ -1,35 +1,123 @@
-# Puts what this session has compiled into the profiles, at its end or when `trace!` is called. libnativecache walks the live
-# code instances; this file decides to which packages they belong.
+# What this session has compiled goes into the profiles, at its end or when asked. libnativecache looks at the live code
+# instances and finds their places (rust/companion/src/learning.rs); what it cannot know without Julia is said here, in plain
+# code: what runs at the end of each session is native code of NativeCache's image, and each kind of container and each
+# closure would make that larger.
 
 "Called at the end of the session. Never prints or throws."
 function ended()
     try
-        SESSION.on && session_setting("trace") || return nothing
-        learnt = Vector{PkgId}[]
-        trace_session(learnt)
-        build_learnt(learnt)
+        SESSION.on || return nothing
+        text = learn(SESSION.asked, profiles_root(writable_depot()), "trace", "sessions", "end")
+        startswith(text, "build\t") && Base.invokelatest(build_learnt, text)
     catch
         # The trace of this session is lost.
     end
     return nothing
 end
 
-"A package that is not in the sysimage, with the packages that it loads."
-struct Member
-    id::PkgId
-    loads::Set{PkgId}
-end
+# Where a module is from, in the words of rust/companion/src/trace.rs.
+const EVERYWHERE, NOWHERE, OURS = Int32(-1), Int32(-2), Int32(-3)
+
+"Is it a companion, or NativeCache?"
+is_ours(id::PkgId) = id == Base.PkgId(NativeCache) || startswith(id.name, "NativeCache_")
 
 """
-The packages of a session in the order in which the user loaded them. For packages that were loaded before NativeCache this
-order is unknown: those that projects in the load path name count.
+Have libnativecache merge what this process has compiled into profiles below `root`. Returns what it says; see
+`nativecache_learn` in rust/companion/src/lib.rs. `mode` is `end` at the end of a session, `add`, `replace`, or `list` for what
+there is; statements of `without` are left out.
 """
-function asked_for(packages::Vector{PkgId})
-    packages = filter(!is_extension, packages)
-    asked = filter(in(packages), SESSION.asked)
-    named = filter(id -> id in SESSION.present && is_direct(id), packages)
-    found = unique!([asked; sort!(named; by = package_folder)])
-    return isempty(found) ? packages : found
+function learn(asked::Vector{PkgId}, root::String, layer::String, from::String, mode::String, without::Vector{String} = String[],
+               also::Vector{String} = String[])
+    send_layout()
+    facts = IOBuffer()
+    modules, homes = Any[Core, Base, Main], Int32[EVERYWHERE, EVERYWHERE, NOWHERE]
+    packages = PkgId[]
+    for (id, mod) in Base.loaded_modules
+        (mod === Core || mod === Base || mod === Main) && continue
+        push!(modules, mod)
+        if is_ours(id)
+            push!(homes, OURS)
+        elseif Base.in_sysimage(id)
+            push!(homes, EVERYWHERE)
+        elseif Base.module_build_id(mod) == 0
+            push!(homes, NOWHERE)
+        else
+            push!(packages, id)
+            push!(homes, Int32(length(packages) - 1))
+        end
+    end
+    for id in packages
+        fact(facts, "package", string(package_folder(id), '\t', id.name, '\t', uuid_text(id)))
+        parent = get(Base.EXT_PRIMED, id, nothing)
+        parent === nothing || fact(facts, "extension", Base.invokelatest(extension_line, id, parent)::String)
+    end
+    some = false
+    for id in asked
+        fact(facts, "asked", package_folder(id))
+        fact_loads(facts, id)
+        some = true
+    end
+    # Where NativeCache came too late to see what was asked for, those that the projects in the load path name.
+    for id in packages
+        id in SESSION.present && is_direct(id) || continue
+        fact(facts, "named", package_folder(id))
+        fact_loads(facts, id)
+        some = true
+    end
+    some || foreach(id -> fact_loads(facts, id), packages)
+    # What a companion has spared this session counts as needed.
+    for found in SESSION.found
+        found.state === :loaded || continue
+        line = escape_field(found.companion.text)
+        for (id, _) in found.companion.packages
+            line = string(line, '\t', package_folder(id))
+        end
+        fact(facts, "loaded", line)
+        fact(facts, "used", string(escape_field(basename(found.companion.index)), '\t', escape_field(string(found.companion.base, ".so"))))
+    end
+    # What its project's sessions do not run, and this one may have missed.
+    for found in SESSION.found
+        found.reason === :NotUsedHere || continue
+        line = string(escape_field(basename(found.companion.index)), '\t', escape_field(found.companion.text))
+        for (id, _) in found.companion.packages
+            line = string(line, '\t', package_folder(id))
+        end
+        fact(facts, "skipped", line)
+    end
+    for statement in without
+        fact(facts, "without", escape_field(statement))
+    end
+    for statement in also
+        fact(facts, "also", escape_field(statement))
+    end
+    for depot in DEPOT_PATH
+        fact(facts, "depot", escape_field(depot))
+    end
+    project = Base.active_project()
+    if project isa String
+        fact(facts, "project", escape_field(project))
+        # Workers are part of the session that has started them.
+        TELLS_WHAT_RUNS && mode == "end" && Base.JLOptions().worker == 0 &&
+            fact(facts, "record", escape_field(joinpath(dirname(root), "projects", basename(record_of(project)))))
+    end
+    fact(facts, "root", escape_field(root))
+    fact(facts, "layer", layer)
+    fact(facts, "from", escape_field(from))
+    fact(facts, "when", utc_text())
+    fact(facts, "julia", string(VERSION))
+    fact(facts, "mode", mode)
+    text = learn_lines(modules, homes, String(take!(facts)))
+    isempty(text) && mode != "end" && error(last_error())
+    return text
+end
+
+"A line of what libnativecache has to know."
+function fact(io::IOBuffer, name::String, text::String)
+    write(io, name)
+    write(io, UInt8('\t'))
+    write(io, text)
+    write(io, UInt8('\n'))
+    return nothing
 end
 
 "Is the package a direct dependency of a project in the load path, other than NativeCache's own?"
@@ -44,125 +132,36 @@ function is_direct(id::PkgId)
     return false
 end
 
-"The packages that a package loads, from its cache file."
-function loads(id::PkgId)
+"What a package has loaded before itself, as its cache file says."
+function fact_loads(facts::IOBuffer, id::PkgId)
     origin = get(Base.pkgorigins, id, nothing)
-    origin === nothing && return Set{PkgId}()
+    origin isa Base.PkgOrigin || return nothing
     path = origin.cachepath
-    path isa String || return Set{PkgId}()
-    required = try
-        open(io -> (Base.isvalid_cache_header(io) == 0 ? Pair{PkgId,UInt128}[] : cache_header(io, path)[3]), path)
+    path isa String || return nothing
+    try
+        line = package_folder(id)
+        io = open(path, "r")
+        try
+            Base.isvalid_cache_header(io) == 0 && return nothing
+            for (needed, _) in cache_header(io, path)[3]::Vector{Pair{PkgId,UInt128}}
+                line = string(line, '\t', package_folder(needed))
+            end
+        finally
+            close(io)
+        end
+        fact(facts, "loads", line)
     catch
-        return Set{PkgId}()
+        # As good as a package that loads nothing.
     end
-    return Set{PkgId}(first.(required))
+    return nothing
 end
 
-"""
-The packages, of those that the user loaded, that together load what an entry needs: a single package if there is one.
-`members` are the packages that the user loaded, in order.
-"""
-function place_of(needed::Vector{PkgId}, members::Vector{Member})
-    isempty(needed) && return isempty(members) ? PkgId[] : [members[end].id]
-    for member in members
-        all(id -> id == member.id || id in member.loads, needed) && return [member.id]
-    end
-    left, chosen = Set(needed), PkgId[]
-    for member in members
-        brings = filter(id -> id == member.id || id in member.loads, left)
-        isempty(brings) && continue
-        push!(chosen, member.id)
-        setdiff!(left, brings)
-    end
-    # If none of them loads it, another package did, for example because it is an extension that they trigger.
-    isempty(chosen) && !isempty(members) && push!(chosen, members[1].id)
-    return sort!(chosen; by = package_folder)
-end
+"The packages that bring an extension about, behind it."
+extension_line(id::PkgId, parents) = join(map(package_folder, [id; brought_by(id, parents)]), '\t')
 
-# The origin of a module, with the numbers of rust/companion/src/trace.rs.
-const EVERYWHERE, NOWHERE, OURS = Int32(-1), Int32(-2), Int32(-3)
-
-"Is the package a companion, or NativeCache?"
-is_ours(id::PkgId) = id == Base.PkgId(@__MODULE__) || startswith(id.name, "NativeCache_")
-
-function trace_text()
-    send_layout()
-    packages = PkgId[]
-    modules, homes = Any[Core, Base, Main], Int32[EVERYWHERE, EVERYWHERE, NOWHERE]
-    for (id, mod) in Base.loaded_modules
-        mod in (Core, Base, Main) && continue
-        push!(modules, mod)
-        if is_ours(id)
-            push!(homes, OURS)
-        elseif in_sysimage(id)
-            push!(homes, EVERYWHERE)
-        elseif Base.module_build_id(mod) == 0
-            push!(homes, NOWHERE)
-        else
-            push!(packages, id)
-            push!(homes, Int32(length(packages) - 1))
-        end
-    end
-    text = taken(ccall((:nativecache_trace_session, LIBRARY), Ptr{UInt8}, (Any, Ptr{Int32}), modules, homes))
-    isempty(text) && error(last_error())
-    return packages, text
-end
-
-in_sysimage(id::PkgId) = Base.in_sysimage(id)
-
-"Parse the result of libnativecache: numbers by name, and each statement with the packages that it needs."
-function parse_found(text::String, packages::Vector{PkgId})
-    numbers = Dict{String,String}()
-    entries = Pair{String,Vector{PkgId}}[]
-    extension = extensions(packages)
-    for line in eachline(IOBuffer(text))
-        words = split(line, '\t')
-        if words[1] == "entry"
-            needed = PkgId[packages[parse(Int, word) + 1] for word in split(words[3])]
-            whole = unique!(reduce(vcat, (get(extension, id, [id]) for id in needed); init = PkgId[]))
-            push!(entries, unescape_field(words[2]) => whole)
-        else
-            numbers[words[1]] = words[2]
-        end
-    end
-    return numbers, entries
-end
-
-"The statements, grouped by the packages for whose companion they are."
-function placed(entries, members::Vector{Member})
-    groups = Dict{Vector{PkgId},Vector{String}}()
-    for (statement, needed) in entries
-        place = place_of(needed, members)
-        isempty(place) || push!(get!(Vector{String}, groups, place), statement)
-    end
-    return groups
-end
-
-"Trace the session and merge the result into the layer `trace` of the profiles. Sets of packages whose profile grows are pushed onto `learnt`."
-function trace_session(learnt = Vector{PkgId}[])
-    started = time_ns()
-    packages, text = trace_text()
-    numbers, entries = parse_found(text, packages)
-    groups = placed(entries, Member[Member(id, loads(id)) for id in asked_for(packages)])
-    # Statements of loaded companions count as needed: without the companion, the session might have compiled them.
-    for found in SESSION.found
-        found.state === :loaded || continue
-        place = sort!(first.(found.companion.packages); by = package_folder)
-        known = Set(get!(Vector{String}, groups, place))
-        for (outcome, statement, _) in account(found.companion)
-            outcome in ("compiled", "AlreadyNative") && !(statement in known) && push!(groups[place], statement)
-        end
-    end
-    profiles = Pair{String,Tuple{Int,Int}}[]
-    for place in sort!(collect(keys(groups)); by = profile_folder)
-        isempty(groups[place]) && continue
-        written = add_to_layer(place, "trace", profile_text(place, "trace", "sessions", groups[place]))
-        push!(profiles, join((id.name for id in place), '+') => written)
-        written[2] > 0 && push!(learnt, place)
-    end
-    number(name) = parse(Int, get(numbers, name, "0"))
-    return Trace(number("looked"), number("compiled"), 0, length(entries), number("nowhere"), String[], profiles,
-        (time_ns() - started) / 1e9)
+"Trace this session into the profiles: what `trace!` calls."
+function trace_session()
+    return parse_trace(learn(SESSION.asked, profiles_root(writable_depot()), "trace", "sessions", "add"))
 end
 
 """
@@ -170,40 +169,12 @@ Write what this process has compiled into profiles below `folder`, for the packa
 separated by a tab). Statements that need only this package and packages that it loads belong to it, the others to other
 packages. Statements in `without` are left out; statements in `also` are added to the package.
 """
-function trace_into(folder::String, layer::String, focus::String, from::String; without = Set{String}(), also = String[])
+function trace_into(folder::String, layer::String, focus::String, from::String; without::Vector{String} = String[], also::Vector{String} = String[])
     name, uuid = split(focus, '\t')
-    packages, text = trace_text()
-    at = findfirst(id -> id.name == name && (isempty(uuid) || replace(string(id.uuid), '-' => "") == uuid), packages)
-    at === nothing && return "package $name was not loaded"
-    id = packages[at]
-    _, entries = parse_found(text, packages)
-    filter!(entry -> !(entry.first in without || entry.first in also), entries)
-    foreach(statement -> push!(entries, statement => [id]), also)
-    members = Member[Member(other, loads(other)) for other in unique!([id; asked_for(packages)])]
-    for (place, statements) in placed(entries, members)
-        path = joinpath(folder, profile_folder(place))
-        taken(ccall((:nativecache_profile_update, LIBRARY), Ptr{UInt8}, (Cstring, Cstring, Cstring, Int32, UInt32, UInt32),
-            path, layer, profile_text(place, layer, from, statements), REPLACE, 0, 0))
+    for id in keys(Base.loaded_modules)
+        id.name == name && (isempty(uuid) || replace(string(id.uuid), '-' => "") == uuid) || continue
+        learn([id; SESSION.asked], folder, layer, from, "replace", without, also)
+        return ""
     end
-    return ""
-end
-
-"For each loaded extension, the packages that trigger it."
-function extensions(packages::Vector{PkgId})
-    found = Dict{PkgId,Vector{PkgId}}()
-    for (id, parents) in Base.EXT_PRIMED
-        id in packages && (found[id] = brought_by(id, parents))
-    end
-    return found
-end
-
-"Merge a profile into a layer. Returns how many methods the layer then has, and how many of them are new."
-function add_to_layer(ids::Vector{PkgId}, name::String, text::String; mode::Int = ADD)
-    folder = joinpath(profiles_root(writable_depot()), profile_folder(ids))
-    limits = (methods = session_setting("methods")::Int, sessions = session_setting("fade")::Int)
-    answer = taken(ccall((:nativecache_profile_update, LIBRARY), Ptr{UInt8},
-        (Cstring, Cstring, Cstring, Int32, UInt32, UInt32), folder, name, text, mode, limits.methods, limits.sessions))
-    isempty(answer) && error(last_error())
-    methods, new = split(answer, '\t')
-    return parse(Int, methods), parse(Int, new)
+    return "package $name was not loaded"
 end

@@ -17,7 +17,10 @@ has_image_code(code) = flags_of(code) & FROM_IMAGE != 0 || is_constant(code)
 hide!(code) = set_max_world!(code, UInt(0))
 show_again!(code) = set_max_world!(code, typemax(UInt))
 
-"Does the method belong to the compiler? Such code is not hidden, since the compiler needs it meanwhile."
+# Code instances of images that were hidden: inference went by them until then.
+const HIDDEN = Base.IdSet{Any}()
+
+"The compiler's own methods are left alone: it runs while they would be hidden."
 function is_compilers(method::Method)
     mod = method.module
     while true
@@ -37,8 +40,8 @@ Compile one signature. Returns the outcome, and the code instance that sessions 
 function train(@nospecialize type)
     matches = Base._methods_by_ftype(type, -1, Base.get_world_counter())
     (matches === nothing || matches === false || isempty(matches)) && return ("NoSuchMethod", nothing)
-    instance = instance_of_type(type)
-    (instance === nothing || is_compilers(instance.def)) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
+    instance = instance_of(type, Base.get_world_counter())
+    (!(instance isa Core.MethodInstance) || is_compilers(instance.def)) && return (precompile(type) ? "compiled" : "NotCompiled", nothing)
     hidden = Core.CodeInstance[]
     if isdefined(instance, :cache)
         code = instance.cache
@@ -53,6 +56,7 @@ function train(@nospecialize type)
                 end
                 hide!(code)
                 push!(hidden, code)
+                push!(HIDDEN, code)
             end
             isdefined(code, :next) || break
             code = code.next
@@ -116,6 +120,7 @@ Train the statements in a file. Code instances that a session has to insert are 
 statement is written to the file that the environment names, if any.
 """
 function train_all(path::String, codes::Vector{Any})
+    SHORTENS && Base.invokelatest(Shortening.begin_edges!)
     account = IOBuffer()
     outcomes = NTuple{3,String}[]
     instances = Dict{String,Core.MethodInstance}()
@@ -126,8 +131,8 @@ function train_all(path::String, codes::Vector{Any})
             type = read_statement(text, loaded_root)
             outcome, code = train(type)
             code === nothing || push!(codes, code)
-            instance = outcome == "compiled" ? instance_of_type(type) : nothing
-            instance === nothing || (instances[text] = instance)
+            instance = outcome == "compiled" ? instance_of(type, Base.get_world_counter()) : nothing
+            instance isa Core.MethodInstance && (instances[text] = instance)
         catch err
             outcome = err isa Unreadable ? "NoTypeExpression" : "CompilerThrew"
             detail = first(replace(sprint(showerror, err), r"\s+" => ' '), 300)
@@ -143,5 +148,10 @@ function train_all(path::String, codes::Vector{Any})
     end
     out = get(ENV, "NATIVECACHE_ACCOUNT", "")
     isempty(out) || write(out, take!(account))
+    SHORTENS || return nothing
+    # Last, since it changes what this process knows.
+    ends = Base.invokelatest(Shortening.end_edges!)::Ends
+    out = get(ENV, "NATIVECACHE_ENDS", "")
+    isempty(out) || write(out, words_of(ends))
     return nothing
 end

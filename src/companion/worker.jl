@@ -87,6 +87,7 @@ function build()
     mkpath(depot)
     pushfirst!(DEPOT_PATH, depot)       # Julia writes the images there
     ENV["NATIVECACHE_ACCOUNT"] = joinpath(WORK, "account")
+    ENV["NATIVECACHE_ENDS"] = joinpath(WORK, "ends")
     made_files = try
         Base.compilecache(id, joinpath(made.folder, made.base * ".jl"))
     catch err

@@ -1,22 +1,21 @@
 # Workloads on Julia 1.10 and later.
 
-# The methods compiled before the first block, and the number of code instances inferred by then; `nothing` before any block.
-const BEFORE_WORKLOAD = Ref{Union{Nothing,Tuple{Set{String},Int}}}(nothing)
+# What was compiled before the first block, and how much this process had inferred then; `nothing` as long as none has begun.
+const BEFORE_WORKLOAD = Ref{Union{Nothing,Tuple{Vector{String},Int}}}(nothing)
 
 function begin_workload()
     BEFORE_WORKLOAD[] === nothing || return nothing
     known = try
-        packages, text = trace_text()
-        Set{String}(first.(parse_found(text, packages)[2]))
+        map(unescape_field, split(learn(PkgId[], "", "", "", "list"), '\n'; keepempty = false))
     catch
-        Set{String}()       # libnativecache is not built, so nothing will be recorded at the end either
+        String[]        # libnativecache is not built: nothing is noted in the end either
     end
     BEFORE_WORKLOAD[] = (known, length(inferred_here()))
     return nothing
 end
 
 function trace_workload(folder::String, id::PkgId)
-    known, start = something(BEFORE_WORKLOAD[], (Set{String}(), 0))
+    known, start = something(BEFORE_WORKLOAD[], (String[], 0))
     called = called_in_block(Base.loaded_modules[id], start)
     problem = trace_into(folder, "precompile", focus_text(id), "@workload"; without = known, also = called)
     isempty(problem) || error(problem)

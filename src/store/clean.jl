@@ -229,6 +229,7 @@ function is_ours(path::AbstractString)
     parts[1] == "profiles" && return length(parts) == 3 &&
         occursin(r"^([a-z0-9]+\.(profile|pending-.*)|lock|built|failed-.*|.*\.tmp.*)$", parts[3])
     length(parts) == 1 && return occursin(r"^(lock|[a-z-]+\.(log|log\.old|lock|pid|queue))$", parts[1])
+    parts[1] == "projects" && return length(parts) == 2 && occursin(r"^[0-9a-f]{16}(\.tmp.*)?$", parts[2])
     parts[1] == "queue" && return length(parts) == 2 && occursin(r"\.(job|job\.running|tmp-.*)$", parts[2])
     occursin(r"^[0-9a-f]{16}$", parts[1]) && length(parts) == 3 || return false
     return is_library_file(path)

@@ -9,8 +9,10 @@
 //! returns.
 
 mod error;
+mod idle;
 mod images;
 mod layout;
+mod learning;
 mod methods;
 mod object;
 mod statement;
@@ -59,36 +61,61 @@ pub unsafe extern "C" fn nativecache_layout(
     })
 }
 
-/// What this session has compiled, as lines: `looked`, `compiled`, `nowhere`, `unprintable` and `seconds` with their
-/// numbers, and `entry<TAB>statement<TAB>numbers of packages`. Null if the trace failed.
+/// Looks at what this session has compiled and merges it into profiles. Lines: `looked`, `compiled`, `used`, `kept`,
+/// `nowhere`, `unprintable` and `seconds` with their numbers; `profile` as [`learning::learn`] has it; before them `build` if
+/// companions are wanted for these profiles. Empty if the session is not to be traced. If only a list is asked for, a line for
+/// each statement. Null if nothing could be done.
 ///
 /// # Safety
-/// On a Julia thread; the arguments as those of [`trace::trace`].
+/// On a Julia thread; the first arguments as those of [`trace::trace`]; `facts` is NUL-terminated.
 #[no_mangle]
-pub unsafe extern "C" fn nativecache_trace_session(roots: *mut jl_array_t, homes: *const i32) -> *mut c_char {
+pub unsafe extern "C" fn nativecache_learn(
+    roots: *mut jl_array_t,
+    homes: *const i32,
+    facts: *const c_char,
+) -> *mut c_char {
     guard(std::ptr::null_mut(), || {
         let started = Instant::now();
         // SAFETY: as the caller says.
+        let facts = learning::Facts::parse(&unsafe { CStr::from_ptr(facts) }.to_string_lossy());
+        let settings = facts.settings();
+        if facts.is_ending() && !settings.trace {
+            return Ok(hand_out(""));
+        }
+        // SAFETY: as the caller says.
         let found = unsafe { trace::trace(roots, homes) }?;
-        let mut out = String::new();
+        if facts.is_list() {
+            return Ok(hand_out(&lines_of_statements(&found)));
+        }
+        let (profiles, build) = learning::learn(&facts, &found, &settings)?;
+        let mut out = String::from(if build { "build\t1\n" } else { "" });
         for (name, number) in [
             ("looked", found.looked),
             ("compiled", found.compiled),
+            ("used", 0),
+            ("kept", found.entries.len()),
             ("nowhere", found.nowhere),
             ("unprintable", found.unprintable),
         ] {
             let _ = writeln!(out, "{name}\t{number}");
         }
-        for entry in &found.entries {
-            let numbers: Vec<String> = entry.packages.iter().map(u32::to_string).collect();
-            let _ = writeln!(out, "entry\t{}\t{}", lines::escape(&entry.statement), numbers.join(" "));
+        for line in profiles {
+            let _ = writeln!(out, "{line}");
         }
         let _ = writeln!(out, "seconds\t{}", started.elapsed().as_secs_f64());
         Ok(hand_out(&out))
     })
 }
 
-/// The text of a type, from which it can be read back, or null.
+fn lines_of_statements(found: &trace::Trace) -> String {
+    let mut out = String::new();
+    for entry in &found.entries {
+        let _ = writeln!(out, "{}", lines::escape(&entry.statement));
+    }
+    out
+}
+
+/// The text of a type that reads back to it, or null.
 ///
 /// # Safety
 /// On a Julia thread; `ty` is a live object.

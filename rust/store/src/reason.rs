@@ -205,6 +205,8 @@ reasons! {
             "load NativeCache earlier, or use a Ref for a value that changes";
         313 NotInImage: "Julia's image writer did not keep its code",
             "nothing: Julia drops code that it cannot relocate, and each session compiles the method";
+        314 NotUsedHere: "the last sessions of this project have loaded it and run none of its code",
+            "nothing: it is back once a session has compiled what it holds, or NativeCache.build was called";
     }
     Session {
         400 NotRequested: "it was not requested for any library",

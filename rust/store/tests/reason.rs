@@ -66,6 +66,7 @@ const CODES: &[(u16, &str)] = &[
     (309, "Different"),
     (312, "ConstantChanged"),
     (313, "NotInImage"),
+    (314, "NotUsedHere"),
     (400, "NotRequested"),
     (401, "AskedLater"),
 ];
