@@ -88,11 +88,11 @@ if part("a script")
             warm = run_script_in(box, path, String[], CACHED)
             @test (warm.code, warm.out) == (0, plain.out)
             cold = compiled_in(box, path, PLAIN)
-            @test length(cold) > 10
+            @test length(cold) > 5
             left = compiled_in(box, path)
-            @test all(text -> occursin("since", text), left)
+            @test filter(text -> !occursin("since", text), left) == []
             # At the prompt afterwards the names are Main's: they can be looked at, documented, extended and redefined.
-            after = run_script_in(box, path, String[], CACHED * raw"""
+            prompt = raw"""
 
                 println(fib(10), " ", advance(p; dt = 1.0), " ", MEMO[10], " ", isdefined(Main, :energy))
                 println(strip(string(@doc advance)), " ", strip(string(@doc Particle)))
@@ -100,8 +100,10 @@ if part("a script")
                 energy(p::Particle) = 7.0
                 advance(x::String) = "longer"
                 println(fib(10), " ", energy(p), " ", advance("x"), " ", length(methods(advance)))
-                """)
-            @test endswith(after.out, "55 P(-0.02) 55 true\nOne step. A particle.\n-1 7.0 longer 2\n") || after.out
+                """
+            after = run_script_in(box, path, String[], CACHED * prompt)
+            @test endswith(after.out, "\nOne step. A particle.\n-1 7.0 longer 2\n")
+            @test after.out == run_script_in(box, path, String[], PLAIN * prompt).out
         finally
             remove(box)
         end
@@ -158,7 +160,7 @@ if part("plain")
         try
             stays = plain_lines(built.report)
             @test occursin("@impure", stays[4])
-            @test !haskey(stays, 6) && !haskey(stays, 7)
+            @test occursin("step", stays[6]) && !haskey(stays, 7)
             warm = run_script_in(built.box, built.path, String[], CACHED)
             @test warm.out == "173\n-3\n4\n"
             # A session that has such a name already runs the script as it is.

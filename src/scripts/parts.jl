@@ -290,9 +290,9 @@ function why_not(@nospecialize(ex), names::ScriptNames, own, pure, heads)
     hiding = filter(name -> isdefined(Base, name), intersect(used, names.variables))
     # Compiled ahead, where the variable is not there yet, it would mean Base's.
     isempty(hiding) || return "it uses $(first(hiding)), a variable that hides a name of Base", nothing
-    known = intersect(used, names.constants)
-    isempty(known) || return "it uses $(first(known)), whose value is only known when the script runs", nothing
     name = defined_name(ex)
+    known = setdiff(intersect(used, names.constants), (name,))
+    isempty(known) || return "it uses $(first(known)), whose value is only known when the script runs", nothing
     parts = function_parts(bare)
     if parts !== nothing
         if name === nothing
