@@ -235,13 +235,13 @@ impl<'j> Describer<'j> {
     /// Another session finds it through the constant binding of the same name.
     fn type_name(&mut self, name: TypeName<'j>) -> Described {
         let module = name.module();
-        if module.root().is_main() {
-            return fail(Reason::NamesMain, format!("type {}", name.as_str()));
-        }
         let bound = module.constant(name.symbol()).and_then(Object::type_name);
         if bound != Some(name) {
             let detail = format!("type {} is not bound in {}", name.as_str(), module.path());
             return fail(Reason::OpaqueModule, detail);
+        }
+        if module.root().is_main() {
+            return fail(Reason::NamesMain, format!("type {}", name.as_str()));
         }
         let module = self.node(module.into())?;
         self.add(Node::TypeName { module, name: name.as_str().to_owned() })
@@ -253,15 +253,15 @@ impl<'j> Describer<'j> {
         if module.is_main() {
             return self.add(Node::Builtin(Builtin::MainModule));
         }
-        if module.root().is_main() {
-            return fail(Reason::NamesMain, format!("module {}", module.path()));
-        }
         if module.is_root() {
             let package = self.package_of(module)?;
             return self.add(Node::RootModule(package));
         }
         if module.parent().constant(module.symbol()) != Some(module.into()) {
             return fail(Reason::OpaqueModule, format!("module {} is not bound", module.path()));
+        }
+        if module.root().is_main() {
+            return fail(Reason::NamesMain, format!("module {}", module.path()));
         }
         let parent = self.node(module.parent().into())?;
         self.add(Node::Submodule { parent, name: module.as_str().to_owned() })

@@ -34,6 +34,7 @@ nativecache_testing::tests![
     inlineable_code_comes_back,
     code_of_the_sysimage_comes_back,
     what_has_no_description,
+    main_comes_back,
     what_has_changed_is_not_found,
 ];
 
@@ -264,6 +265,15 @@ fn what_has_no_description(julia: &Stopped) {
             assert!(!refused.detail.is_empty());
         }
     }
+}
+
+/// Code may look for a variable of `Main`; nothing that lies there is described.
+fn main_comes_back(julia: &Stopped) {
+    let session = Session::new(julia, true);
+    let mut describer = session.describer();
+    let main = evaluate(julia, "Main");
+    let node = describer.node(main).expect("a description");
+    assert_eq!(session.find(describer.image, &[node]), [Ok(main)]);
 }
 
 fn what_has_changed_is_not_found(julia: &Stopped) {

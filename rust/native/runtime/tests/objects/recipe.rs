@@ -142,13 +142,12 @@ const TYPES: [&str; 24] = [
 ];
 
 /// What another session could not know, or could take for something else.
-pub(crate) const REFUSED: [(&str, Reason); 14] = [
+pub(crate) const REFUSED: [(&str, Reason); 13] = [
     ("Fixture.Cell(1)", Reason::UnknownConstant),
     ("Ref(1)", Reason::UnknownConstant),
     ("Any[Any[1]][1]", Reason::UnknownConstant),
     ("Ptr{Cvoid}(8)", Reason::IntegerAddress),
     ("Fixture.Address(Ptr{Cvoid}(8), 1)", Reason::IntegerAddress),
-    ("Main", Reason::NamesMain),
     ("InMain", Reason::NamesMain),
     ("which(instance, (Any,))", Reason::NamesMain),
     ("Fixture.held()", Reason::UnknownObject),
