@@ -240,7 +240,7 @@ impl<'j> Describer<'j> {
             let detail = format!("type {} is not bound in {}", name.as_str(), module.path());
             return fail(Reason::OpaqueModule, detail);
         }
-        if module.root().is_main() {
+        if module.is_main() {
             return fail(Reason::NamesMain, format!("type {}", name.as_str()));
         }
         let module = self.node(module.into())?;
