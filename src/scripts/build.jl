@@ -23,34 +23,51 @@ is_script(name) = name isa AbstractString && endswith(name, ".jl")
 function build_script(given::AbstractString, options::Options)
     path = script_path(given)
     isfile(path) || throw(ArgumentError(string("there is no script ", repr(String(given)))))
-    plan = plan_script(path, read(path, String))
-    plain = stays_in_main(plan)
-    isempty(plan.parts) && return ScriptResult(path, BuildResult[], plain, "nothing of it can be compiled before it runs")
-    folder = trusted_folder(script_folder(path))
-    for part in plan.parts
-        with_failing_writes(() -> write_part(folder, part, plan))
+    plans = add_plans!(ScriptPlan[], path)
+    plain = reduce(vcat, stays_in_main.(plans))
+    all(plan -> isempty(plan.parts), plans) && return ScriptResult(path, BuildResult[], plain, "nothing of it can be compiled before it runs")
+    folders = String[]
+    for plan in plans
+        folder = trusted_folder(script_folder(plan.path))
+        push!(folders, folder)
+        put_text(joinpath(folder, "path"), path)
+        for part in plan.parts
+            with_failing_writes(() -> write_part(folder, part, plans))
+        end
     end
-    push!(LOAD_PATH, folder)
+    put_text(joinpath(folders[1], "built"), "")
+    append!(LOAD_PATH, folders)
     try
         update(options.progress, "precompiling the parts of $(basename(path))")
-        ids = PkgId[PkgId(part.uuid, part.name) for part in plan.parts]
+        parts = ScriptPart[part for plan in plans for part in plan.parts]
+        ids = PkgId[PkgId(part.uuid, part.name) for part in parts]
         problem = precompile_parts(ids, options)
         done(options.progress)
-        ready = filter(id -> current_build_id(id) !== nothing, ids)
-        known = script_statements(plan)
+        known = script_statements(plans)
         results = BuildResult[]
-        for (number, id) in enumerate(ids)
-            id in ready || continue
-            texts = get(known, number, String[])
-            isempty(texts) && continue
+        for id in ids
+            texts = get(known, id.name, String[])
+            (isempty(texts) || current_build_id(id) === nothing) && continue
             result = build_set([id], sort!(unique!(texts)), nothing, Source[], options)
             result === nothing || push!(results, result)
         end
         build_own(options)
         return ScriptResult(path, results, plain, problem)
     finally
-        filter!(!=(folder), LOAD_PATH)
+        filter!(!in(folders), LOAD_PATH)
     end
+end
+
+"The plan of a script, and those of the files that it includes by name, in their order; each file once."
+function add_plans!(plans::Vector{ScriptPlan}, path::String, around::ScriptContext = ScriptContext())
+    any(plan -> plan.path == path, plans) && return plans
+    text = read(path, String)
+    plan = plan_script(path, text, parse_script(text, path), around)
+    push!(plans, plan)
+    for (number, file) in plan.includes
+        isfile(file) && add_plans!(plans, file, context_at(plan, number))
+    end
+    return plans
 end
 
 "What background.jl runs for profiles that name a script or its parts."
@@ -70,13 +87,14 @@ function build_script_unattended(ids::Vector{PkgId})
 end
 
 "The folder of a part, as of any package that an environment has by its folder."
-function write_part(folder::String, part::ScriptPart, plan::ScriptPlan)
+function write_part(folder::String, part::ScriptPart, plans::Vector{ScriptPlan})
+    others = ScriptPart[other for plan in plans for other in plan.parts]
     root = mkpath(joinpath(folder, part.name, "src"))
     project = IOBuffer()
     println(project, "name = \"", part.name, "\"\nuuid = \"", part.uuid, "\"\n\n[deps]")
     for name in packages_of(part.source)
-        at = findfirst(other -> other.name == name, plan.parts)
-        id = at === nothing ? Base.identify_package(name) : PkgId(plan.parts[at].uuid, name)
+        at = findfirst(other -> other.name == name, others)
+        id = at === nothing ? Base.identify_package(name) : PkgId(others[at].uuid, name)
         id === nothing || id.uuid === nothing || println(project, name, " = \"", id.uuid, '"')
     end
     put_text(joinpath(folder, part.name, "Project.toml"), String(take!(project)))
@@ -147,49 +165,64 @@ end
 script_id(path::String) = PkgId(script_uuid(path, 0), script_name(path))
 
 "Statements by part: what sessions needed that ran the script as it is, and with parts of earlier builds; and its blocks."
-function script_statements(plan::ScriptPlan)
+function script_statements(plans::Vector{ScriptPlan})
     texts = Set{String}()
-    base = script_name(plan.path)
-    in_part = Regex(string("\\b", base, "_[0-9]+\\."))
+    bases = script_name.(getfield.(plans, :path))
+    in_part = Regex(string("\\b(?:", join(bases, '|'), ")_[0-9]+\\."))
     for ids in profiled()
-        any(id -> id.name == base || startswith(id.name, string(base, '_')), ids) || continue
+        any(id -> any(base -> id.name == base || startswith(id.name, string(base, '_')), bases), ids) || continue
         foreach(text -> push!(texts, replace(text, in_part => "Main.")), statements(layers_of(ids)))
     end
-    found = Dict{Int,Vector{String}}()
-    add(number, text) = push!(get!(Vector{String}, found, number), text)
+    found = Dict{String,Vector{String}}()
+    add(part, text) = push!(get!(Vector{String}, found, part), text)
     for text in texts
-        placed = in_parts(text, plan)
+        placed = in_parts(text, plans)
         placed === nothing || add(placed...)
     end
-    for item in plan.items
-        item.kind === :block && add(item.part, string("Tuple{typeof(", base, '_', item.part, '.', item.names[1], ")}"))
+    for plan in plans, item in plan.items
+        item.kind === :block || continue
+        part = plan.parts[item.part].name
+        add(part, string("Tuple{typeof(", part, '.', item.names[1], ")}"))
     end
     return found
 end
 
-"A statement of `Main` as one of the parts: the last of them that it names, and its text; `nothing` if it names what stays in `Main`."
-function in_parts(text::String, plan::ScriptPlan)
-    base = script_name(plan.path)
+"""
+A statement of `Main` as one of the parts: the last of them that it names, and its text; `nothing` if it names what stays in `Main`.
+"""
+function in_parts(text::String, plans::Vector{ScriptPlan})
+    order = String[part.name for plan in plans for part in plan.parts]
     last_part, missing_name = 0, false
     named(found) = begin
         name = SubString(found, 6)
-        number = startswith(name, "var\"") ? part_of_line(name, plan) : get(plan.names, Symbol(name), 0)
-        number == 0 && (missing_name = true)
-        last_part = max(last_part, number)
-        return string(base, '_', number, '.', name)
+        part = startswith(name, "var\"") ? part_of_line(name, plans) : part_of_name(Symbol(name), plans)
+        part === nothing && (missing_name = true; return String(found))
+        last_part = max(last_part, findfirst(==(part), order))
+        return string(part, '.', name)
     end
     placed = replace(text, r"\bMain\.(var\"(?:[^\"\\]|\\.)*\"|[\p{L}_][\p{L}\p{N}_!]*)" => named)
     (missing_name || occursin(r"\bMain\b", placed)) && return nothing
-    return max(last_part, 1), placed     # what names nothing of the script is needed from the first part on
+    return order[max(last_part, 1)], placed     # what names nothing of the script is needed from the first part on
+end
+
+function part_of_name(name::Symbol, plans)
+    for plan in plans
+        haskey(plan.names, name) && return plan.parts[plan.names[name]].name
+    end
+    return nothing
 end
 
 "The part that has the line of a made-up name, `var\"#1 at line 12 of script.jl\"`."
-function part_of_line(name::AbstractString, plan::ScriptPlan)
+function part_of_line(name::AbstractString, plans)
     found = match(r"^var\"#\d+ at line (\d+) of (.*)\"$", name)
-    (found === nothing || found[2] != basename(plan.path)) && return 0
+    found === nothing && return nothing
     line = parse(Int, found[1])
-    at = findfirst(item -> item.first <= line <= item.last, plan.items)
-    return at === nothing || plan.items[at].kind === :plain ? 0 : plan.items[at].part
+    for plan in plans
+        basename(plan.path) == found[2] || continue
+        at = findfirst(item -> item.first <= line <= item.last, plan.items)
+        at === nothing || plan.items[at].kind === :plain || return plan.parts[plan.items[at].part].name
+    end
+    return nothing
 end
 
 # ---- how it is shown ----

@@ -34,6 +34,32 @@ struct ScriptPlan
     items::Vector{ScriptItem}
     parts::Vector{ScriptPart}
     names::Dict{Symbol,Int}         # what the parts define for `Main`, and which of them
+    constants::Set{Symbol}          # what other definitions do
+    variables::Set{Symbol}
+    usings::Vector{Pair{Int,String}}        # number of the item => the statement
+    includes::Vector{Pair{Int,String}}      # number of the item => path of a file that it includes
+    around::Any                     # the `ScriptContext` that it was made for
+end
+
+"What a file that a script includes has from the script at that place."
+struct ScriptContext
+    names::Dict{Symbol,ScriptPart}
+    constants::Set{Symbol}
+    variables::Set{Symbol}
+    usings::Vector{String}
+end
+
+ScriptContext() = ScriptContext(Dict{Symbol,ScriptPart}(), Set{Symbol}(), Set{Symbol}(), String[])
+
+"The context of what item `number` of a script includes."
+function context_at(plan::ScriptPlan, number::Int)
+    around = plan.around::ScriptContext
+    names = copy(around.names)
+    for (at, item) in enumerate(plan.items)
+        at < number && item.kind === :definition && foreach(name -> names[name] = plan.parts[item.part], item.names)
+    end
+    usings = [around.usings; String[text for (at, text) in plan.usings if at < number]]
+    return ScriptContext(names, union(around.constants, plan.constants), union(around.variables, plan.variables), usings)
 end
 
 # Macros of Base and the standard libraries that make the same code whenever and wherever they are expanded. Any other may read
@@ -248,9 +274,17 @@ parse_script(text::String, path::String) = VERSION < v"1.6" ?
 """
 The plan of a script: what of it goes into which part. `path` is absolute.
 """
-function plan_script(path::String, text::String, @nospecialize(tree) = parse_script(text, path))
+function plan_script(path::String, text::String, @nospecialize(tree) = parse_script(text, path), around::ScriptContext = ScriptContext())
     expressions = script_expressions(tree)
     names = script_names(expressions)
+    union!(names.constants, around.constants)
+    union!(names.variables, around.variables)
+    # Methods of functions of the file around it are added as to those of a package.
+    union!(names.imported, keys(around.names))
+    includes = Pair{Int,String}[]
+    for (number, (_, _, ex)) in enumerate(expressions)
+        is_definition(ex) || :include in names.variables || included_files!(includes, number, ex, path)
+    end
     items = ScriptItem[ScriptItem(first, last, :plain, 0, Symbol[], Symbol[], "") for (first, last, _) in expressions]
     everything = Set{Symbol}()
     foreach(e -> names_in!(everything, e[3]), expressions)
@@ -258,10 +292,27 @@ function plan_script(path::String, text::String, @nospecialize(tree) = parse_scr
     if !isempty(asks)
         why = "the script asks for $(first(sort!(collect(String.(asks))))), which would tell the module of its parts from Main"
         foreach(item -> item.why = why, items)
-        return ScriptPlan(path, items, ScriptPart[], Dict{Symbol,Int}())
+        constants = Set{Symbol}(filter(name -> name !== nothing, Any[defined_name(ex) for (_, _, whole) in expressions for ex in statements_of(whole)]))
+        return ScriptPlan(path, items, ScriptPart[], Dict{Symbol,Int}(), constants, names.variables, usings_of(expressions), includes, around)
     end
-    return divide(path, text, expressions, items, names)
+    return divide(path, text, expressions, items, names, includes, around)
 end
+
+"The files that a top-level expression includes by name: `include(\"file.jl\")`."
+function included_files!(found::Vector{Pair{Int,String}}, number::Int, @nospecialize(ex), path::String)
+    ex isa Expr && !(ex.head in (:quote, :function, :(->), :macro, :module)) || return nothing
+    if is_include(ex)
+        push!(found, number => normpath(joinpath(dirname(path), ex.args[2])))
+    else
+        foreach(arg -> included_files!(found, number, arg, path), ex.args)
+    end
+    return nothing
+end
+
+is_include(@nospecialize(ex)) = is_block(ex, :call) && length(ex.args) == 2 && ex.args[1] === :include && ex.args[2] isa String
+
+usings_of(expressions) = Pair{Int,String}[number => string(ex) for (number, (_, _, whole)) in enumerate(expressions)
+                                          for ex in statements_of(whole) if is_block(ex, :using, :import)]
 
 function script_names(expressions)
     names = ScriptNames(Set{Symbol}(), Set{Symbol}(), Set{Symbol}(), Dict{Symbol,Int}())
@@ -354,11 +405,12 @@ function why_no_block(@nospecialize(ex), names::ScriptNames, own)
     return "", unique!(outside)
 end
 
-function divide(path, text, expressions, items, names)
+function divide(path, text, expressions, items, names, includes, around)
+    outer = keys(around.names)
     # Names whose definitions stay make those that use them stay: until nothing changes any more.
     kinds = Symbol[]
     while true
-        kinds, stays = classify!(items, expressions, names)
+        kinds, stays = classify!(items, expressions, names, outer)
         issubset(stays, names.constants) && break
         union!(names.constants, stays)
     end
@@ -387,14 +439,15 @@ function divide(path, text, expressions, items, names)
         item.kind === :block && (item.names = [Symbol("toplevel_", item.first)])
         item.kind === :definition && foreach(name -> get!(own, name, item.part), item.names)
     end
-    parts = ScriptPart[part_of(path, base, lines, expressions, items, numbers, number, names, own) for number in eachindex(numbers)]
-    return ScriptPlan(path, items, parts, own)
+    usings = usings_of(expressions)
+    parts = ScriptPart[part_of(path, base, lines, expressions, items, numbers, number, names, own, usings, around) for number in eachindex(numbers)]
+    return ScriptPlan(path, items, parts, own, names.constants, names.variables, usings, includes, around)
 end
 
 "What each expression is, as far as is known; and the names of definitions that stay in `Main`."
-function classify!(items, expressions, names)
+function classify!(items, expressions, names, outer)
     kinds = fill(:plain, length(items))
-    stays, own, pure, heads = Set{Symbol}(), Set{Symbol}(), Set{Symbol}(), Set{Any}()
+    stays, own, pure, heads = Set{Symbol}(), Set{Symbol}(outer), Set{Symbol}(), Set{Any}()
     for (number, item) in enumerate(items)
         ex = expressions[number][3]
         item.names, item.assigned, item.why = Symbol[], Symbol[], ""
@@ -450,18 +503,20 @@ script_uuid(path::String, number::Int) = UUID(UInt128(hash(path, UInt(number))) 
 The source of a part: a module that defines its items with the help of define.jl. It follows from the script's text, so that
 the same text names the same part, and another text another.
 """
-function part_of(path, base, lines, expressions, items, numbers, number, names, own)
+function part_of(path, base, lines, expressions, items, numbers, number, names, own, usings, around)
     name = string(base, '_', number)
     io = IOBuffer()
     println(io, "# NativeCache: definitions of ", path)
     println(io, "module ", name)
-    # What the script has asked for by then.
-    first_item = numbers[number][1]
-    for at in 1:first_item-1, ex in statements_of(expressions[at][3])
-        is_block(ex, :using, :import) && println(io, ex)
-    end
+    # What Main has asked for by then.
+    foreach(text -> println(io, text), around.usings)
+    foreach(((at, text),) -> at < numbers[number][1] && println(io, text), usings)
     used = Set{Symbol}()
     foreach(at -> names_in!(used, expressions[at][3]), numbers[number])
+    for outer in sort!(unique(part.name for part in values(around.names)))
+        wanted = sort!(Symbol[n for (n, part) in around.names if part.name == outer && n in used])
+        isempty(wanted) || println(io, "import ", outer, ": ", join(wanted, ", "))
+    end
     for earlier in 1:number-1
         wanted = sort!(Symbol[n for (n, part) in own if part == earlier && n in used])
         isempty(wanted) || println(io, "import ", base, '_', earlier, ": ", join(wanted, ", "))

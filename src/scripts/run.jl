@@ -12,6 +12,9 @@ end
 
 const SCRIPT_RUNS = ScriptRun[]
 
+# The runs that are under way: a script, the file that it includes, and so on.
+const RUNNING = ScriptRun[]
+
 """
     NativeCache.include(path)
 
@@ -43,6 +46,7 @@ function run_script(run::ScriptRun)
     storage[:SOURCE_PATH] = run.path
     place = LineNumberNode(1, Symbol(run.path))
     result = nothing
+    push!(RUNNING, run)
     try
         for ex in run.expressions
             if ex isa LineNumberNode
@@ -54,6 +58,7 @@ function run_script(run::ScriptRun)
     catch err
         rethrow(LoadError(run.path, place.line, err))
     finally
+        filter!(other -> other !== run, RUNNING)
         before === nothing ? delete!(storage, :SOURCE_PATH) : (storage[:SOURCE_PATH] = before)
     end
     return result
@@ -85,10 +90,19 @@ function begin_script(path::String)
     text = read(path, String)
     tree = parse_script(text, path)
     is_block(tree, :toplevel) || return nothing
-    note_script(path)
     folder = script_folder(path)
-    remember_script(path, folder)
-    plan = isdir(joinpath(folder, string(script_name(path), "_1"))) ? plan_script(path, text, tree) : ScriptPlan(path, ScriptItem[], ScriptPart[], Dict{Symbol,Int}())
+    around = ScriptContext()
+    if isempty(RUNNING)
+        note_script(path)
+        remember_script(path, folder)
+    elseif RUNNING[end].at <= length(RUNNING[end].plan.items)
+        around = context_at(RUNNING[end].plan, RUNNING[end].at)
+    end
+    # Of a script that was never built there is nothing to look for.
+    built = isdir(joinpath(folder, string(script_name(path), "_1"))) || !isempty(RUNNING) && !isempty(RUNNING[end].plan.items) ||
+        isfile(joinpath(folder, "built"))
+    plan = built ? plan_script(path, text, tree, around) : ScriptPlan(path, ScriptItem[], ScriptPart[], Dict{Symbol,Int}(), Set{Symbol}(), Set{Symbol}(),
+        Pair{Int,String}[], Pair{Int,String}[], around)
     run = ScriptRun(path, tree.args, plan, 0, fill(nothing, length(plan.parts)), fill("", length(plan.parts)))
     push!(SCRIPT_RUNS, run)
     return run
@@ -139,12 +153,22 @@ function replacement(run::ScriptRun, place::LineNumberNode, @nospecialize(ex))
     if part === nothing
         # By its line a closure at top level is known again when the script is built.
         place_generators!(ex, place)
-        return ex
+        return is_definition(ex) ? ex : with_includes(ex)
     end
     item.kind === :block && return Expr(:call, getfield(part, item.names[1]))
     isempty(item.names) && return documentation(ex, nothing)
     foreach(name -> ccall(:jl_module_import, Cvoid, (Any, Any, Any), Main, part, name), item.names)
     return documentation(ex, item.names[1])
+end
+
+"`include(\"file.jl\")` runs the file as a part of the script that it is."
+function with_includes(@nospecialize(ex))
+    ex isa Expr && !(ex.head in (:quote, :function, :(->), :macro, :module)) || return ex
+    is_include(ex) && return Expr(:call, NativeCache.include, ex.args[2])
+    for at in eachindex(ex.args)
+        ex.args[at] = with_includes(ex.args[at])
+    end
+    return ex
 end
 
 "What is left to do for a definition that a part has: its docstring, and its value."

@@ -27,21 +27,22 @@ end
 function script_status(given::AbstractString)
     path = script_path(given)
     isfile(path) || throw(ArgumentError(string("there is no script ", repr(String(given)))))
-    at = findlast(run -> run.path == path, SCRIPT_RUNS)
-    plan = plan_script(path, read(path, String))
+    plans = add_plans!(ScriptPlan[], path)
     parts = ScriptPartStatus[]
-    for (number, part) in enumerate(plan.parts)
-        id = PkgId(part.uuid, part.name)
-        ran = at !== nothing && number <= length(SCRIPT_RUNS[at].loaded)
-        why = ran && SCRIPT_RUNS[at].loaded[number] !== nothing ? "" : ran && !isempty(SCRIPT_RUNS[at].why[number]) ?
-            SCRIPT_RUNS[at].why[number] : part_problem(plan, part)
-        lines = Int[item.first for item in plan.items if item.part == number]
-        push!(parts, ScriptPartStatus(part.name, lines, why, status(id)))
+    for plan in plans
+        at = findlast(run -> run.path == plan.path, SCRIPT_RUNS)
+        for (number, part) in enumerate(plan.parts)
+            ran = at !== nothing && number <= length(SCRIPT_RUNS[at].loaded)
+            why = ran && SCRIPT_RUNS[at].loaded[number] !== nothing ? "" : ran && !isempty(SCRIPT_RUNS[at].why[number]) ?
+                SCRIPT_RUNS[at].why[number] : part_problem(plan, part)
+            lines = Int[item.first for item in plan.items if item.part == number]
+            push!(parts, ScriptPartStatus(part.name, lines, why, status(PkgId(part.uuid, part.name))))
+        end
     end
     message = session_message()[2]
     isempty(message) && isempty(parts) && (message = "nothing of it can be compiled before it runs")
     isempty(message) && all(part -> !isempty(part.why), parts) && (message = parts[1].why)
-    return ScriptStatus(path, at !== nothing, parts, stays_in_main(plan), message)
+    return ScriptStatus(path, any(run -> run.path == path, SCRIPT_RUNS), parts, reduce(vcat, stays_in_main.(plans)), message)
 end
 
 "What is plain though it would have been worth compiling."
