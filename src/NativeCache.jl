@@ -50,6 +50,7 @@ if VERSION < v"1.6"
     Base.include(NativeCache, "scripts/run.jl")                # running it with its parts
     Base.include(NativeCache, "scripts/build.jl")              # building its parts
 end
+Base.include(NativeCache, "scripts/commands.jl")               # `nativecache run` and `nativecache test`
 Base.include(NativeCache, "session/stale.jl")                  # what is out of date, removing it, building it again
 Base.include(NativeCache, "show/reasons.jl")                   # why something is not used
 Base.include(NativeCache, "show/status.jl")                    # what this session has installed

@@ -4,7 +4,8 @@
 """
 What a build of a script did: returned by [`NativeCache.build`](@ref)`("script.jl")`.
 
-- `parts`: the libraries of its parts, a [`NativeCache.BuildResult`](@ref) each
+- `parts`: the libraries of its parts, and of the packages that it uses if theirs were not up to date: a
+  [`NativeCache.BuildResult`](@ref) each
 - `plain`: what stays in `Main` though it would have been worth compiling: `(line, why)`
 - `message`: why there are no parts, or fewer than there could be
 """
@@ -51,6 +52,7 @@ function build_script(given::AbstractString, options::Options)
             result = build_set([id], sort!(unique!(texts)), nothing, Source[], options)
             result === nothing || push!(results, result)
         end
+        append!(results, build_used(plans, options))
         build_own(options)
         return ScriptResult(path, results, plain, problem)
     finally
@@ -58,14 +60,15 @@ function build_script(given::AbstractString, options::Options)
     end
 end
 
-"The plan of a script, and those of the files that it includes by name, in their order; each file once."
-function add_plans!(plans::Vector{ScriptPlan}, path::String, around::ScriptContext = ScriptContext())
+"The plan of a script, and those of the files that it includes, in their order; each file once."
+function add_plans!(plans::Vector{ScriptPlan}, path::String, around::ScriptContext = ScriptContext(), known = known_includes(path))
     any(plan -> plan.path == path, plans) && return plans
     text = read(path, String)
     plan = plan_script(path, text, parse_script(text, path), around)
     push!(plans, plan)
-    for (number, file) in plan.includes
-        isfile(file) && add_plans!(plans, file, context_at(plan, number))
+    more = Pair{Int,String}[number => file for (outer, number, file) in known if outer == path && number <= length(plan.items)]
+    for (number, file) in unique!(sort!([plan.includes; more]; by = first))
+        isfile(file) && add_plans!(plans, file, context_at(plan, number), known)
     end
     return plans
 end
@@ -143,6 +146,17 @@ function precompile_parts(ids::Vector{PkgId}, options::Options)
     finally
         rm(folder; recursive = true, force = true)
     end
+end
+
+"Libraries of the packages that the script asks for, where they are not up to date: without them it would not start warm."
+function build_used(plans::Vector{ScriptPlan}, options::Options)
+    names = Set{String}()
+    for plan in plans, (_, text) in plan.usings
+        union!(names, packages_of(text))
+    end
+    of_script(ids) = any(id -> startswith(id.name, SCRIPT_PREFIX), ids)
+    sets = Vector{PkgId}[ids for (ids, _) in stale() if !of_script(ids) && any(id -> id.name in names, ids)]
+    return build_sets(set -> build_set(set, nothing, nothing, Source[], beside(options, length(sets))), sets)
 end
 
 """

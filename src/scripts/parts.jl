@@ -66,7 +66,7 @@ end
 # a clock, a file or a variable, so what uses it stays where it is.
 const SAME_EXPANSION = Set(Symbol.(["@inline", "@noinline", "@inbounds", "@simd", "@views", "@view", "@.", "@__dot__", "@assert",
     "@show", "@time", "@elapsed", "@timed", "@allocated", "@printf", "@sprintf", "@testset", "@test", "@test_throws", "@test_broken",
-    "@test_skip", "@info", "@warn", "@error", "@debug", "@kwdef", "@doc", "@fastmath", "@goto", "@label", "@isdefined",
+    "@test_skip", "@test_nowarn", "@test_warn", "@test_logs", "@test_deprecated", "@inferred", "@info", "@warn", "@error", "@debug", "@kwdef", "@doc", "@fastmath", "@goto", "@label", "@isdefined",
     "@boundscheck", "@propagate_inbounds", "@nospecialize", "@specialize", "@threads", "@spawn", "@async", "@sync", "@r_str", "@b_str",
     "@raw_str", "@big_str", "@v_str", "@s_str", "@int128_str", "@uint128_str", "@cmd", "@__LINE__", "@__FILE__", "@__DIR__", "@evalpoly"]))
 
@@ -302,14 +302,14 @@ end
 function included_files!(found::Vector{Pair{Int,String}}, number::Int, @nospecialize(ex), path::String)
     ex isa Expr && !(ex.head in (:quote, :function, :(->), :macro, :module)) || return nothing
     if is_include(ex)
-        push!(found, number => normpath(joinpath(dirname(path), ex.args[2])))
+        ex.args[2] isa String && push!(found, number => normpath(joinpath(dirname(path), ex.args[2])))
     else
         foreach(arg -> included_files!(found, number, arg, path), ex.args)
     end
     return nothing
 end
 
-is_include(@nospecialize(ex)) = is_block(ex, :call) && length(ex.args) == 2 && ex.args[1] === :include && ex.args[2] isa String
+is_include(@nospecialize(ex)) = is_block(ex, :call) && length(ex.args) == 2 && ex.args[1] === :include
 
 usings_of(expressions) = Pair{Int,String}[number => string(ex) for (number, (_, _, whole)) in enumerate(expressions)
                                           for ex in statements_of(whole) if is_block(ex, :using, :import)]

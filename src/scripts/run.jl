@@ -64,20 +64,6 @@ function run_script(run::ScriptRun)
     return result
 end
 
-"""
-What `nativecache run script.jl [arguments]` does: [`NativeCache.include`](@ref) of the first of `ARGS`, with `PROGRAM_FILE` and
-`ARGS` as `julia script.jl [arguments]` has them.
-"""
-function run_program()
-    if isempty(ARGS)
-        println(stderr, "nativecache: run takes the path of a script")
-        exit(2)
-    end
-    path = popfirst!(ARGS)
-    Core.eval(Base, Expr(:(=), :PROGRAM_FILE, path))
-    return include(path)
-end
-
 "The path that `include(path)` would read."
 function script_path(path::AbstractString)
     from = Base.source_path(nothing)
@@ -95,7 +81,10 @@ function begin_script(path::String)
     if isempty(RUNNING)
         note_script(path)
         remember_script(path, folder)
-    elseif RUNNING[end].at <= length(RUNNING[end].plan.items)
+    else
+        remember_include(RUNNING[1].path, RUNNING[end], path)
+    end
+    if !isempty(RUNNING) && RUNNING[end].at <= length(RUNNING[end].plan.items)
         around = context_at(RUNNING[end].plan, RUNNING[end].at)
     end
     # Of a script that was never built there is nothing to look for.
@@ -133,6 +122,34 @@ function remember_script(path::String, folder::String)
     return nothing
 end
 
+"Which files a script includes is often computed: a build goes by what was included."
+function remember_include(root::String, outer::ScriptRun, path::String)
+    place = joinpath(script_folder(root), "includes")
+    line = join((string(outer.at), escape_field(outer.path), escape_field(path)), '\t')
+    try
+        known = isfile(place) ? readlines(place) : String[]
+        line in known && return nothing
+        trusted_folder(script_folder(root))
+        with_failing_writes(() -> write_whole(place, join([known; line], '\n') * "\n"))
+    catch err
+        err isa InterruptException && rethrow()     # no place to write to
+    end
+    return nothing
+end
+
+"What runs of the script have included: (path of the file around it, number of the item there, path)."
+function known_includes(root::String)
+    found = Tuple{String,Int,String}[]
+    place = joinpath(script_folder(root), "includes")
+    isfile(place) && isempty(distrust(place)) || return found
+    for line in eachline(place)
+        fields = fields_of(line)
+        number = length(fields) == 3 ? tryparse(Int, fields[1]) : nothing
+        number === nothing || push!(found, (fields[2], number, fields[3]))
+    end
+    return found
+end
+
 "The script that a name in the profiles stands for, or `nothing`."
 function script_of(id::PkgId)
     startswith(id.name, SCRIPT_PREFIX) || return nothing
@@ -161,7 +178,7 @@ function replacement(run::ScriptRun, place::LineNumberNode, @nospecialize(ex))
     return documentation(ex, item.names[1])
 end
 
-"`include(\"file.jl\")` runs the file as a part of the script that it is."
+"`include(file)` runs the file as a part of the script that it is."
 function with_includes(@nospecialize(ex))
     ex isa Expr && !(ex.head in (:quote, :function, :(->), :macro, :module)) || return ex
     is_include(ex) && return Expr(:call, NativeCache.include, ex.args[2])

@@ -11,7 +11,8 @@ const USAGE = """
           --statements FILE    precompile statements, as julia --trace-compile=FILE writes them
           --linker, --timeout  settings; see `nativecache settings`
       run SCRIPT [ARGS]        run a script, with what a build has compiled of it (Julia 1.5.3)
-      build SCRIPT             compile what of a script can be, before it runs
+      test [PACKAGE]           run a package's test/runtests.jl in the same way (Julia 1.5.3)
+      build SCRIPT             compile what of a script or a test/runtests.jl can be, before it runs
       status [PACKAGE...]      load the packages and show what is installed; without a package,
                                list all libraries
           --check              exit code 1 unless a library is in use for each package
