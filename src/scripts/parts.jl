@@ -72,7 +72,16 @@ const SAME_EXPANSION = Set(Symbol.(["@inline", "@noinline", "@inbounds", "@simd"
 
 # What asks for the module that something is defined in, or evaluates code there.
 const ASKS_FOR_MODULE = Set(Symbol.(["@__MODULE__", "parentmodule", "fullname", "moduleroot", "nameof", "names", "varinfo", "which", "@which",
-    "methods", "serialize", "deserialize", "Serialization", "pathof", "functionloc", "subtypes", "supertypes", "methodswith"]))
+    "methods", "pathof", "functionloc", "subtypes", "supertypes", "methodswith",
+    # What is sent or written names the module of its types and functions.
+    "serialize", "deserialize", "Serialization", "JLD", "JLD2", "BSON", "Distributed", "addprocs", "pmap", "remotecall", "remotecall_fetch",
+    "RemoteChannel", "@everywhere", "@distributed", "@spawnat"]))
+
+# Macros whose arguments are evaluated where the macro stands, in no scope of their own.
+const SAME_SCOPE = Set(Symbol.(["@show", "@time", "@elapsed", "@inbounds", "@fastmath", "@views", "@doc", "@inline", "@noinline"]))
+
+# Stands among the variables of a statement that assigns in the arguments of a macro, where only its expansion says what that means.
+const UNSURE = Symbol("#unsure")
 const EVALUATES = Set(Symbol.(["eval", "@eval", "include", "include_string", "evalfile", "invokelatest", "@generated", "Main", "@macroexpand",
     "macroexpand", "ccall", "@ccall", "@cfunction", "cfunction", "llvmcall", "__module__", "@static"]))
 
@@ -133,8 +142,14 @@ function assigned!(outside::Vector{Symbol}, inside::Vector{Symbol}, declared::Ve
     elseif ex.head === :global
         foreach(arg -> targets!(declared, is_block(arg, ASSIGNMENTS...) ? arg.args[1] : arg), ex.args)
     end
+    if ex.head === :macrocall && !nested && !(macro_name(ex) in SAME_SCOPE) && macro_name(ex) !== Symbol("@testset")
+        found = Symbol[]
+        foreach(arg -> assigned!(found, inside, declared, arg, false), ex.args)
+        isempty(found) || (append!(outside, found); push!(outside, UNSURE))
+        return nothing
+    end
     # A test set is a `let`.
-    scope = ex.head in SCOPES || ex.head === :macrocall && macro_name(ex) === Symbol("@testset")
+    scope = ex.head in SCOPES || ex.head === :macrocall && macro_name(ex) === Symbol("@testset") || is_block(ex, :(=)) && call_of(ex.args[1]) !== nothing
     foreach(arg -> assigned!(outside, inside, declared, arg, nested || scope), ex.args)
     return nothing
 end
@@ -397,6 +412,7 @@ function why_no_block(@nospecialize(ex), names::ScriptNames, own)
         return "it holds what only top-level code may", Symbol[]
     outside, inside, declared = Symbol[], Symbol[], Symbol[]
     assigned!(outside, inside, declared, ex, false)
+    UNSURE in outside && return "it assigns to a variable in the arguments of a macro", Symbol[]
     both = intersect(inside, names.variables)
     isempty(setdiff(both, declared)) || return "it assigns to $(first(setdiff(both, declared))) in a scope of its own, and Julia warns of that", Symbol[]
     isempty(intersect(outside, own)) || return "it assigns to a constant", Symbol[]
@@ -509,8 +525,9 @@ function part_of(path, base, lines, expressions, items, numbers, number, names, 
     println(io, "# NativeCache: definitions of ", path)
     println(io, "module ", name)
     # What Main has asked for by then.
-    foreach(text -> println(io, text), around.usings)
-    foreach(((at, text),) -> at < numbers[number][1] && println(io, text), usings)
+    asked = [around.usings; String[text for (at, text) in usings if at < numbers[number][1]]]
+    # A module of the script itself is in Main only.
+    foreach(text -> occursin(r"^(using|import) +\.", text) || println(io, text), asked)
     used = Set{Symbol}()
     foreach(at -> names_in!(used, expressions[at][3]), numbers[number])
     for outer in sort!(unique(part.name for part in values(around.names)))

@@ -193,7 +193,8 @@ function documentation(@nospecialize(ex), name::Union{Nothing,Symbol})
     if is_block(ex, :macrocall) && ex.args[1] == GlobalRef(Core, Symbol("@doc"))
         bare = undressed(ex)
         parts = function_parts(bare)
-        what = parts === nothing ? name : parts.head
+        what = parts !== nothing && is_block(parts.head, :call) ? parts.head : name
+        what === nothing && return nothing
         return Expr(:macrocall, ex.args[1], ex.args[2], ex.args[3], what)
     end
     return name

@@ -86,6 +86,9 @@ const PIECES = Function[
     s -> (f = fresh(s, "f"); say(s, "$f = x -> x + $(number(s, 2))", "println($f(1))"); push!(s.functions, f)),
     s -> (f = fresh(s, "Op"); say(s, "struct $f; n::Int; end", "(o::$f)(x) = x + o.n", "println($f(2)(3))")),
     s -> say(s, "println(join(sort(collect(Set(x % 3 for x in 1:10))), \",\"))"),
+    s -> (f = fresh(s, "f"); say(s, "\"With a parameter.\"", "$f(x::T) where {T<:Number} = x * one(T)", "println($f(2))"); push!(s.functions, f)),
+    s -> (name = fresh(s, "v"); say(s, "$name = 1", "wait(@async for i in 1:2", "    $name = 5i", "end)", "println($name)"); push!(s.numbers, name)),
+    s -> (m = fresh(s, "M"); say(s, "module $m", "export of_$m", "of_$m(x) = 2x", "end", "using .$m", "println(of_$m(2), [of_$m(i) for i in 1:2])")),
     s -> (f = fresh(s, "f"); say(s, "function $f end", "$f(x) = 3x", "println(hasmethod($f, Tuple{Int}))"); push!(s.functions, f)),
 ]
 
