@@ -4,6 +4,10 @@
 # `NATIVECACHE_FAULTS=full,killed` that one in full.
 # `sanitizer` takes libraries that are built for it: `make sanitize`.
 
+# These tests copy depots, take their files away and count what is in them: each has all of its files in itself.
+const IMAGES_OF_OTHERS = Sandbox.IMAGES[]
+Sandbox.IMAGES[] = ""
+
 include("faults/common.jl")
 
 const FAULTS = ["libraries", "trust", "killed", "surroundings", "signals", "many", "life", "stress", "profiles", "settings", "profiled"]
@@ -20,10 +24,6 @@ function processor_time()
         usage[1] + usage[3] + (usage[2] + usage[4]) / 1e6
     end
 end
-
-# These tests copy depots, take their files away and count what is in them: each has all of its files in itself.
-const IMAGES_OF_OTHERS = Sandbox.IMAGES[]
-Sandbox.IMAGES[] = ""
 
 for file in (isempty(CHOSEN_FAULTS) ? FAULTS : CHOSEN_FAULTS)
     since, used = time(), processor_time()
