@@ -250,7 +250,7 @@ impl<'j> MadeAtInit<'j> {
         if let Some(name) = names_main.then(|| self.main.iter().find(|n| names.contains(n))).flatten() {
             return Some(Undescribable { reason: Reason::NamesMain, detail: format!("Main.{name}") });
         }
-        // What is Base's here a session may have defined for itself, before it looks.
+        // A global of Main that means something here, be it something of Base: a session may have defined it for itself.
         let is_base = |name: &&str| !MAIN.contains(name) && mentions.means_in_main(name);
         let hides = mutation!("init: a name of Base in Main is Base's", names.in_main().find(is_base), None);
         if let Some(name) = hides {

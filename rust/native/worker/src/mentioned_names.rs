@@ -25,7 +25,7 @@ pub(crate) struct Names<'j> {
     symbols: HashSet<&'j str>,
     /// Types that are objects in the source, and types of objects.
     types: HashSet<TypeName<'j>>,
-    /// Is `Main` in it?
+    /// Is `Main` itself in it, by name or as a value?
     pub(crate) main: bool,
     /// Globals of `Main`.
     in_main: HashSet<&'j str>,
@@ -132,9 +132,8 @@ fn add_names<'j>(node: Object<'j>, depth: u32, names: &mut Names<'j>) {
     if let Some(global) = node.as_kind::<GlobalRef<'j>>() {
         let name = global.name().map_or("", Symbol::as_str);
         names.all.insert(name);
-        let in_main = global.module().is_some_and(Module::is_main);
-        names.main |= name == "Main" || in_main;
-        if in_main {
+        names.main |= name == "Main";
+        if global.module().is_some_and(Module::is_main) {
             names.in_main.insert(name);
         }
     } else if let Some(quoted) = node.as_kind::<QuoteNode<'j>>() {
