@@ -167,9 +167,24 @@ function build_own(options::Options)
     id = Base.root_module_key(@__MODULE__)
     isempty(staleness([id])) && return nothing
     update(options.progress, "compiling NativeCache itself")
+    compile_runs()
     trace_session()         # what this build has compiled to read the script
     append!(Source[], own_statements(id, options))
     build_set([id], nothing, nothing, Source[], options)
+    return nothing
+end
+
+"""
+Compile what a run of a script calls and a build does not, so that the trace has it. Not by `precompile` statements of the package:
+its image would hold the inferred code, and each session would load it for 250 ms.
+"""
+function compile_runs()
+    for (f, types) in ((include, (String,)), (begin_script, (String,)), (run_script, (ScriptRun,)), (load_part, (ScriptRun, Int)), (part_module, (ScriptRun, Int)),
+                       (load_image, (PkgId, String)), (documentation, (Expr, Symbol)), (documentation, (Expr, Nothing)), (with_includes, (Expr,)),
+                       (remember_include, (String, ScriptRun, String)), (context_at, (ScriptPlan, Int)), (run_program, ()), (run_test_suite, ()))
+        precompile(f, types)
+    end
+    foreach(type -> precompile(replacement, (ScriptRun, LineNumberNode, type)), (Expr, Symbol, Int, String, Nothing))
     return nothing
 end
 

@@ -265,15 +265,3 @@ function is_loaded((id, build)::Pair{PkgId,UInt64})
     mod = get(Base.loaded_modules, id, nothing)
     return mod !== nothing && Base.PkgId(mod) == id && Base.module_build_id(mod) === build
 end
-
-# What every run of a script calls; its own library has it (build_own).
-precompile(include, (String,))
-precompile(begin_script, (String,))
-precompile(run_script, (ScriptRun,))
-precompile(replacement, (ScriptRun, LineNumberNode, Expr))
-precompile(load_part, (ScriptRun, Int))
-precompile(part_module, (ScriptRun, Int))
-precompile(load_image, (PkgId, String))
-precompile(plan_script, (String, String, Expr))
-precompile(documentation, (Expr, Symbol))
-precompile(documentation, (Expr, Nothing))
