@@ -98,6 +98,8 @@ end
     box = Box(joinpath(folder, "packages"))
     add_package(box, "MyPackage", "module MyPackage\nf(x) = sum(sqrt(i) for i in 1:x)\nend")
     write(joinpath(folder, "clone", "my_session.jl"), "using MyPackage\nMyPackage.f(10)\n")
+    write(joinpath(folder, "clone", "simulation.jl"), "g(x) = x + 1\nfor i in 1:2\n    println(g(i))\nend\n")
+    write(joinpath(mkpath(joinpath(box.packages, "MyPackage", "test")), "runtests.jl"), "using Test, MyPackage\n@test MyPackage.f(4) > 6\n")
     _, code = run_page(joinpath(ROOT, "README.md"), folder; load_path = join([box.packages, ROOT, "@stdlib"], ':'))
     @test code == 0
     remove(box)
