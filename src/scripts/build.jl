@@ -204,9 +204,15 @@ function script_statements(plans::Vector{ScriptPlan})
     end
     found = Dict{String,Vector{String}}()
     add(part, text) = push!(get!(Vector{String}, found, part), text)
+    order = String[part.name for plan in plans for part in plan.parts]
+    extending = extending_parts(plans)
     for text in texts
-        placed = in_parts(text, plans)
-        placed === nothing || add(placed...)
+        placed = in_parts(text, order, plans)
+        placed === nothing && continue
+        add(placed...)
+        # What calls such a method, or will, is invalidated when the part with it is loaded, and there again from then on.
+        startswith(placed[2], "Tuple{typeof(Script_") && continue
+        foreach(part -> findfirst(==(part), order) > findfirst(==(placed[1]), order) && add(part, placed[2]), extending)
     end
     for plan in plans, item in plan.items
         item.kind === :block || continue
@@ -219,8 +225,7 @@ end
 """
 A statement of `Main` as one of the parts: the last of them that it names, and its text; `nothing` if it names what stays in `Main`.
 """
-function in_parts(text::String, plans::Vector{ScriptPlan})
-    order = String[part.name for plan in plans for part in plan.parts]
+function in_parts(text::String, order::Vector{String}, plans::Vector{ScriptPlan})
     last_part, missing_name = 0, false
     named(found) = begin
         name = SubString(found, 6)
@@ -233,6 +238,10 @@ function in_parts(text::String, plans::Vector{ScriptPlan})
     (missing_name || occursin(r"\bMain\b", placed)) && return nothing
     return order[max(last_part, 1)], placed     # what names nothing of the script is needed from the first part on
 end
+
+"The parts that add methods to functions of other packages, such as `Base.show`."
+extending_parts(plans) = unique!(String[plan.parts[item.part].name for plan in plans for item in plan.items
+                                        if item.kind === :definition && isempty(item.names)])
 
 function part_of_name(name::Symbol, plans)
     for plan in plans
