@@ -10,7 +10,7 @@ const GENERATED = "<!-- written by docs/generate.jl; change the source instead -
 
 # In the order of the page.
 const FUNCTIONS = ["Build" => [:build, :BuildResult, :BuildResults, :Source, :MethodItem], "Profiles" => [:profile, :Profile, :Layer, :trace!, :Trace, :drop!],
-    "Staying fresh" => [:stale, :update!],
+    "Scripts" => [:include, :ScriptResult, :ScriptStatus, :ScriptPartStatus], "Staying fresh" => [:stale, :update!],
     "See" => [:status, :Status, :LayerStatus, :libraries, :json], "Why not" => [:explain, Symbol("@explain"), :Story, :LibraryStory, :CodeStory, :reason, :reasons],
     "Where the time goes" => [:report, :LatencyReport, :Latency, :Uncached, :PackageGain], "Check" => [:verify, :Verification],
     "Clean up" => [:gc!, :clear!, :Removals, :Removal], "Settings and command line" => [:settings, :Setting, :set!, :main]]
