@@ -156,7 +156,7 @@ end
     out = julia!(box, """
         using NativeCache
         ENV["AT_ONCE"] = string(min(2, NativeCache.builds_at_once()))
-        results = NativeCache.update!(quiet = true, linker = $(repr(linker)), timeout = 90)
+        results = NativeCache.update!(quiet = true, linker = $(repr(linker)), timeout = 600)
         print([(result.package, result.library !== nothing, result.message) for result in results], length(NativeCache.stale()))
         """).out
     @test out == "$([(name, true, "") for name in names])0"
