@@ -58,7 +58,7 @@ end
     # One that does not end in time: it is stopped, and said which.
     endless = joinpath(OWN_DEPOT, "endless.jl")
     write(endless, "println(\"I wait\"); flush(stdout); sleep(120)")
-    @test occursin(r"endless.jl had not ended after 10 s and was stopped \(run 1 of 2 without the cache\); the last it said: I wait",
+    @test occursin(r"endless.jl had not ended after 10 s and was stopped \(run 1 of 2 without the cache\); its last output: I wait",
         message(() -> NativeCache.report(script = endless, runs = 2, limit = 10)))
     @test occursin("limit: expected a positive number", message(() -> NativeCache.report(limit = 0)))
 end
