@@ -80,9 +80,8 @@ function load_companions(settings)
     rows = Row[]
     for count in (64, 304)
         settings.say("load: a companion of $count statements")
-        box = Box()
+        box = generated_box(count)
         try
-            add_package(box, "Generated", package_source("Generated", count))
             result = build(box, repr("Generated"), package_statements("Generated", count))
             result.library === nothing && error(result.message)
             script = Measure.CLOCK * "using NativeCache\nconst t = bench_clock()\nusing Generated\nprint(1e3 * (bench_clock() - t), ' ', " *

@@ -33,7 +33,7 @@ function build_script(given::AbstractString, options::Options)
         push!(folders, folder)
         put_text(joinpath(folder, "path"), path)
         for part in plan.parts
-            with_failing_writes(() -> write_part(folder, part, plans))
+            write_part(folder, part, plans)
         end
     end
     put_text(joinpath(folders[1], "built"), "")
@@ -92,7 +92,7 @@ end
 "The folder of a part, as of any package that an environment has by its folder."
 function write_part(folder::String, part::ScriptPart, plans::Vector{ScriptPlan})
     others = ScriptPart[other for plan in plans for other in plan.parts]
-    root = mkpath(joinpath(folder, part.name, "src"))
+    root = trusted_folder(joinpath(folder, part.name, "src"))
     project = IOBuffer()
     println(project, "name = \"", part.name, "\"\nuuid = \"", part.uuid, "\"\n\n[deps]")
     for name in packages_of(part.source)
@@ -108,9 +108,7 @@ end
 "Written only if it differs: Julia takes a file that has been written for another one."
 function put_text(path::String, text::String)
     isfile(path) && read(path, String) == text && return nothing
-    write("$path.new", text)
-    mv("$path.new", path; force = true)
-    return nothing
+    return write_whole(path, text)
 end
 
 "The packages that the head of a part's source asks for."
@@ -142,7 +140,7 @@ function precompile_parts(ids::Vector{PkgId}, options::Options)
         end
         stuck && return "precompiling its parts was stopped after $(options.timeout) s"
         said = read(log, String)
-        return success(process) && !occursin("Script_", said) ? "" : last_words(log)
+        return success(process) && !occursin(SCRIPT_PREFIX, said) ? "" : last_words(log)
     finally
         rm(folder; recursive = true, force = true)
     end
@@ -169,7 +167,6 @@ function build_own(options::Options)
     update(options.progress, "compiling NativeCache itself")
     compile_runs()
     trace_session()         # what this build has compiled to read the script
-    append!(Source[], own_statements(id, options))
     build_set([id], nothing, nothing, Source[], options)
     return nothing
 end
@@ -190,9 +187,6 @@ end
 
 # ---- which methods ----
 
-"The package that stands for the script's own `Main` in profiles."
-script_id(path::String) = PkgId(script_uuid(path, 0), script_name(path))
-
 "Statements by part: what sessions needed that ran the script as it is, and with parts of earlier builds; and its blocks."
 function script_statements(plans::Vector{ScriptPlan})
     texts = Set{String}()
@@ -211,7 +205,7 @@ function script_statements(plans::Vector{ScriptPlan})
         placed === nothing && continue
         add(placed...)
         # What calls such a method, or will, is invalidated when the part with it is loaded, and there again from then on.
-        startswith(placed[2], "Tuple{typeof(Script_") && continue
+        startswith(placed[2], "Tuple{typeof($SCRIPT_PREFIX") && continue
         foreach(part -> findfirst(==(part), order) > findfirst(==(placed[1]), order) && add(part, placed[2]), extending)
     end
     for plan in plans, item in plan.items

@@ -104,14 +104,13 @@ end
 
 "Docstrings are Main's."
 function undocumented(@nospecialize(ex))
-    while ex isa Expr && ex.head === :macrocall && ex.args[1] == GlobalRef(Core, Symbol("@doc"))
+    while is_documented(ex)
         ex = ex.args[end]
     end
     return ex
 end
 
 function only_expression(@nospecialize(tree))
-    tree isa Expr && tree.head === :toplevel || return tree
-    found = Any[arg for arg in tree.args if !(arg isa LineNumberNode)]
+    found = statements_of(tree)
     return length(found) == 1 ? found[1] : Expr(:block, found...)
 end

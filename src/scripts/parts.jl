@@ -22,23 +22,11 @@ mutable struct ScriptItem
     why::String
 end
 
-"A package that holds definitions and blocks of a script; `uses`: lines of the `using` and `import` statements before it."
+"A package that holds definitions and blocks of a script, and the text of its module."
 struct ScriptPart
     name::String
     uuid::UUID
     source::String
-end
-
-struct ScriptPlan
-    path::String
-    items::Vector{ScriptItem}
-    parts::Vector{ScriptPart}
-    names::Dict{Symbol,Int}         # what the parts define for `Main`, and which of them
-    constants::Set{Symbol}          # what other definitions do
-    variables::Set{Symbol}
-    usings::Vector{Pair{Int,String}}        # number of the item => the statement
-    includes::Vector{Pair{Int,String}}      # number of the item => path of a file that it includes
-    around::Any                     # the `ScriptContext` that it was made for
 end
 
 "What a file that a script includes has from the script at that place."
@@ -51,9 +39,25 @@ end
 
 ScriptContext() = ScriptContext(Dict{Symbol,ScriptPart}(), Set{Symbol}(), Set{Symbol}(), String[])
 
+struct ScriptPlan
+    path::String
+    items::Vector{ScriptItem}
+    parts::Vector{ScriptPart}
+    names::Dict{Symbol,Int}         # what the parts define for `Main`, and which of them
+    constants::Set{Symbol}          # what other definitions do
+    variables::Set{Symbol}
+    usings::Vector{Pair{Int,String}}        # number of the item => the statement
+    includes::Vector{Pair{Int,String}}      # number of the item => path of a file that it includes
+    around::ScriptContext           # what it was made for
+end
+
+"The plan of a script of which nothing was ever built: all of it stays as it is."
+ScriptPlan(path::String, around::ScriptContext) = ScriptPlan(path, ScriptItem[], ScriptPart[], Dict{Symbol,Int}(), Set{Symbol}(), Set{Symbol}(),
+    Pair{Int,String}[], Pair{Int,String}[], around)
+
 "The context of what item `number` of a script includes."
 function context_at(plan::ScriptPlan, number::Int)
-    around = plan.around::ScriptContext
+    around = plan.around
     names = copy(around.names)
     for (at, item) in enumerate(plan.items)
         at < number && item.kind === :definition && foreach(name -> names[name] = plan.parts[item.part], item.names)
@@ -70,7 +74,7 @@ const SAME_EXPANSION = Set(Symbol.(["@inline", "@noinline", "@inbounds", "@simd"
     "@boundscheck", "@propagate_inbounds", "@nospecialize", "@specialize", "@threads", "@spawn", "@async", "@sync", "@r_str", "@b_str",
     "@raw_str", "@big_str", "@v_str", "@s_str", "@int128_str", "@uint128_str", "@cmd", "@__LINE__", "@__FILE__", "@__DIR__", "@evalpoly"]))
 
-# What asks for the module that something is defined in, or evaluates code there.
+# What asks for the module that something is defined in.
 const ASKS_FOR_MODULE = Set(Symbol.(["@__MODULE__", "parentmodule", "fullname", "moduleroot", "nameof", "names", "varinfo", "which", "@which",
     "methods", "pathof", "functionloc", "subtypes", "supertypes", "methodswith",
     # What is sent or written names the module of its types and functions.
@@ -82,6 +86,8 @@ const SAME_SCOPE = Set(Symbol.(["@show", "@time", "@elapsed", "@inbounds", "@fas
 
 # Stands among the variables of a statement that assigns in the arguments of a macro, where only its expansion says what that means.
 const UNSURE = Symbol("#unsure")
+
+# What evaluates code in `Main`, or compiles to something else in each session.
 const EVALUATES = Set(Symbol.(["eval", "@eval", "include", "include_string", "evalfile", "invokelatest", "@generated", "Main", "@macroexpand",
     "macroexpand", "ccall", "@ccall", "@cfunction", "cfunction", "llvmcall", "__module__", "@static"]))
 
@@ -212,6 +218,9 @@ function types_in_head(@nospecialize(head))
     foreach(add, head.args[2:end])
     return setdiff!(found, bound)
 end
+
+"Is it a docstring with what it is of? The parser writes it so."
+is_documented(@nospecialize(ex)) = is_block(ex, :macrocall) && ex.args[1] == GlobalRef(Core, Symbol("@doc"))
 
 "What a definition wears: docstrings and macros such as `@inline`."
 function undressed(@nospecialize(ex))
@@ -345,20 +354,26 @@ function script_names(expressions)
     return names
 end
 
+"Why code that uses these names cannot be compiled before the script runs, or an empty text; `own` is the name that it defines."
+function why_not_ahead(used, names::ScriptNames, own = nothing)
+    macros = filter(name -> startswith(String(name), "@") && !(name in SAME_EXPANSION), used)
+    isempty(macros) || return "it uses $(first(macros)), which need not expand to the same code in each session"
+    evaluates = intersect(used, EVALUATES)
+    isempty(evaluates) || return "it uses $(first(evaluates))"
+    # Compiled ahead, where the variable is not there yet, it would mean Base's.
+    hiding = filter(name -> isdefined(Base, name), intersect(used, names.variables))
+    isempty(hiding) || return "it uses $(first(hiding)), a variable that hides a name of Base"
+    known = setdiff(intersect(used, names.constants), (own,))
+    return isempty(known) ? "" : "it uses $(first(known)), whose value is only known when the script runs"
+end
+
 "Why a definition cannot be in a part, or an empty text; and the name that it binds in `Main`, if any."
 function why_not(@nospecialize(ex), names::ScriptNames, own, pure, heads)
     bare = undressed(ex)
     used = names_in(ex)
-    macros = filter(name -> startswith(String(name), "@") && !(name in SAME_EXPANSION), used)
-    isempty(macros) || return "it uses $(first(macros)), which need not expand to the same code in each session", nothing
-    evaluates = intersect(used, EVALUATES)
-    isempty(evaluates) || return "it uses $(first(evaluates))", nothing
-    hiding = filter(name -> isdefined(Base, name), intersect(used, names.variables))
-    # Compiled ahead, where the variable is not there yet, it would mean Base's.
-    isempty(hiding) || return "it uses $(first(hiding)), a variable that hides a name of Base", nothing
     name = defined_name(ex)
-    known = setdiff(intersect(used, names.constants), (name,))
-    isempty(known) || return "it uses $(first(known)), whose value is only known when the script runs", nothing
+    why = why_not_ahead(used, names, name)
+    isempty(why) || return why, nothing
     parts = function_parts(bare)
     if parts !== nothing
         if name === nothing
@@ -398,16 +413,8 @@ is_inert(@nospecialize(ex)) = is_literal(ex) || is_block(ex, :(=)) && ex.args[1]
 
 "Why a statement stays as it is, though Julia compiles it as a whole; and the variables that it assigns to."
 function why_no_block(@nospecialize(ex), names::ScriptNames, own)
-    used = names_in(ex)
-    macros = filter(name -> startswith(String(name), "@") && !(name in SAME_EXPANSION), used)
-    isempty(macros) || return "it uses $(first(macros)), which need not expand to the same code in each session", Symbol[]
-    evaluates = intersect(used, EVALUATES)
-    isempty(evaluates) || return "it uses $(first(evaluates))", Symbol[]
-    hiding = filter(name -> isdefined(Base, name), intersect(used, names.variables))
-    # Compiled ahead, where the variable is not there yet, it would mean Base's.
-    isempty(hiding) || return "it uses $(first(hiding)), a variable that hides a name of Base", Symbol[]
-    known = intersect(used, names.constants)
-    isempty(known) || return "it uses $(first(known)), whose value is only known when the script runs", Symbol[]
+    why = why_not_ahead(names_in(ex), names)
+    isempty(why) || return why, Symbol[]
     has_inside(e -> is_block(e, :const, :struct, :abstract, :primitive, :macro, :module, :using, :import, :export, :toplevel, :return), ex) &&
         return "it holds what only top-level code may", Symbol[]
     outside, inside, declared = Symbol[], Symbol[], Symbol[]
@@ -499,7 +506,6 @@ function classify!(items, expressions, names, outer)
             end
         end
     end
-    # What is both stays as a whole.
     return kinds, stays
 end
 
@@ -509,9 +515,7 @@ end
 const SCRIPT_PREFIX = "Script_"
 
 "Of the name of a file what a module may be called."
-script_name(path::String) = string(SCRIPT_PREFIX, replace(first(splitext(basename(path))), r"[^A-Za-z0-9]" => "_"), '_', hex(hash(path) % UInt32))
-
-hex(x::UInt32) = string(x; base = 16, pad = 8)
+script_name(path::String) = string(SCRIPT_PREFIX, replace(first(splitext(basename(path))), r"[^A-Za-z0-9]" => "_"), '_', last(hex(hash(path)), 8))
 
 script_uuid(path::String, number::Int) = UUID(UInt128(hash(path, UInt(number))) << 64 | hash(path, UInt(number) + 1 << 32))
 

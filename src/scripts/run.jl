@@ -12,6 +12,9 @@ end
 
 const SCRIPT_RUNS = ScriptRun[]
 
+# Why a script was run as it is though the cache is on, by its path: what went wrong in reading or planning it.
+const SCRIPT_TROUBLES = Dict{String,String}()
+
 # The runs that are under way: a script, the file that it includes, and so on.
 const RUNNING = ScriptRun[]
 
@@ -33,6 +36,7 @@ function include(path::AbstractString)
         begin_script(full)
     catch err
         err isa InterruptException && rethrow()
+        SCRIPT_TROUBLES[full] = sprint(showerror, err)
         nothing
     end
     run === nothing && return Base.include(Main, full)
@@ -90,8 +94,7 @@ function begin_script(path::String)
     # Of a script that was never built there is nothing to look for.
     built = isdir(joinpath(folder, string(script_name(path), "_1"))) || !isempty(RUNNING) && !isempty(RUNNING[end].plan.items) ||
         isfile(joinpath(folder, "built"))
-    plan = built ? plan_script(path, text, tree, around) : ScriptPlan(path, ScriptItem[], ScriptPart[], Dict{Symbol,Int}(), Set{Symbol}(), Set{Symbol}(),
-        Pair{Int,String}[], Pair{Int,String}[], around)
+    plan = built ? plan_script(path, text, tree, around) : ScriptPlan(path, around)
     run = ScriptRun(path, tree.args, plan, 0, fill(nothing, length(plan.parts)), fill("", length(plan.parts)))
     push!(SCRIPT_RUNS, run)
     return run
@@ -115,7 +118,7 @@ function remember_script(path::String, folder::String)
     isfile(place) && return nothing
     try
         trusted_folder(folder)
-        with_failing_writes(() -> write_whole(place, path))
+        write_whole(place, path)
     catch err
         err isa InterruptException && rethrow()     # no place to write to: this script is not built by itself
     end
@@ -130,7 +133,7 @@ function remember_include(root::String, outer::ScriptRun, path::String)
         known = isfile(place) ? readlines(place) : String[]
         line in known && return nothing
         trusted_folder(script_folder(root))
-        with_failing_writes(() -> write_whole(place, join([known; line], '\n') * "\n"))
+        write_whole(place, join([known; line], '\n') * "\n")
     catch err
         err isa InterruptException && rethrow()     # no place to write to
     end
@@ -190,7 +193,7 @@ end
 
 "What is left to do for a definition that a part has: its docstring, and its value."
 function documentation(@nospecialize(ex), name::Union{Nothing,Symbol})
-    if is_block(ex, :macrocall) && ex.args[1] == GlobalRef(Core, Symbol("@doc"))
+    if is_documented(ex)
         bare = undressed(ex)
         parts = function_parts(bare)
         what = parts !== nothing && is_block(parts.head, :call) ? parts.head : name

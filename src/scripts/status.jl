@@ -40,6 +40,7 @@ function script_status(given::AbstractString)
         end
     end
     message = session_message()[2]
+    isempty(message) && (message = get(SCRIPT_TROUBLES, path, ""))
     isempty(message) && isempty(parts) && (message = "nothing of it can be compiled before it runs")
     isempty(message) && all(part -> !isempty(part.why), parts) && (message = parts[1].why)
     return ScriptStatus(path, any(run -> run.path == path, SCRIPT_RUNS), parts, reduce(vcat, stays_in_main.(plans)), message)
