@@ -5,7 +5,6 @@
 # `sanitizer` takes libraries that are built for it: `make sanitize`.
 
 # These tests copy depots, take their files away and count what is in them: each has all of its files in itself.
-const IMAGES_OF_OTHERS = Sandbox.IMAGES[]
 Sandbox.IMAGES[] = ""
 
 include("faults/common.jl")
@@ -35,5 +34,4 @@ for file in (isempty(CHOSEN_FAULTS) ? FAULTS : CHOSEN_FAULTS)
 end
 
 remove(TEMPLATE.box)
-Sandbox.IMAGES[] = IMAGES_OF_OTHERS
 println("  faults: ", join(("$n $what" for (what, n) in sort!(collect(FAULT_COUNTS))), ", "))

@@ -1,5 +1,8 @@
 # src/session/stale.jl, src/processes/queue.jl, src/processes/background.jl and rust/session/src/auto.rs: what builds itself.
 
+# NativeCache's own library in a second depot is one that a session of these would build again: its record lies elsewhere.
+Sandbox.IMAGES[] = ""
+
 by_itself(auto) = ["JULIA_NATIVECACHE_TRACE" => "yes", "JULIA_NATIVECACHE_AUTO" => auto]
 
 libraries_of(box) = String[joinpath(path, file) for (path, _, files) in walkdir(joinpath(box.depot, "nativecache"))

@@ -44,6 +44,7 @@ end
 "Runs one test file, and never throws."
 function run_file(file)
     started = time()
+    Sandbox.IMAGES[] = SHARED_IMAGES        # a file that wants none says so
     Test.TESTSET_PRINT_ENABLE[] = false
     set = Test.DefaultTestSet(file)
     Test.push_testset(set)
